@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint types lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## make .venv with the locked dependencies and the rollbook command
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Rollbook needs Python 3.11 or later; name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## run the main job on SQLite: import, serve, unenrol, watch the queue
+	$(BIN)/python demo/demo.py
+
+serve: setup ## make an account in ./data if there is none, then serve until stopped
+	$(BIN)/python demo/serve.py
+
+test: lint types ## pass every test, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest
+
+lint: setup ## check style with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## check types with mypy, strictly
+	$(BIN)/mypy
+
+lock: setup ## bring requirements.lock up to date with pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --group dev --upgrade \
+		pyproject.toml --output-file requirements.lock

@@ -1,0 +1,97 @@
+"""Every error once: the codes of the wire with their messages, and the exceptions of the program.
+
+RollbookError               whatever Rollbook raises on purpose
+├── CallError               ends a call with one code of the wire
+├── TransportError          ends a call before it was read: 408, 413, 429 or 503
+│   └── DatabaseUnavailableError  the database cannot be reached or is too busy: 503
+└── UserError               a person asked for something that cannot be done; the message says what to do
+    └── UnknownSchemaError       the database was made by another release, or by nobody yet
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WireCode:
+    """A code of the wire and its message; `{…}` in the message is filled in where the error is raised."""
+
+    code: str
+    message: str
+
+
+# General errors, in the order in which they are looked for (protocol §2, D4).
+NO_POST_DATA = WireCode("SU:01", "No POST data detected.")
+NO_PACKAGE = WireCode("SU:02", "Package parameter not found.")
+NOT_XML = WireCode("SU:03", "Package data is not properly formatted XML.")
+NO_ROOT = WireCode("SU:04", "SmarterU root tag not found in Package data.")
+NO_ACCOUNT_KEY = WireCode("SU:05", "AccountAPI tag not found in Package data.")
+NO_USER_KEY = WireCode("SU:06", "UserAPI tag not found in Package data.")
+NO_METHOD = WireCode("SU:07", "Method tag not found in Package data.")
+NO_PARAMETERS = WireCode("SU:08", "Parameters tag not found in Package data.")
+EMPTY_PARAMETERS = WireCode("SU:09", "Parameters tag contains no information.")
+INVALID_KEYS = WireCode("SU:10", "User and Account API keys are invalid.")
+UNKNOWN_METHOD = WireCode("SU:11", "Requested method does not exist.")
+WRONG_STRUCTURE = WireCode("SU:12", "Incorrect/Missing Structure/Parameters.")
+UNEXPECTED_ELEMENT = WireCode("SU:13", "Element {tag} was found where it should not exist.")
+UNFORESEEN = WireCode("SU:9999", "Unknown method call failure.")
+
+# unenrollLearningModules (protocol §4, D6).
+UNENROLL_MALFORMED_ID = WireCode("ULM:01", "AccountUserLearningModuleRelID provided is not valid.")
+UNENROLL_FORBIDDEN = WireCode(
+    "ULM:02", "The required permissions are not met to call the unenrollLearningModules method."
+)
+UNENROLL_UNKNOWN_ID = WireCode(
+    "ULM:03", "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not valid."
+)
+UNENROLL_QUEUED_ID = WireCode(
+    "ULM:04",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is already in the unenrollment queue.",
+)
+UNENROLL_REPEATED_ID = WireCode(
+    "ULM:05",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+)
+
+
+class RollbookError(Exception):
+    """Whatever Rollbook raises on purpose."""
+
+
+class CallError(RollbookError):
+    """Ends a call with one code of the wire.
+
+    `detail` says which element was wrong and where. It goes to the log, never to the caller, and holds no value that
+    was sent.
+    """
+
+    def __init__(self, code: WireCode, detail: str = "", **data: object) -> None:
+        super().__init__(f"{code.code} {detail}".rstrip())
+        self.code = code
+        self.detail = detail
+        self.message = code.message.format(**data)
+
+
+class TransportError(RollbookError):
+    """Ends a call before it was read, by an HTTP status of its own (protocol T5, D3)."""
+
+    def __init__(self, status: int, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class DatabaseUnavailableError(TransportError):
+    """The database cannot be reached or is too busy; nothing was done, and the call can be sent again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(503, detail, retry_after=1)
+
+
+class UserError(RollbookError):
+    """A person asked for something that cannot be done; the message says what was wrong, where, and what to do."""
+
+
+class UnknownSchemaError(UserError):
+    """The database was made by another release, or by nobody yet."""

@@ -1,0 +1,93 @@
+"""What more than one room talks about: roles, states, and who is calling."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user may do in its account (protocol §3)."""
+
+    OWNER = "owner"
+    ADMINISTRATOR = "administrator"
+    LEARNER = "learner"
+
+
+class EnrollmentStatus(StrEnum):
+    """How far a learner has come in a course, in the words of the wire (protocol §6)."""
+
+    ENROLLED = "Enrolled"
+    UNCONFIRMED = "Unconfirmed"
+    IN_PROGRESS = "In Progress"
+    WARNING = "Warning"
+    OVERDUE = "Overdue"
+    ATTENDING = "Attending"
+    NOT_ATTENDING = "Not Attending"
+    ATTENDED = "Attended"
+    DID_NOT_ATTEND = "Did Not Attend"
+    CANCELLED = "Cancelled"
+    COMPLETED = "Completed"
+
+
+class UnenrollmentStatus(StrEnum):
+    """Pending → Complete | Removed | Failed; Complete → Restored (D19)."""
+
+    PENDING = "Pending"
+    COMPLETE = "Complete"
+    REMOVED = "Removed"
+    FAILED = "Failed"
+    RESTORED = "Restored"
+
+
+class Refusal(StrEnum):
+    """Why an enrolment was not put into the unenrollment queue."""
+
+    UNKNOWN = "unknown"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What an account has decided about its unenrollments.
+
+    `protect_completed`: a completed enrolment stays (D11). `hold_seconds`: how long an accepted item waits before it is
+    due. `retention_days`: how long the progress of an unenrolled learner is kept; None keeps it for good.
+    """
+
+    protect_completed: bool = False
+    hold_seconds: int = 0
+    retention_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The user in whose name a call is made, and the account that both keys belong to."""
+
+    account_id: int
+    account: str
+    user_id: int
+    email: str
+    role: Role
+    policies: Policies
+
+    @property
+    def administers(self) -> bool:
+        """Whether the caller is one of those who may change other people's enrolments (protocol §3)."""
+        return self.role in (Role.OWNER, Role.ADMINISTRATOR)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The outcome of one call to unenroll: the blocks that were queued as `batch_id`, and why the others were not.
+
+    `batch_id` is None when nothing was queued.
+    """
+
+    batch_id: int | None
+    accepted: tuple[int, ...]
+    refused: dict[int, Refusal]
+
+
+def utc_now() -> datetime:
+    """The present moment; every time in Rollbook is an aware one in UTC."""
+    return datetime.now(UTC)

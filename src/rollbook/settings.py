@@ -1,0 +1,79 @@
+"""Every setting once: its name, type, default and help. Read by cli/ and server/app only.
+
+A setting is the environment variable ROLLBOOK_<NAME>, or a line of a file `.env` in the working directory; the
+environment wins, and an option of the command line wins over both.
+"""
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rollbook.errors import UserError
+
+
+def _default_data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "rollbook"
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir, description="Where the SQLite database and the self-signed certificate live."
+    )
+    database_url: str = Field(
+        "", description="sqlite:///FILE or postgresql://…; empty means rollbook.db in the data directory.", repr=False
+    )
+    host: str = Field("127.0.0.1", description="The address that the server listens on.")
+    port: int = Field(8443, ge=0, le=65535, description="The HTTPS port; 0 takes a free one.")
+    http_port: int | None = Field(
+        None, ge=0, le=65535, description="A plain port too: for a named proxy, or to answer SU:01; 0 takes a free one."
+    )
+    workers: int = Field(1, ge=1, description="How many server processes share the ports.")
+    tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
+    )
+    pool_size: int = Field(10, ge=1, description="Calls worked on at once by a process, each with a connection.")
+    max_body_bytes: int = Field(
+        1_048_576, ge=1, description="The largest body that is read; above it the answer is 413."
+    )
+    body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
+    keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
+    poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")
+    drain_step: int = Field(1000, ge=1, description="How many items a worker finishes in one transaction.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="console for people, json for programs; auto is console on a terminal."
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        for address in filter(None, value.replace(" ", "").split(",")):
+            ip_network(address, strict=False)
+        return value
+
+    @property
+    def database(self) -> str:
+        """The address of the database that is meant."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"
+
+
+def load_settings(**given: object) -> Settings:
+    """Read the settings; `given` are options of the command line, where None means not given.
+
+    Errors: UserError that names each wrong setting.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = (f"ROLLBOOK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise UserError("Wrong settings:\n  " + "\n  ".join(wrong)) from None

@@ -1,0 +1,210 @@
+"""Opens SQLite or PostgreSQL, and is the one place where they differ: pragmas, locks, lists of ids, bulk loading."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from rollbook.errors import DatabaseUnavailableError, UserError
+
+BUSY_SECONDS = 10
+
+# SQLite reports every trouble as one class; these codes mean "not now", the others mean a mistake of ours.
+SQLITE_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+
+# What `statement` puts into braces. `ids` is a table of (block, id): the list bound to :ids, counted from 1.
+FRAGMENTS = {
+    "sqlite": {
+        "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
+        "share_lock": "",
+        "claim_lock": "",
+    },
+    "postgresql": {
+        "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
+        "share_lock": "FOR SHARE",
+        "claim_lock": "FOR UPDATE SKIP LOCKED",
+    },
+}
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite keeps it as text without a zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Give SQLite the naive form of the same moment, because its text has no zone."""
+        if value is not None and dialect.name == "sqlite":
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return an aware time, whatever the database keeps."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class IdList(sa.types.TypeDecorator[Sequence[int | None]]):
+    """A list of ids as one parameter: an array on PostgreSQL, JSON text on SQLite."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[int | None] | None, dialect: sa.Dialect) -> object:
+        """Pass the list whole, so that a statement for a hundred ids is the statement for one."""
+        return json.dumps(value) if dialect.name == "sqlite" else value
+
+
+@lru_cache
+def _prepared(sql: str, dialect: str) -> sa.TextClause:
+    clause = sa.text(sql.format(**FRAGMENTS[dialect]))
+    names = clause.compile().params
+    times = [sa.bindparam(name, type_=UtcTime()) for name in names if name.endswith("_at")]
+    lists = [sa.bindparam(name, type_=IdList()) for name in names if name == "ids"]
+    return clause.bindparams(*times, *lists)
+
+
+def statement(connection: sa.Connection, sql: str) -> sa.TextClause:
+    """Make `sql` ready for the connection's database.
+
+    Braces name a fragment of FRAGMENTS. A parameter whose name ends in `_at` is a time, `:ids` is a list of ids.
+    """
+    return _prepared(sql, connection.dialect.name)
+
+
+class Database:
+    """One SQLite file or one PostgreSQL database.
+
+    `url` is `sqlite:///path` or a libpq `postgresql://…` address. `pool_size` is the number of connections kept open.
+    """
+
+    def __init__(self, url: str, pool_size: int = 10) -> None:
+        if url.startswith("sqlite:///"):
+            self.engine = _open_sqlite(url, pool_size)
+        elif url.startswith(("postgresql://", "postgres://")):
+            self.engine = _open_postgresql(url, pool_size)
+        else:
+            scheme = url.split(":", maxsplit=1)[0]
+            raise UserError(f"ROLLBOOK_DATABASE_URL starts with sqlite:/// or postgresql://, not with {scheme}:")
+        # SQLite has one writer: threads of one process queue here, in order, rather than by polling the file's lock.
+        self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give a connection whose work is rolled back at the end; errors: DatabaseUnavailableError."""
+        with _translated_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Give a connection in a transaction that is committed, durably, when the block ends without an exception.
+
+        A block that has rolled back by itself commits nothing. Errors: DatabaseUnavailableError.
+        """
+        with _translated_errors(), self._turn(), self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            transaction = connection.begin()
+            yield connection
+            if transaction.is_active:
+                transaction.commit()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+        elif self._writer.acquire(timeout=BUSY_SECONDS):
+            try:
+                yield
+            finally:
+                self._writer.release()
+        else:
+            raise DatabaseUnavailableError("the database stayed busy with other writes")
+
+
+def load_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Sequence[object]]) -> None:
+    """Add rows, given in the order of the table's columns, by the fastest way that the database has."""
+    names = [column.name for column in table.columns]
+    raw = connection.connection.driver_connection
+    if isinstance(raw, psycopg.Connection):
+        copy_sql = psycopg.sql.SQL("COPY {} ({}) FROM STDIN").format(
+            psycopg.sql.Identifier(table.name), psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, names))
+        )
+        with raw.cursor() as cursor, cursor.copy(copy_sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+    elif isinstance(raw, sqlite3.Connection):
+        places = ", ".join("?" * len(names))
+        raw.executemany(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})", rows)  # noqa: S608 our own names
+
+
+def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
+    path = url.removeprefix("sqlite:///")
+    if not path or path.startswith(":memory:"):
+        raise UserError("Rollbook keeps records: give the SQLite database a file, as in sqlite:////var/lib/rollbook.db")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves, below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: str, pool_size: int) -> sa.Engine:
+    def connect() -> psycopg.Connection:
+        # libpq reads the address itself, so that every form it knows works: sockets, several hosts, TLS options.
+        return psycopg.connect(url, connect_timeout=5, application_name="rollbook", options="-c timezone=UTC")
+
+    return sa.create_engine("postgresql+psycopg://", creator=connect, pool_size=pool_size, max_overflow=0)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError("no database connection became free in time") from error
+    except (OperationalError, InterfaceError) as error:
+        if _means_unavailable(error):
+            raise DatabaseUnavailableError(f"the database cannot be used: {error.orig}") from error
+        raise
+
+
+def _means_unavailable(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
+    return True

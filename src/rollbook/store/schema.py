@@ -1,0 +1,67 @@
+"""Brings a database to the schema that this release knows, and refuses to run on another."""
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from rollbook.errors import UnknownSchemaError
+from rollbook.store.engine import Database
+
+MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
+
+
+def migrate(database: Database) -> tuple[str | None, str]:
+    """Run the migrations that are missing, in one transaction; return the revisions before and after.
+
+    Errors: UnknownSchemaError when a newer release has made the database.
+    """
+    with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        before = _revision(connection)
+        _refuse_newer(before)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return before, _head()
+
+
+def check_schema(database: Database) -> None:
+    """Raise UnknownSchemaError unless the database has exactly the schema of this release."""
+    with database.read() as connection:
+        found = _revision(connection)
+    if found == _head():
+        return
+    if found is None:
+        raise UnknownSchemaError(
+            "The database has no Rollbook schema yet. Run: rollbook init --account NAME --owner EMAIL"
+        )
+    _refuse_newer(found)
+    raise UnknownSchemaError(f"The database has schema {found}, this release needs {_head()}. Run: rollbook migrate")
+
+
+def _refuse_newer(found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise UnknownSchemaError(
+            f"The database has schema {found}, which this release does not know: a newer one made it. "
+            "Install that release or a later one."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "rollbook.store:migrations")
+    return config
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None, "the package ships its migrations"  # noqa: S101
+    return head
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
