@@ -1,13 +1,17 @@
-"""The databases that tests run on: a SQLite file and a real PostgreSQL, each made anew for every test."""
+"""The databases that tests run on, SQLite and a real PostgreSQL, and servers on them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
+from campus import Campus
 from postgresql import PostgresServer, run_postgresql
+from server_process import ServerProcess, run_server
+
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
+
+BOTH = ["sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +21,7 @@ def postgresql() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database, once of each kind."""
     if request.param == "sqlite":
@@ -35,3 +39,38 @@ def database(database_url: str) -> Iterator[Database]:
     migrate(database)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
+    """A server without a worker for the whole test run, once on each kind of database; tests make their own accounts."""
+    folder = tmp_path_factory.mktemp(f"served-{request.param}")
+    if request.param == "sqlite":
+        yield from _serve(f"sqlite:///{folder / 'rollbook.db'}", folder)
+    else:
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        with server.fresh_database() as url:
+            yield from _serve(url, folder)
+
+
+class Served:
+    """A server and the database behind it."""
+
+    def __init__(self, server: ServerProcess, database: Database) -> None:
+        self.server = server
+        self.database = database
+
+
+def _serve(database_url: str, folder: Path) -> Iterator[Served]:
+    database = Database(database_url)
+    migrate(database)
+    options = ["--no-worker", "--http-port", "0"]
+    with run_server(database_url, folder, *options, body_seconds=1, trusted_proxies="127.0.0.2") as server:
+        yield Served(server, database)
+    database.close()
+
+
+@pytest.fixture
+def campus(served: Served) -> Campus:
+    """A new account on the server that the whole test run shares."""
+    return Campus(served.database)

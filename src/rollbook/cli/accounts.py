@@ -1,0 +1,70 @@
+"""`rollbook account`: accounts and what they have decided about their unenrollments."""
+
+from typing import Annotated
+
+import typer
+
+from rollbook.cli.database import open_database
+from rollbook.cli.keys import print_keys
+from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.errors import UserError
+from rollbook.store.accounts import add_account, find_account, list_accounts, set_policies
+
+app = typer.Typer(help="Accounts and their policies.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(form: FormatOption = Format.TABLE) -> None:
+    """List the accounts and their policies."""
+    with open_database() as database, database.read() as connection:
+        rows = list_accounts(connection)
+    columns = ("id", "name", "protect_completed", "hold_seconds", "retention_days", "created_at")
+    print_rows(rows, columns, form)
+
+
+@app.command()
+def add(
+    name: str,
+    owner: Annotated[str, typer.Option(help="E-mail of the account's first owner.")],
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Add an account with its owner, and show both keys, this once."""
+    with open_database() as database, database.write() as connection:
+        account_key, user_key = add_account(connection, name, owner)
+    print_keys({"account_key": account_key, "user_key": user_key}, form)
+
+
+@app.command("set")
+def change_policies(
+    name: str,
+    protect_completed: Annotated[
+        bool | None,
+        typer.Option("--protect-completed/--no-protect-completed", help="Whether completed enrolments always stay."),
+    ] = None,
+    hold_seconds: Annotated[int | None, typer.Option(help="How long an accepted item waits in the queue.")] = None,
+    retention_days: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="How long the progress is kept after unenrolment; none: for good."),
+    ] = None,
+) -> None:
+    """Change policies of an account; those that are not named stay."""
+    changes: dict[str, bool | int | None] = {}
+    if protect_completed is not None:
+        changes["protect_completed"] = protect_completed
+    if hold_seconds is not None:
+        changes["hold_seconds"] = hold_seconds
+    if retention_days is not None:
+        changes["retention_days"] = _read_days(retention_days)
+    if not changes:
+        raise UserError("Name a policy to change. See: rollbook account set --help")
+    with open_database() as database, database.write() as connection:
+        set_policies(connection, find_account(connection, name), changes)
+    typer.echo(f"Changed {', '.join(changes)} of {name}.")
+
+
+def _read_days(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UserError("--retention-days is a number of days, or none.")
+    return int(text)

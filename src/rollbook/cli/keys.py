@@ -1,0 +1,58 @@
+"""`rollbook key`: makes, lists and revokes keys. A key is shown once, when it is made."""
+
+from typing import Annotated
+
+import typer
+
+from rollbook.cli.database import open_database
+from rollbook.cli.output import Format, FormatOption, print_json, print_rows
+from rollbook.store.accounts import find_account, list_keys, new_key, revoke_key
+
+AccountOption = Annotated[str | None, typer.Option("--account", help="May be left out when there is only one.")]
+
+app = typer.Typer(help="Keys of accounts and of users.", no_args_is_help=True)
+
+
+@app.command()
+def new(
+    account: AccountOption = None,
+    user: Annotated[str | None, typer.Option(help="The user's e-mail; without it, a key of the account.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Make a key and show it, this once."""
+    with open_database() as database, database.write() as connection:
+        key = new_key(connection, find_account(connection, account), user)
+    print_keys({"account_key" if user is None else "user_key": key}, form)
+
+
+@app.command("list")
+def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
+    """List the keys by their numbers, never the keys themselves."""
+    with open_database() as database, database.read() as connection:
+        rows = list_keys(connection, find_account(connection, account))
+    print_rows(rows, ("id", "kind", "user", "created_at", "revoked_at"), form)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="As `rollbook key list` shows it.")],
+    account: AccountOption = None,
+) -> None:
+    """Revoke a key at once and for good."""
+    with open_database() as database, database.write() as connection:
+        revoke_key(connection, find_account(connection, account), key_id)
+    typer.echo(f"Revoked key {key_id}.")
+
+
+def print_keys(keys: dict[str, str], form: Format, then: str = "") -> None:
+    """Print new keys by their names in JSON; `then` tells people what to do next."""
+    if form is Format.JSON:
+        print_json(keys)
+    elif form is Format.CSV:
+        print_rows([keys], list(keys), form)
+    else:
+        for name, key in keys.items():
+            typer.echo(f"{name.replace('_', ' '):12} {key}")
+        typer.echo("\nKeep this safe now: it is shown this once, and only a digest of it is stored.")
+        if then:
+            typer.echo(then)

@@ -1,0 +1,78 @@
+"""`rollbook serve`: the server, and with it the worker."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollbook.cli.database import open_database
+from rollbook.errors import UserError
+from rollbook.logs import configure_logs
+from rollbook.server.listen import bind
+from rollbook.server.listen import serve as serve_sockets
+from rollbook.server.tls import Certificate, self_signed_certificate
+from rollbook.settings import Settings, load_settings
+from rollbook.worker.drain import Worker
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTPS port; 0 takes a free one.  [default: 8443]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes.  [default: 1]")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM; without one a self-signed is made.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate, PEM.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="A plain port too; every call to it answers SU:01.")] = None,
+    worker: Annotated[bool, typer.Option(help="Drain the unenrollment queue in this process too.")] = True,
+) -> None:
+    """Serve the API over HTTPS until stopped.
+
+    Every option is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only from the
+    proxies in ROLLBOOK_TRUSTED_PROXIES that say the call came over HTTPS.
+    """
+    settings = load_settings(
+        host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key, http_port=http_port
+    )
+    configure_logs(settings.log_format)
+    certificate = _certificate(settings)
+    with open_database(settings) as database:
+        ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
+        sockets = [bind(settings.host, number) for number in ports]
+        _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets])
+        draining = Worker(database, settings.drain_step, settings.poll_seconds)
+        with _running(draining) if worker else nullcontext():
+            serve_sockets(settings, certificate, sockets)
+
+
+def _certificate(settings: Settings) -> Certificate:
+    if settings.tls_cert is None and settings.tls_key is None:
+        return self_signed_certificate(settings.data_dir)
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise UserError("A certificate and its key go together: give both --tls-cert and --tls-key, or neither.")
+    for path in (settings.tls_cert, settings.tls_key):
+        if not path.is_file():
+            raise UserError(f"There is no file {path}. --tls-cert and --tls-key name PEM files.")
+    return Certificate(settings.tls_cert, settings.tls_key)
+
+
+def _announce(certificate: Certificate, host: str, ports: list[int]) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"Serving https://{shown}:{ports[0]}/apiv2/", err=True)
+    if len(ports) > 1:
+        typer.echo(f"Plain port: http://{shown}:{ports[1]}/apiv2/", err=True)
+    if certificate.self_signed:
+        typer.echo(f"No certificate was given; this one is self-signed, for localhost: {certificate.cert}", err=True)
+        typer.echo(f"Try it: curl --cacert {certificate.cert} https://localhost:{ports[0]}/apiv2/", err=True)
+
+
+@contextmanager
+def _running(worker: Worker) -> Iterator[None]:
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()

@@ -1,0 +1,45 @@
+"""`rollbook user`: the people of an account and their roles."""
+
+from typing import Annotated
+
+import typer
+
+from rollbook.cli.database import open_database
+from rollbook.cli.keys import AccountOption
+from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.model import Role
+from rollbook.store.accounts import add_user, find_account, list_users, set_role
+
+app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
+    """List all users of an account."""
+    with open_database() as database, database.read() as connection:
+        rows = list_users(connection, find_account(connection, account))
+    print_rows(rows, ("id", "email", "employee_id", "given_name", "family_name", "role", "active"), form)
+
+
+@app.command()
+def add(
+    email: str,
+    account: AccountOption = None,
+    role: Annotated[Role, typer.Option(help="Administrators and owners may unenrol.")] = Role.LEARNER,
+    given_name: str = "",
+    family_name: str = "",
+    employee_id: str = "",
+) -> None:
+    """Add a user."""
+    details = {"given_name": given_name, "family_name": family_name, "employee_id": employee_id}
+    with open_database() as database, database.write() as connection:
+        add_user(connection, find_account(connection, account), email, role, **details)
+    typer.echo(f"Added {email} as {role}. For a key: rollbook key new --user {email}")
+
+
+@app.command("role")
+def change_role(email: str, role: Role, account: AccountOption = None) -> None:
+    """Give a user another role; an account keeps at least one owner."""
+    with open_database() as database, database.write() as connection:
+        set_role(connection, find_account(connection, account), email, role)
+    typer.echo(f"{email} is {role} now.")

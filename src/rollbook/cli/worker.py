@@ -1,0 +1,19 @@
+"""`rollbook worker`: drains the unenrollment queue in a process of its own."""
+
+import signal
+
+from rollbook.cli.database import open_database
+from rollbook.logs import configure_logs
+from rollbook.settings import load_settings
+from rollbook.worker.drain import Worker
+
+
+def worker() -> None:
+    """Drain the unenrollment queue until stopped; any number of workers may share a PostgreSQL database."""
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    with open_database(settings) as database:
+        draining = Worker(database, settings.drain_step, settings.poll_seconds)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: draining.stop())
+        draining.run()

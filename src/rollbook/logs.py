@@ -1,0 +1,37 @@
+"""Logs to stderr, one event a line: readable on a terminal, JSON for programs."""
+
+import logging
+import os
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure_logs(form: Literal["auto", "console", "json"]) -> None:
+    """Set up the log of this process; libraries speak through it too, from warnings up."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    ending: list[structlog.types.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=colors)]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[strip, *ending]))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("rollbook").setLevel(logging.INFO)

@@ -1,0 +1,68 @@
+"""The whole order of a call on one screen: routes, start and end of the server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from rollbook.server.authorise import authorise
+from rollbook.server.dispatch import dispatch
+from rollbook.server.receive import Receiver
+from rollbook.server.respond import Record, respond
+from rollbook.settings import Settings
+from rollbook.store.engine import Database
+from rollbook.wire.answer import Answer
+from rollbook.wire.call import read_call
+from rollbook.wire.form import read_package
+from rollbook.wire.xml import parse
+
+
+class Api:
+    """The one endpoint, for every HTTP method (protocol T1, T4)."""
+
+    def __init__(self, database: Database, receiver: Receiver) -> None:
+        self._database = database
+        self._receiver = receiver
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+
+        async def work(record: Record) -> Answer:
+            body = await self._receiver.receive(request)
+            content_type = request.headers.get("content-type", "")
+            return await run_in_threadpool(answer_call, self._database, body, content_type, record)
+
+        response = await respond(request, work)
+        await response(scope, receive, send)
+
+
+def answer_call(database: Database, body: bytes, content_type: str, record: Record) -> Answer:
+    """Answer one call whose body has arrived: each line may end it with an error of the wire."""
+    package = read_package(body, content_type)
+    call = read_call(parse(package))
+    record.caller = authorise(database, call)
+    record.method = call.method
+    return dispatch(database, record.caller, call)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Make the application of one server process."""
+    database = Database(settings.database, settings.pool_size)
+    receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
+    api = Api(database, receiver)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        # A thread without a connection would only wait for one.
+        current_default_thread_limiter().total_tokens = settings.pool_size
+        yield
+        database.close()
+
+    app = Starlette(routes=[Route("/apiv2/", api), Route("/apiv2", api)], lifespan=lifespan)
+    app.state.receiver = receiver
+    return app

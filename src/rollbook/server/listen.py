@@ -1,0 +1,151 @@
+"""Sockets, processes and signals: how the application comes to be served, and how it stops."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
+
+import structlog
+import uvicorn
+
+from rollbook.errors import UserError
+from rollbook.logs import configure_logs
+from rollbook.server.app import create_app
+from rollbook.server.receive import Receiver
+from rollbook.server.tls import Certificate
+from rollbook.settings import Settings
+
+log = structlog.get_logger("rollbook.server")
+
+# From SIGTERM to the end it is 10 seconds at most: calls under way get these, closing down gets the rest.
+GRACEFUL_SECONDS = 7
+BACKLOG = 2048
+# A process that dies younger than this would die again at once: give up instead of starting it for ever.
+CRASH_SECONDS = 5
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Open a listening socket; port 0 takes a free one. Errors: UserError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. "
+            "Choose others with --host, --port and --http-port, or end the program that uses them."
+        ) from None
+
+
+def serve(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+    """Serve until SIGTERM or SIGINT: HTTPS on the first socket, plain HTTP on the second if there is one."""
+    if settings.workers == 1:
+        _run_server(settings, certificate, sockets)
+    else:
+        _supervise(settings, certificate, sockets)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with a plain socket beside the HTTPS one, and bodies hurried along when it stops."""
+
+    def __init__(self, config: uvicorn.Config, receiver: Receiver) -> None:
+        super().__init__(config)
+        self._receiver = receiver
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        https, *plain = sockets or []
+        await super().startup([https])
+        loop = asyncio.get_running_loop()
+        for plain_socket in plain:
+            self.servers.append(await loop.create_server(self._plain_protocol, sock=plain_socket, backlog=BACKLOG))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._receiver.hurry()
+        await super().shutdown(sockets)
+
+    def _plain_protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+
+def _run_server(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+    # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_successfully)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ssl_certfile=certificate.cert,
+        ssl_keyfile=certificate.key,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        backlog=BACKLOG,
+        server_header=False,
+        log_config=None,
+        access_log=False,
+    )
+    _Server(config, app.state.receiver).run(sockets)
+
+
+def _exit_successfully(_number: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _supervise(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+    """Keep the server processes running: one that dies is replaced, all are ended together."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    start = multiprocessing.get_context("spawn").Process
+
+    def spawn() -> tuple[BaseProcess, float]:
+        process = start(target=_run_child, args=(settings, certificate, sockets))
+        process.start()
+        return process, time.monotonic()
+
+    children = [spawn() for _ in range(settings.workers)]
+    try:
+        while not stopping.is_set():
+            wait([process.sentinel for process, _ in children], timeout=0.5)
+            for place, (process, started) in enumerate(children):
+                if process.is_alive() or stopping.is_set():
+                    continue
+                if time.monotonic() - started < CRASH_SECONDS:
+                    raise UserError(f"A server process ended at once, with exit code {process.exitcode}; see its log.")
+                log.error("server process died; starting another", pid=process.pid, exit_code=process.exitcode)
+                children[place] = spawn()
+    finally:
+        _end_together([process for process, _ in children])
+
+
+def _end_together(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACEFUL_SECONDS + 2
+    for process in processes:
+        process.join(max(0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+
+
+def _run_child(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+    configure_logs(settings.log_format)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _run_server(settings, certificate, sockets)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

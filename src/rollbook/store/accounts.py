@@ -1,0 +1,190 @@
+"""Accounts, their users and their keys: the only SQL about them. What a user may do is decided in methods/."""
+
+import hashlib
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from rollbook.errors import UserError
+from rollbook.model import Caller, Policies, Role, utc_now
+from rollbook.store.engine import statement
+from rollbook.store.tables import accounts, keys, users
+
+Rows = list[dict[str, object]]
+
+TEXT_LIMIT = 255
+# What the column can hold; a century, because far beyond it the calendar has no date left.
+POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
+
+_FIND_CALLER = """
+    SELECT a.id AS account_id, a.name AS account, a.protect_completed, a.hold_seconds, a.retention_days,
+           u.id AS user_id, COALESCE(u.email, '') AS email, u.role
+    FROM keys AS account_key
+    JOIN keys AS user_key ON user_key.account_id = account_key.account_id
+    JOIN users AS u ON u.id = user_key.user_id AND u.account_id = user_key.account_id
+    JOIN accounts AS a ON a.id = account_key.account_id
+    WHERE account_key.digest = :account_digest AND account_key.user_id IS NULL AND account_key.revoked_at IS NULL
+      AND user_key.digest = :user_digest AND user_key.revoked_at IS NULL AND u.active
+"""
+
+_POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account and what it has decided about its unenrollments."""
+
+    id: int
+    name: str
+    policies: Policies
+
+
+def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> Caller | None:
+    """Find whom the two keys belong to; None when either is unknown or revoked, or they do not belong together."""
+    digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
+    row = connection.execute(statement(connection, _FIND_CALLER), digests).one_or_none()
+    if row is None:
+        return None
+    policies = Policies(bool(row.protect_completed), row.hold_seconds, row.retention_days)
+    return Caller(row.account_id, row.account, row.user_id, row.email, Role(row.role), policies)
+
+
+def find_account(connection: sa.Connection, name: str | None) -> Account:
+    """Find an account by its name, or with None the only one; errors: UserError when that is not exactly one."""
+    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES).order_by(accounts.c.name)
+    if name is not None:
+        query = query.where(accounts.c.name == _clean("account name", name))
+    found = connection.execute(query).all()
+    if len(found) == 1:
+        number, its_name, *policies = found[0]
+        return Account(number, its_name, Policies(*policies))
+    if found:
+        raise UserError(f"Choose an account with --account: {', '.join(row.name for row in found)}")
+    if name is not None:
+        raise UserError(f"There is no account {name!r}. See: rollbook account list")
+    raise UserError("There is no account yet. Run: rollbook init --account NAME --owner EMAIL")
+
+
+def list_accounts(connection: sa.Connection) -> Rows:
+    """List every account with its policies, by name."""
+    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES, accounts.c.created_at)
+    return [row._asdict() for row in connection.execute(query.order_by(accounts.c.name))]
+
+
+def add_account(connection: sa.Connection, name: str, owner: str) -> tuple[str, str]:
+    """Add an account and its owner, given by e-mail; return the key of the account and the key of the owner."""
+    name = _clean("account name", name)
+    taken = f"There is an account {name!r} already. For more keys of it: rollbook key new --help"
+    number = _insert(connection, accounts, taken, name=name, created_at=utc_now(), **asdict(Policies()))
+    account = Account(number, name, Policies())
+    add_user(connection, account, owner, Role.OWNER)
+    return new_key(connection, account, None), new_key(connection, account, owner)
+
+
+def set_policies(connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None]) -> None:
+    """Change the policies that are named, and leave the others as they are."""
+    for policy, limit in POLICY_LIMITS.items():
+        if not 0 <= (changes.get(policy) or 0) <= limit:
+            raise UserError(f"{policy} is a number from 0 to {limit}.")
+    connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**changes))
+
+
+def list_users(connection: sa.Connection, account: Account) -> Rows:
+    """List the users of an account, in the order in which they were added."""
+    query = sa.select(users).where(users.c.account_id == account.id)
+    return [row._asdict() for row in connection.execute(query.order_by(users.c.id))]
+
+
+def add_user(connection: sa.Connection, account: Account, email: str, role: Role, **details: str) -> None:
+    """Add an active user; `details` are given_name, family_name, employee_id, and an empty one is none.
+
+    Errors: UserError when the account has the e-mail, in any case of its letters, or the employee id already.
+    """
+    values: dict[str, object] = {"given_name": "", "family_name": ""}
+    values |= {name: _clean(name.replace("_", " "), text) for name, text in details.items() if text}
+    email, now = _clean_email(email), utc_now()
+    values |= {"email": email, "role": role, "active": True, "created_at": now, "modified_at": now}
+    taken = f"The account {account.name!r} has a user with the e-mail {email} already, or with that employee id."
+    _insert(connection, users, taken, account_id=account.id, **values)
+
+
+def set_role(connection: sa.Connection, account: Account, email: str, role: Role) -> None:
+    """Give a user another role; errors: UserError when the account would be left without an active owner."""
+    # Two owners who demote each other at the same time wait here, one for the other.
+    connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account.id).with_for_update())
+    user = _find_user(connection, account, email)
+    owners = sa.select(users.c.id).where(users.c.account_id == account.id, users.c.role == Role.OWNER, users.c.active)
+    if role is not Role.OWNER and connection.execute(owners).scalars().all() == [user.id]:
+        raise UserError(f"{user.email} is the last owner of the account {account.name!r}. Make another owner first.")
+    changed = sa.update(users).where(users.c.account_id == account.id, users.c.id == user.id)
+    connection.execute(changed.values(role=role, modified_at=utc_now()))
+
+
+def list_keys(connection: sa.Connection, account: Account) -> Rows:
+    """List the keys of an account, revoked ones too, without anything of the keys themselves."""
+    kind = sa.case((keys.c.user_id.is_(None), "account"), else_="user").label("kind")
+    query = sa.select(keys.c.id, kind, users.c.email.label("user"), keys.c.created_at, keys.c.revoked_at)
+    query = query.outerjoin_from(keys, users, keys.c.user_id == users.c.id).where(keys.c.account_id == account.id)
+    return [row._asdict() for row in connection.execute(query.order_by(keys.c.id))]
+
+
+def new_key(connection: sa.Connection, account: Account, email: str | None) -> str:
+    """Make a key of a user, or with None of the account, and return it: it can never be read again."""
+    user = None if email is None else _find_user(connection, account, email)
+    if user and not user.active:
+        raise UserError(f"{user.email} is not active, so a key would not work.")
+    key = secrets.token_hex(32)
+    values = {"account_id": account.id, "user_id": user and user.id, "digest": _digest(key), "created_at": utc_now()}
+    connection.execute(sa.insert(keys).values(values))
+    return key
+
+
+def revoke_key(connection: sa.Connection, account: Account, key_id: int) -> None:
+    """Let a key open nothing any more; one that was revoked before keeps the time of then."""
+    revoked_at = sa.func.coalesce(keys.c.revoked_at, utc_now(), type_=keys.c.revoked_at.type)
+    query = sa.update(keys).where(keys.c.account_id == account.id, keys.c.id == key_id).values(revoked_at=revoked_at)
+    if connection.execute(query).rowcount == 0:
+        raise UserError(f"The account {account.name!r} has no key {key_id}. See: rollbook key list")
+
+
+def _find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool]:
+    email = _clean_email(email)
+    same = sa.func.lower(users.c.email) == sa.func.lower(email)
+    query = sa.select(users.c.id, users.c.email, users.c.active).where(users.c.account_id == account.id, same)
+    user = connection.execute(query).one_or_none()
+    if user is None:
+        raise UserError(f"The account {account.name!r} has no user {email}. See: rollbook user list")
+    return user
+
+
+def _insert(connection: sa.Connection, table: sa.Table, taken: str, **values: object) -> int:
+    try:
+        number: int = connection.execute(sa.insert(table).values(values).returning(table.c.id)).scalar_one()
+    except sa.exc.IntegrityError:
+        raise UserError(taken) from None
+    return number
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _clean_email(email: str) -> str:
+    email = _clean("e-mail address", email)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise UserError(f"{email!r} is not an e-mail address.")
+    return email
+
+
+def _clean(what: str, text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise UserError(f"The {what} is empty.")
+    # A control character (Cc), or a byte of the command line that is no text (Cs).
+    if len(text) > TEXT_LIMIT or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise UserError(f"The {what} is text of at most {TEXT_LIMIT} characters, without control characters.")
+    return text

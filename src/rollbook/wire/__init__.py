@@ -1,0 +1,1 @@
+"""XML ↔ Python in both directions; knows no database and no HTTP server."""

@@ -1,0 +1,57 @@
+"""The envelope of a call: who calls, which method, with what parameters (protocol §2)."""
+
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from rollbook.errors import (
+    EMPTY_PARAMETERS,
+    NO_ACCOUNT_KEY,
+    NO_METHOD,
+    NO_PARAMETERS,
+    NO_ROOT,
+    NO_USER_KEY,
+    CallError,
+    WireCode,
+)
+from rollbook.wire.shape import TEXT, Shape, check_shape
+from rollbook.wire.xml import text_of
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call whose envelope is whole; its parameters are not looked at before `read_parameters`."""
+
+    account_key: str = field(repr=False)
+    user_key: str = field(repr=False)
+    method: str
+    root: etree._Element = field(repr=False)
+
+    def read_parameters(self, shape: Shape) -> etree._Element:
+        """Return the element Parameters when it and the envelope have the right shape; errors: SU:12, SU:13."""
+        envelope = {"AccountAPI": TEXT, "UserAPI": TEXT, "Method": TEXT, "Parameters": shape}
+        check_shape(self.root, Shape(envelope))
+        return _child(self.root, "Parameters", NO_PARAMETERS)
+
+
+def read_call(root: etree._Element) -> Call:
+    """Read the envelope; errors: SU:04 to SU:09.
+
+    Elements that stand twice or should not be there are found later, by `read_parameters`: SU:12 and SU:13 come after
+    the keys have been checked.
+    """
+    if root.tag != "SmarterU":
+        raise CallError(NO_ROOT, "the root element has another name")
+    account_key = text_of(_child(root, "AccountAPI", NO_ACCOUNT_KEY))
+    user_key = text_of(_child(root, "UserAPI", NO_USER_KEY))
+    method = text_of(_child(root, "Method", NO_METHOD))
+    if len(_child(root, "Parameters", NO_PARAMETERS)) == 0:
+        raise CallError(EMPTY_PARAMETERS, "SmarterU/Parameters")
+    return Call(account_key, user_key, method, root)
+
+
+def _child(root: etree._Element, name: str, missing: WireCode) -> etree._Element:
+    child = root.find(name)
+    if child is None:
+        raise CallError(missing, f"SmarterU/{name}")
+    return child

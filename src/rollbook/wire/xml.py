@@ -1,0 +1,45 @@
+"""The hardened XML parser: no document type, no entities, no network, bounded depth."""
+
+from lxml import etree
+
+from rollbook.errors import NOT_XML, CallError
+
+# White space as XML knows it; what Unicode calls white space besides is text.
+WHITE_SPACE = " \t\r\n"
+
+# The text has been decoded before it comes here, so that what the declaration says of an encoding is not believed: many
+# programs declare UTF-16 over a text that they then send as UTF-8.
+_PARSER = etree.XMLParser(
+    encoding="utf-8",
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    dtd_validation=False,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+)
+
+
+def parse(package: bytes) -> etree._Element:
+    """Parse the UTF-8 text of a package; errors: SU:03, with the line and column."""
+    try:
+        package.decode("utf-8")
+        root = etree.fromstring(package.lstrip(), _PARSER)
+    except UnicodeDecodeError as error:
+        raise CallError(NOT_XML, f"not UTF-8 at byte {error.start}") from None
+    except etree.XMLSyntaxError as error:
+        raise CallError(NOT_XML, str(error)) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise CallError(NOT_XML, "a document type declaration is not allowed")
+    return root
+
+
+def text_of(element: etree._Element) -> str:
+    """Return an element's own text without the white space around it (protocol T6)."""
+    return (element.text or "").strip(WHITE_SPACE)
+
+
+def name_of(element: etree._Element) -> str:
+    """Return an element's name without its namespace, as a message may show it."""
+    return etree.QName(element).localname

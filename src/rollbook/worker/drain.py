@@ -1,0 +1,60 @@
+"""Drains the unenrollment queue: finishes what is due, step by step, and sees to the end of retention."""
+
+import threading
+
+import structlog
+
+from rollbook.errors import DatabaseUnavailableError
+from rollbook.model import utc_now
+from rollbook.store.engine import Database
+from rollbook.store.unenrollments import find_due_accounts, process_due
+from rollbook.worker.purge import Purge
+
+log = structlog.get_logger("rollbook.worker")
+
+
+class Worker:
+    """Works until it is told to stop; any number of workers may share a PostgreSQL database.
+
+    `step` is how many items one transaction finishes, `poll_seconds` how long an idle worker waits.
+    """
+
+    def __init__(self, database: Database, step: int, poll_seconds: float) -> None:
+        self._database = database
+        self._step = step
+        self._poll_seconds = poll_seconds
+        self._purge = Purge(database, step)
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let the step under way come to its end, then leave `run`."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Drain until stopped. Trouble with the database is logged and tried again."""
+        log.info("worker started", step=self._step)
+        while not self._stopping.is_set():
+            try:
+                busy = self.drain_once() > 0
+                self._purge.run_if_due()
+            except DatabaseUnavailableError as error:
+                log.warning("database unavailable", detail=error.detail)
+                busy = False
+            except Exception:
+                log.exception("worker failed; it goes on")
+                busy = False
+            if not busy:
+                self._stopping.wait(self._poll_seconds)
+        log.info("worker stopped")
+
+    def drain_once(self) -> int:
+        """Finish one step of every account that has due items; return how many items were finished."""
+        finished = 0
+        for account_id in find_due_accounts(self._database, utc_now()):
+            step = process_due(self._database, account_id, utc_now(), self._step)
+            if step.finished:
+                log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)
+            finished += step.finished
+            if self._stopping.is_set():
+                break
+        return finished

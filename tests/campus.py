@@ -1,0 +1,82 @@
+"""Small accounts to test on: people, keys, courses and enrolments, made through the store."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from rollbook.model import EnrollmentStatus, Role, utc_now
+from rollbook.store.accounts import Account, add_account, add_user, find_account, new_key, set_policies
+from rollbook.store.engine import Database
+from rollbook.store.tables import courses, enrollments, groups, unenrollments, users
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Campus:
+    """One account with an owner, an administrator and a learner who can call, and any number of enrolments."""
+
+    database: Database
+    name: str = field(default_factory=lambda: f"Campus {next(_numbers)}")
+
+    def __post_init__(self) -> None:
+        with self.database.write() as connection:
+            self.account_key, self.owner_key = add_account(connection, self.name, "owner@example.org")
+            self.account: Account = find_account(connection, self.name)
+            add_user(connection, self.account, "administrator@example.org", Role.ADMINISTRATOR)
+            add_user(connection, self.account, "learner@example.org", Role.LEARNER)
+            self.administrator_key = new_key(connection, self.account, "administrator@example.org")
+            self.learner_key = new_key(connection, self.account, "learner@example.org")
+            stamp = {"created_at": utc_now(), "modified_at": utc_now(), "account_id": self.account.id}
+            group = {"name": "North", "active": True, **stamp}
+            course = {"name": "Fire Safety", "status": "Active", **stamp}
+            self._group_id = connection.execute(groups.insert().returning(groups.c.id), group).scalar_one()
+            self._course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
+
+    def enroll(self, count: int, status: EnrollmentStatus = EnrollmentStatus.ENROLLED) -> list[int]:
+        """Add learners, each enrolled in the one course, and return the ids of their enrolments."""
+        now = utc_now()
+        stamp = {"account_id": self.account.id, "created_at": now, "modified_at": now}
+        person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True, **stamp}
+        place = {"group_id": self._group_id, "course_id": self._course_id, "enrolled_at": now, "status": status}
+        with self.database.write() as connection:
+            added = connection.execute(users.insert().returning(users.c.id), [person] * count).scalars()
+            rows = [{"user_id": user_id, **place, **stamp} for user_id in added]
+            ids = connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars()
+            return sorted(ids)
+
+    def set(self, **policies: bool | int | None) -> None:
+        """Change the account's policies."""
+        with self.database.write() as connection:
+            set_policies(connection, self.account, policies)
+
+    def package(self, identifiers: Sequence[object], user_key: str | None = None) -> str:
+        """Write the call that unenrols the identifiers, in the owner's name unless another key is given."""
+        items = "".join(
+            "<Unenrollment><AccountUserLearningModuleRelID>"
+            f"{identifier}</AccountUserLearningModuleRelID></Unenrollment>"
+            for identifier in identifiers
+        )
+        return (
+            f"<SmarterU><AccountAPI>{self.account_key}</AccountAPI><UserAPI>{user_key or self.owner_key}</UserAPI>"
+            "<Method>unenrollLearningModules</Method><Parameters><LearningModuleEnrollment>"
+            f"{items}</LearningModuleEnrollment></Parameters></SmarterU>"
+        )
+
+    def queue(self) -> dict[int, str]:
+        """Tell the latest status in the queue of every enrolment that has one."""
+        query = sa.select(unenrollments.c.enrollment_id, unenrollments.c.status)
+        query = query.where(unenrollments.c.account_id == self.account.id)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(unenrollments.c.batch_id, unenrollments.c.block)).all()
+        return {enrollment_id: status for enrollment_id, status in rows}
+
+    def current(self) -> int:
+        """Count the current enrolments."""
+        query = sa.select(sa.func.count()).where(
+            enrollments.c.account_id == self.account.id, enrollments.c.unenrolled_at.is_(None)
+        )
+        with self.database.read() as connection:
+            return connection.execute(query).scalar_one()

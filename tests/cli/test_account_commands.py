@@ -1,0 +1,384 @@
+"""`rollbook init`, `migrate`, `account`, `user` and `key` do what they promise, and say in a sentence why not."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rollbook.cli import main
+from rollbook.model import Caller, Policies
+from rollbook.store.accounts import find_caller
+from rollbook.store.engine import Database
+from rollbook.store.schema import check_schema
+from rollbook.store.tables import metadata
+
+INIT = ("init", "--account", "Acme", "--owner", "ann@acme.example")
+
+# Blanks in an argument are written as underscores.
+MISTAKES = [
+    ("account add Beta --owner nobody", "'nobody' is not an e-mail address"),
+    ("account add Beta --owner a@b@c", "'a@b@c' is not an e-mail address"),
+    ("account add Beta --owner @beta.example", "is not an e-mail address"),
+    ("account add Beta --owner bea@", "is not an e-mail address"),
+    ("account add Beta --owner be_a@beta.example", "is not an e-mail address"),
+    ("account add Beta --owner bea\x07@beta.example", "without control characters"),
+    ("account add Beta --owner bea\udcff@beta.example", "without control characters"),
+    ("account add _ --owner bea@beta.example", "The account name is empty"),
+    (f"account add {'x' * 256} --owner bea@beta.example", "at most 255 characters"),
+    ("account set Beta --hold-seconds 1", "There is no account 'Beta'. See: rollbook account list"),
+    ("account set Acme", "Name a policy"),
+    ("account set Acme --hold-seconds -1", "hold_seconds is a number from 0"),
+    ("account set Acme --hold-seconds 2147483648", "hold_seconds is a number from 0"),
+    ("account set Acme --retention-days 36501", "retention_days is a number from 0"),
+    ("account set Acme --retention-days -1", "a number of days, or none"),
+    ("account set Acme --retention-days ٣", "a number of days, or none"),
+    ("user list --account Beta", "There is no account 'Beta'"),
+    ("user add ANN@ACME.example", "already"),
+    ("user add bo@acme.example --employee-id E-1", "employee id"),
+    ("user add bo@acme.example --given-name \x00", "given name"),
+    ("user role bo@acme.example owner", "has no user bo@acme.example"),
+    ("user role ann@acme.example king", "king"),
+    ("key new --user bo@acme.example", "has no user bo@acme.example"),
+    ("key new --user idle@acme.example", "not active"),
+    ("key revoke 9999", "has no key 9999"),
+    ("key revoke 9223372036854775808", "'ID'"),
+    ("key revoke 1e3", "'ID'"),
+]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What a program reads."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that name the database of the test, and nothing of the machine's; gives the data directory."""
+    for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
+    monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, from its arguments to its exit code."""
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["rollbook", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        return Done(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def acme(rollbook: Run) -> dict[str, str]:
+    """The account Acme, owned by ann@acme.example; gives the two keys."""
+    done = rollbook(*INIT, "--format", "json")
+    assert done.code == 0, done.err
+    keys: dict[str, str] = done.json
+    return keys
+
+
+@pytest.fixture
+def open_database(acme: dict[str, str], database_url: str) -> Iterator[Database]:
+    """The same database, to ask it what the server would."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def caller_of(database: Database, account_key: str, user_key: str) -> Caller | None:
+    """What a call with these keys is taken for."""
+    with database.read() as connection:
+        return find_caller(connection, account_key, user_key)
+
+
+def everything_in(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    with database.read() as connection:
+        return {name: [tuple(row) for row in connection.execute(sa.select(t))] for name, t in metadata.tables.items()}
+
+
+def test_init_gives_two_keys_that_open_the_account_as_its_owner(acme: dict[str, str], open_database: Database) -> None:
+    assert list(acme) == ["account_key", "user_key"]
+    assert all(re.fullmatch("[0-9a-f]{64}", key) for key in acme.values())
+    caller = caller_of(open_database, **acme)
+    assert caller is not None
+    assert (caller.account, caller.email, caller.role) == ("Acme", "ann@acme.example", "owner")
+    assert caller.policies == Policies()
+
+
+def test_init_tells_people_both_keys_that_they_are_shown_once_and_how_to_go_on(rollbook: Run) -> None:
+    done = rollbook(*INIT)
+    assert done.code == 0
+    assert re.search(r"^account key +[0-9a-f]{64}$", done.out, re.MULTILINE)
+    assert re.search(r"^user key +[0-9a-f]{64}$", done.out, re.MULTILINE)
+    assert "this once" in done.out
+    assert "rollbook serve" in done.out
+
+
+def test_a_second_init_adds_an_account_and_leaves_the_first(
+    acme: dict[str, str], rollbook: Run, open_database: Database
+) -> None:
+    second = rollbook("init", "--account", "Beta", "--owner", "ann@acme.example", "--format", "json")
+    assert second.code == 0
+    first_caller, second_caller = caller_of(open_database, **acme), caller_of(open_database, **second.json)
+    assert first_caller is not None
+    assert second_caller is not None
+    assert (first_caller.account, second_caller.account) == ("Acme", "Beta")
+    assert caller_of(open_database, acme["account_key"], second.json["user_key"]) is None
+
+
+@pytest.mark.parametrize("command", [("init", "--account"), ("account", "add")])
+def test_an_account_name_that_is_taken_changes_nothing(
+    acme: dict[str, str], rollbook: Run, open_database: Database, command: tuple[str, ...]
+) -> None:
+    before = everything_in(open_database)
+    done = rollbook(*command, " Acme ", "--owner", "bob@acme.example")
+    assert (done.code, done.out) == (2, "")
+    assert "'Acme'" in done.err
+    assert everything_in(open_database) == before
+
+
+def test_init_on_no_terminal_runs_as_a_program_of_its_own(environment: Path) -> None:
+    command = [sys.executable, "-m", "rollbook", *INIT, "--format", "json"]
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert json.loads(first.stdout).keys() == {"account_key", "user_key"}
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.startswith("rollbook: There is an account 'Acme' already.")
+    assert "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("command", [INIT, ("migrate",)])
+def test_a_new_data_directory_and_database_are_for_the_owner_alone(
+    rollbook: Run, environment: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("ROLLBOOK_DATABASE_URL")
+    before = os.umask(0o022)
+    try:
+        assert rollbook(*command).code == 0
+    finally:
+        os.umask(before)
+    assert environment.stat().st_mode & 0o777 == 0o700
+    assert (environment / "rollbook.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_data_directory_that_exists_keeps_its_permissions(rollbook: Run, environment: Path) -> None:
+    environment.mkdir()
+    environment.chmod(0o755)
+    assert rollbook(*INIT).code == 0
+    assert environment.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(rollbook: Run, environment: Path) -> None:
+    environment.write_text("a file is in the way")
+    done = rollbook(*INIT)
+    assert done.code == 2
+    assert str(environment) in done.err
+
+
+def test_migrate_makes_the_schema_and_does_nothing_the_second_time(rollbook: Run, database_url: str) -> None:
+    first, second = rollbook("migrate"), rollbook("migrate")
+    assert (first.code, second.code) == (0, 0)
+    assert "before: none" in first.out
+    assert "as before" in second.out
+    database = Database(database_url)
+    check_schema(database)
+    database.close()
+
+
+def test_migrate_keeps_what_is_there(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
+    before = everything_in(open_database)
+    assert rollbook("migrate").code == 0
+    assert everything_in(open_database) == before
+
+
+def test_commands_before_init_name_the_command_to_run(rollbook: Run) -> None:
+    done = rollbook("key", "list")
+    assert done.code == 2
+    assert "rollbook init" in done.err
+
+
+def test_a_wrong_setting_is_named(rollbook: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLBOOK_PORT", "abc")
+    for command in (INIT, ("migrate",), ("account", "list")):
+        done = rollbook(*command)
+        assert done.code == 2
+        assert "ROLLBOOK_PORT" in done.err
+
+
+def test_the_database_holds_no_key(acme: dict[str, str], rollbook: Run, database_url: str) -> None:
+    new = rollbook("key", "new", "--user", "ann@acme.example", "--format", "json").json["user_key"]
+    secrets = [*acme.values(), new]
+    if database_url.startswith("sqlite"):
+        path = Path(database_url.removeprefix("sqlite:///"))
+        stored = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    else:
+        database = Database(database_url)
+        stored = repr(everything_in(database)).encode()
+        database.close()
+    assert b"ann@acme.example" in stored, "the search must be able to find something"
+    for key in secrets:
+        for form in (key.encode(), key.upper().encode(), bytes.fromhex(key), repr(bytes.fromhex(key)).encode()):
+            assert form not in stored
+
+
+def test_a_list_of_keys_tells_them_apart_and_shows_none(acme: dict[str, str], rollbook: Run) -> None:
+    rows = rollbook("key", "list", "--format", "json").json
+    assert [(row["kind"], row["user"], row["revoked_at"]) for row in rows] == [
+        ("account", None, None),
+        ("user", "ann@acme.example", None),
+    ]
+    assert rows[0].keys() == {"id", "kind", "user", "created_at", "revoked_at"}
+    for form in ("table", "json", "csv"):
+        shown = rollbook("key", "list", "--format", form)
+        assert shown.code == 0
+        assert "ann@acme.example" in shown.out
+        assert not any(key[:16] in shown.out for key in acme.values())
+
+
+def test_a_revoked_key_opens_nothing_and_the_new_one_does(
+    acme: dict[str, str], rollbook: Run, open_database: Database
+) -> None:
+    new = rollbook("key", "new", "--user", "ANN@acme.example", "--format", "json")
+    assert list(new.json) == ["user_key"]
+    old_id = str(rollbook("key", "list", "--format", "json").json[1]["id"])
+    assert caller_of(open_database, acme["account_key"], new.json["user_key"]) is not None
+    assert caller_of(open_database, **acme) is not None, "both keys work while programs change over"
+
+    assert rollbook("key", "revoke", old_id).code == 0
+    assert caller_of(open_database, **acme) is None
+    assert caller_of(open_database, acme["account_key"], new.json["user_key"]) is not None
+    revoked_at = rollbook("key", "list", "--format", "json").json[1]["revoked_at"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", revoked_at)
+
+
+def test_revoking_again_keeps_the_time_of_the_first(
+    acme: dict[str, str], rollbook: Run, open_database: Database
+) -> None:
+    key_id = str(rollbook("key", "list", "--format", "json").json[0]["id"])
+    assert rollbook("key", "revoke", key_id).code == 0
+    before = everything_in(open_database)["keys"]
+    assert rollbook("key", "revoke", key_id).code == 0
+    assert everything_in(open_database)["keys"] == before
+
+
+def test_a_key_of_another_account_cannot_be_revoked(acme: dict[str, str], rollbook: Run) -> None:
+    rollbook("account", "add", "Beta", "--owner", "bea@beta.example")
+    key_id = rollbook("key", "list", "--account", "Acme", "--format", "json").json[0]["id"]
+    done = rollbook("key", "revoke", str(key_id), "--account", "Beta")
+    assert done.code == 2
+    assert rollbook("key", "list", "--account", "Acme", "--format", "json").json[0]["revoked_at"] is None
+
+
+def test_a_new_key_of_the_account_works_with_the_users_key(
+    acme: dict[str, str], rollbook: Run, open_database: Database
+) -> None:
+    new = rollbook("key", "new", "--account", "Acme", "--format", "json").json
+    assert list(new) == ["account_key"]
+    assert caller_of(open_database, new["account_key"], acme["user_key"]) is not None
+
+
+def test_users_are_added_with_their_role_and_listed(acme: dict[str, str], rollbook: Run) -> None:
+    named = ("--given-name", "Bo", "--family-name", "Ek", "--employee-id", "E-7")
+    assert rollbook("user", "add", "bo@acme.example", "--role", "administrator", *named).code == 0
+    assert rollbook("user", "add", "cy@acme.example").code == 0
+    rows = list(csv.DictReader(io.StringIO(rollbook("user", "list", "--format", "csv").out)))
+    assert [(row["email"], row["role"]) for row in rows] == [
+        ("ann@acme.example", "owner"),
+        ("bo@acme.example", "administrator"),
+        ("cy@acme.example", "learner"),
+    ]
+    assert (rows[1]["given_name"], rows[1]["family_name"], rows[1]["employee_id"]) == ("Bo", "Ek", "E-7")
+
+
+def test_an_account_keeps_its_last_active_owner(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
+    def roles() -> list[str]:
+        return [row["role"] for row in rollbook("user", "list", "--format", "json").json]
+
+    rollbook("user", "add", "bo@acme.example", "--role", "owner")
+    with open_database.write() as connection:
+        connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'bo@acme.example'"))
+    refused = rollbook("user", "role", "ann@acme.example", "learner")
+    assert refused.code == 2
+    assert "last owner" in refused.err
+    assert roles() == ["owner", "owner"]
+
+    rollbook("user", "add", "cy@acme.example", "--role", "owner")
+    assert rollbook("user", "role", "Ann@acme.example", "learner").code == 0
+    assert roles() == ["learner", "owner", "owner"]
+
+
+def test_policies_change_one_at_a_time(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
+    def policies() -> Policies:
+        caller = caller_of(open_database, **acme)
+        assert caller is not None
+        return caller.policies
+
+    rollbook("account", "add", "Beta", "--owner", "bea@beta.example")
+    assert rollbook("account", "set", "Acme", "--protect-completed").code == 0
+    assert rollbook("account", "set", "Acme", "--hold-seconds", "60", "--retention-days", "30").code == 0
+    assert policies() == Policies(protect_completed=True, hold_seconds=60, retention_days=30)
+    assert rollbook("account", "set", "Acme", "--no-protect-completed", "--retention-days", "none").code == 0
+    assert policies() == Policies(protect_completed=False, hold_seconds=60, retention_days=None)
+    shown = rollbook("account", "list", "--format", "json").json
+    assert [(row["name"], row["hold_seconds"], row["protect_completed"]) for row in shown] == [
+        ("Acme", 60, False),
+        ("Beta", 0, False),
+    ]
+
+
+def test_the_account_must_be_named_only_when_there_are_several(acme: dict[str, str], rollbook: Run) -> None:
+    assert rollbook("user", "list").code == 0
+    rollbook("account", "add", "Beta", "--owner", "bea@beta.example")
+    done = rollbook("user", "list")
+    assert done.code == 2
+    assert "Acme, Beta" in done.err
+    assert "bea@beta.example" in rollbook("user", "list", "--account", "Beta").out
+
+
+def test_what_cannot_be_done_is_a_sentence_and_exit_code_2_and_changes_nothing(
+    rollbook: Run, open_database: Database
+) -> None:
+    rollbook("user", "add", "idle@acme.example", "--employee-id", "E-1")
+    with open_database.write() as connection:
+        connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'idle@acme.example'"))
+    before = everything_in(open_database)
+    for command, sentence in MISTAKES:
+        done = rollbook(*(word.replace("_", " ") for word in command.split(" ")))
+        assert (done.code, done.out) == (2, ""), command
+        assert sentence in done.err, command
+        assert everything_in(open_database) == before, command

@@ -1,0 +1,126 @@
+"""A pair of keys opens exactly the account that both belong to, as the user that one of them names."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from rollbook.errors import UserError
+from rollbook.model import Caller, Policies, Role
+from rollbook.store.accounts import (
+    add_account,
+    add_user,
+    find_account,
+    find_caller,
+    list_keys,
+    list_users,
+    new_key,
+    revoke_key,
+    set_policies,
+    set_role,
+)
+from rollbook.store.engine import Database
+
+Pair = tuple[str, str]
+
+
+@pytest.fixture
+def acme(database: Database) -> Pair:
+    """The keys of the account Acme and of its owner, who is there beside another account."""
+    with database.write() as connection:
+        add_account(connection, "Beta", "bea@beta.example")
+        return add_account(connection, "Acme", "ann@acme.example")
+
+
+def find(database: Database, account_key: str, user_key: str) -> Caller | None:
+    """What a call with these keys is taken for."""
+    with database.read() as connection:
+        return find_caller(connection, account_key, user_key)
+
+
+def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        account = find_account(connection, "Acme")
+        set_policies(connection, account, {"protect_completed": True, "retention_days": 7})
+        add_user(connection, account, "Bo@acme.example", Role.LEARNER)
+        key = new_key(connection, account, "bo@acme.example")
+        user_id = list_users(connection, account)[1]["id"]
+    expected = Policies(protect_completed=True, hold_seconds=0, retention_days=7)
+    assert isinstance(user_id, int)
+    assert find(database, acme[0], key) == Caller(
+        account.id, "Acme", user_id, "Bo@acme.example", Role.LEARNER, expected
+    )
+
+
+def test_no_other_pair_opens_anything(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        gamma = add_account(connection, "Gamma", "ann@acme.example")
+    account_key, user_key = acme
+    assert find(database, account_key, user_key) is not None
+    wrong = "0" * 64
+    for pair in [
+        (wrong, user_key),
+        (account_key, wrong),
+        (user_key, account_key),
+        (account_key, account_key),
+        (user_key, user_key),
+        (account_key, gamma[1]),
+        (gamma[0], user_key),
+        (account_key.upper(), user_key),
+        (account_key[:-1], user_key),
+        ("", ""),
+        (account_key, ""),
+        ("é", user_key),
+        ("' OR 1=1 --", user_key),
+    ]:
+        assert find(database, *pair) is None, pair
+
+
+@pytest.mark.parametrize("kind", ["account", "user"])
+def test_a_revoked_key_opens_nothing(database: Database, acme: Pair, kind: str) -> None:
+    with database.write() as connection:
+        account = find_account(connection, "Acme")
+        (key_id,) = (row["id"] for row in list_keys(connection, account) if row["kind"] == kind)
+        assert isinstance(key_id, int)
+        revoke_key(connection, account, key_id)
+    assert find(database, *acme) is None
+
+
+def test_an_inactive_user_is_nobody(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'ann@acme.example'"))
+    assert find(database, *acme) is None
+
+
+def test_two_owners_who_demote_each_other_at_once_leave_one(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        account = find_account(connection, "Acme")
+        add_user(connection, account, "bo@acme.example", Role.OWNER)
+    start, refused = threading.Barrier(2), []
+
+    def demote(email: str) -> None:
+        start.wait()
+        try:
+            with database.write() as connection:
+                set_role(connection, account, email, Role.LEARNER)
+        except UserError as error:
+            refused.append(error)
+
+    for _ in range(20):
+        threads = [threading.Thread(target=demote, args=[name]) for name in ("ann@acme.example", "bo@acme.example")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with database.write() as connection:
+            assert [row["role"] for row in list_users(connection, account)].count("owner") == 1
+            for email in ("ann@acme.example", "bo@acme.example"):
+                set_role(connection, account, email, Role.OWNER)
+    assert len(refused) == 20
+
+
+def test_an_email_is_one_users_in_an_account_and_free_in_another(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        add_user(connection, find_account(connection, "Beta"), "ann@acme.example", Role.LEARNER)
+    with pytest.raises(UserError, match=r"ann@ACME\.example already"), database.write() as connection:
+        add_user(connection, find_account(connection, "Acme"), "ann@ACME.example", Role.LEARNER)
