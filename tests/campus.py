@@ -1,15 +1,17 @@
 """Small accounts to test on: people, keys, courses and enrolments, made through the store."""
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from rollbook.model import EnrollmentStatus, Role, utc_now
+from rollbook.model import Acceptance, EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import Account, add_account, add_user, find_account, new_key, set_policies
 from rollbook.store.engine import Database
 from rollbook.store.tables import courses, enrollments, groups, unenrollments, users
+from rollbook.store.unenrollments import accept_batch
 
 _numbers = itertools.count(1)
 
@@ -65,13 +67,33 @@ class Campus:
             f"{items}</LearningModuleEnrollment></Parameters></SmarterU>"
         )
 
+    def accept(self, ids: Sequence[int | None]) -> Acceptance:
+        """Put enrolments into the queue as one batch, without a call."""
+        with self.database.write() as connection:
+            return accept_batch(
+                connection,
+                account_id=self.account.id,
+                requested_by=None,
+                ids=ids,
+                policies=find_account(connection, self.name).policies,
+                reason=None,
+                requested_at=utc_now(),
+            )
+
+    def wait_until_drained(self) -> None:
+        """Wait until a worker has finished everything that was in the queue."""
+        deadline = time.monotonic() + 60
+        while "Pending" in self.queue().values():
+            assert time.monotonic() < deadline, "the queue is not drained"
+            time.sleep(0.05)
+
     def queue(self) -> dict[int, str]:
         """Tell the latest status in the queue of every enrolment that has one."""
         query = sa.select(unenrollments.c.enrollment_id, unenrollments.c.status)
         query = query.where(unenrollments.c.account_id == self.account.id)
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(unenrollments.c.batch_id, unenrollments.c.block)).all()
-        return {enrollment_id: status for enrollment_id, status in rows}
+        return {row.enrollment_id: row.status for row in rows}
 
     def current(self) -> int:
         """Count the current enrolments."""

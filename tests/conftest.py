@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from campus import Campus
 from postgresql import PostgresServer, run_postgresql
-from server_process import ServerProcess, run_server
-
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
+from server_process import ServerProcess, run_server
 
 BOTH = ["sqlite", "postgresql"]
 
@@ -43,7 +43,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session", params=BOTH)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
-    """A server without a worker for the whole test run, once on each kind of database; tests make their own accounts."""
+    """A server without a worker for the whole run, once on each kind of database; tests make their own accounts."""
     folder = tmp_path_factory.mktemp(f"served-{request.param}")
     if request.param == "sqlite":
         yield from _serve(f"sqlite:///{folder / 'rollbook.db'}", folder)

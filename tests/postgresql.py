@@ -36,6 +36,18 @@ class PostgresServer:
             finally:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type, unused-ignore]
 
+    @contextmanager
+    def unreachable(self, url: str) -> Iterator[None]:
+        """Refuse connections to a database, and end those it has, as long as the block lasts."""
+        name = urlsplit(url).path.lstrip("/")
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")  # type: ignore[arg-type, unused-ignore]
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            try:
+                yield
+            finally:
+                connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")  # type: ignore[arg-type, unused-ignore]
+
 
 @contextmanager
 def run_postgresql() -> Iterator[PostgresServer]:

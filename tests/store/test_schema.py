@@ -16,28 +16,9 @@ pytestmark = [
 ]
 
 
-def test_the_migrations_make_exactly_the_tables(database: Database) -> None:
+def test_a_new_database_has_exactly_the_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-
-
-def test_the_migrations_make_every_constraint_and_index(database: Database, database_url: str) -> None:
-    def described(connection: sa.Connection) -> dict[str, object]:
-        inspector = sa.inspect(connection)
-        return {
-            table: (
-                sorted(str(check) for check in inspector.get_check_constraints(table)),
-                sorted(str(unique["name"]) for unique in inspector.get_unique_constraints(table)),
-                sorted(str(key["name"]) for key in inspector.get_foreign_keys(table)),
-            )
-            for table in metadata.tables
-        }
-
-    with database.write() as connection:
-        migrated = described(connection)
-        metadata.drop_all(connection)
-        metadata.create_all(connection)
-        assert described(connection) == migrated
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

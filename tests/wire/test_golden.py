@@ -9,10 +9,10 @@ from string import Template
 
 import pytest
 import sqlalchemy as sa
-from campus import Campus
-from conftest import Served
 from lxml import etree
 
+from campus import Campus
+from conftest import Served
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.tables import enrollments
 
@@ -56,7 +56,7 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
     with served.server.client() as client:
         body = {"content": request} if kind == "form" else {"data": {"Package": request}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = client.post(served.server.url, headers=headers, **body)  # type: ignore[arg-type]
+        answer = client.post(served.server.url, headers=headers, **body)
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/xml; charset=UTF-8"

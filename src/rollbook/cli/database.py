@@ -9,12 +9,13 @@ from rollbook.store.schema import check_schema
 
 
 @contextmanager
-def open_database(settings: Settings | None = None) -> Iterator[Database]:
-    """Give the database of the settings; errors: UnknownSchemaError, DatabaseUnavailableError."""
+def open_database(settings: Settings | None = None, *, any_schema: bool = False) -> Iterator[Database]:
+    """Give the database of the settings; errors: DatabaseUnavailableError, UnknownSchemaError unless `any_schema`."""
     settings = settings or load_settings()
     database = Database(settings.database, settings.pool_size)
     try:
-        check_schema(database)
+        if not any_schema:
+            check_schema(database)
         yield database
     finally:
         database.close()

@@ -37,7 +37,9 @@ def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], for
         table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False, header_style="bold")
         for row in shown:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        Console(markup=False, highlight=False).print(table)
+        # A program that reads the table must find every cell whole.
+        width = None if sys.stdout.isatty() else 10_000
+        Console(markup=False, highlight=False, width=width).print(table)
 
 
 def print_json(value: object) -> None:

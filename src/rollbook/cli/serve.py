@@ -24,7 +24,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Server processes.  [default: 1]")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM; without one a self-signed is made.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate, PEM.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="A plain port too; every call to it answers SU:01.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="A plain port too; calls to it are refused.")] = None,
     worker: Annotated[bool, typer.Option(help="Drain the unenrollment queue in this process too.")] = True,
 ) -> None:
     """Serve the API over HTTPS until stopped.

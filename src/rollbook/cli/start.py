@@ -1,19 +1,14 @@
 """`rollbook init` and `rollbook migrate`: make the database, and bring it to the schema of this release."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rollbook.cli.database import open_database
 from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption
-from rollbook.errors import UserError
-from rollbook.settings import load_settings
 from rollbook.store import schema
 from rollbook.store.accounts import add_account
-from rollbook.store.engine import Database
 
 
 def init(
@@ -22,7 +17,7 @@ def init(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Make the database when there is none, and add an account with an owner and their keys."""
-    with _make_database() as database:
+    with open_database(any_schema=True) as database:
         schema.migrate(database)
         with database.write() as connection:
             account_key, user_key = add_account(connection, account, owner)
@@ -31,25 +26,8 @@ def init(
 
 def migrate() -> None:
     """Bring the database to the schema of this release; safe to repeat."""
-    with _make_database() as database:
+    with open_database(any_schema=True) as database:
         before, after = schema.migrate(database)
     typer.echo(
         f"The database has schema {after}, " + ("as before." if before == after else f"before: {before or 'none'}.")
     )
-
-
-@contextmanager
-def _make_database() -> Iterator[Database]:
-    settings = load_settings()
-    try:
-        # Names, grades and the server's key are nobody else's business; what exists already is left as it is.
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = Database(settings.database)
-        if file := database.engine.url.database:
-            Path(file).touch(mode=0o600)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be made: {error.strerror}. See ROLLBOOK_DATA_DIR.") from None
-    try:
-        yield database
-    finally:
-        database.close()

@@ -30,7 +30,7 @@ async def respond(request: Request, work: Callable[[Record], Awaitable[Answer]])
     """Do the work of a call and answer it: HTTP 200 in every case but those of protocol T5."""
     started = time.perf_counter()
     record = Record()
-    status, retry_after = 200, None
+    status, headers = 200, {"X-Request-ID": record.request_id}
     try:
         answer = await work(record)
     except CallError as error:
@@ -38,7 +38,8 @@ async def respond(request: Request, work: Callable[[Record], Awaitable[Answer]])
         answer = Answer(succeeded=False, errors=[ErrorEntry.of_call(error)])
     except TransportError as error:
         record.detail = error.detail
-        status, retry_after = error.status, error.retry_after
+        status = error.status
+        headers |= _transport_headers(error)
         answer = _unforeseen()
     except ClientDisconnect:
         record.detail = "the client went away before its call had arrived"
@@ -47,18 +48,16 @@ async def respond(request: Request, work: Callable[[Record], Awaitable[Answer]])
         log.exception("call failed", request_id=record.request_id, method=record.method)
         answer = _unforeseen()
     _log_call(request, record, status, answer, time.perf_counter() - started)
-    return _response(record.request_id, status, retry_after, answer)
-
-
-def _response(request_id: str, status: int, retry_after: int | None, answer: Answer) -> Response:
-    headers = {"X-Request-ID": request_id, "Content-Type": "text/xml; charset=UTF-8"}
     if answer.batch_id is not None:
         headers["Rollbook-Batch"] = str(answer.batch_id)
-    if retry_after is not None:
-        headers["Retry-After"] = str(retry_after)
-    if status in (408, 413):
-        headers["Connection"] = "close"  # the rest of the body is still on its way
-    return Response(render(answer), status, headers)
+    return Response(render(answer), status, headers, media_type="text/xml; charset=UTF-8")
+
+
+def _transport_headers(error: TransportError) -> dict[str, str]:
+    headers = {"Connection": "close"} if error.closes else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return headers
 
 
 def _unforeseen() -> Answer:

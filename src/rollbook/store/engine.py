@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,15 +31,18 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
 }
 
-# What `statement` puts into braces. `ids` is a table of (block, id): the list bound to :ids, counted from 1.
+# What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
+# `ids` is a table of (block, id) that counts it from 1. Then the locks, which SQLite's one writer does without.
 FRAGMENTS = {
     "sqlite": {
+        "in_ids": "IN (SELECT value FROM json_each(:ids))",
         "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
         "share_lock": "",
         "claim_lock": "",
     },
     "postgresql": {
-        "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
+        "in_ids": "= ANY(:ids)",
+        "ids": "(SELECT block, id FROM unnest(:ids) WITH ORDINALITY AS listed(id, block))",
         "share_lock": "FOR SHARE",
         "claim_lock": "FOR UPDATE SKIP LOCKED",
     },
@@ -68,6 +73,10 @@ class IdList(sa.types.TypeDecorator[Sequence[int | None]]):
 
     impl = sa.Text
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Choose the type of the parameter."""
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(sa.BigInteger))
 
     def process_bind_param(self, value: Sequence[int | None] | None, dialect: sa.Dialect) -> object:
         """Pass the list whole, so that a statement for a hundred ids is the statement for one."""
@@ -164,7 +173,12 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
     path = url.removeprefix("sqlite:///")
     if not path or path.startswith(":memory:"):
         raise UserError("Rollbook keeps records: give the SQLite database a file, as in sqlite:////var/lib/rollbook.db")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # Names, grades and digests are nobody else's business; what exists already is left as it is.
+    try:
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(path).touch(mode=0o600)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be made: {error.strerror}. See ROLLBOOK_DATA_DIR.") from None
     engine = sa.create_engine(
         url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
     )
@@ -185,6 +199,11 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
 
 
 def _open_postgresql(url: str, pool_size: int) -> sa.Engine:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise UserError(f"ROLLBOOK_DATABASE_URL cannot be understood: {error}") from None
+
     def connect() -> psycopg.Connection:
         # libpq reads the address itself, so that every form it knows works: sockets, several hosts, TLS options.
         return psycopg.connect(url, connect_timeout=5, application_name="rollbook", options="-c timezone=UTC")

@@ -8,14 +8,15 @@ from alembic.script import ScriptDirectory
 
 from rollbook.errors import UnknownSchemaError
 from rollbook.store.engine import Database
+from rollbook.store.tables import metadata
 
 MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
 
 
 def migrate(database: Database) -> tuple[str | None, str]:
-    """Run the migrations that are missing, in one transaction; return the revisions before and after.
+    """Make the tables of an empty database, or run the migrations that one lacks, in one transaction.
 
-    Errors: UnknownSchemaError when a newer release has made the database.
+    Returns the revisions before and after. Errors: UnknownSchemaError when a newer release has made the database.
     """
     with database.write() as connection:
         if connection.dialect.name == "postgresql":
@@ -24,7 +25,11 @@ def migrate(database: Database) -> tuple[str | None, str]:
         _refuse_newer(before)
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if before is None:
+            metadata.create_all(connection)
+            command.stamp(config, "head")
+        else:
+            command.upgrade(config, "head")
         return before, _head()
 
 

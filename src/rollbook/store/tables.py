@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy Core; invariants live here, as constraints. Migrations bring a database to this state."""
+"""The tables as SQLAlchemy Core; invariants live here, as constraints. Migrations bring an older database here."""
 
 import sqlalchemy as sa
 

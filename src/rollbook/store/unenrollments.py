@@ -13,15 +13,20 @@ from rollbook.model import Acceptance, Policies, Refusal
 from rollbook.store.engine import Database, statement
 from rollbook.store.tables import batches
 
+# `account_id + 0` in these statements keeps PostgreSQL to the index of the ids: its statistics say of a new account
+# that it has hardly a row, and by the account's index the work would be that of the whole account.
+
 # Of the ids that are asked for, those that are current enrolments of the account and may leave. The id's place in the
-# list is its block; CROSS JOIN keeps SQLite to this order of the tables (80 times faster than its own choice).
+# list is its block.
 _ACCEPT = """
+    WITH leaving AS MATERIALIZED (
+        SELECT id FROM enrollments
+        WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+          AND NOT (:protect_completed AND status = 'Completed'))
     INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at)
-    SELECT :batch_id, asked.block, e.account_id, e.id, 'Pending', :requested_at, :due_at
-    FROM {ids} AS asked CROSS JOIN enrollments AS e
-    WHERE e.id = asked.id AND e.account_id = :account_id AND e.unenrolled_at IS NULL
-      AND NOT (:protect_completed AND e.status = 'Completed')
-    ORDER BY e.id
+    SELECT :batch_id, asked.block, :account_id, leaving.id, 'Pending', :requested_at, :due_at
+    FROM leaving JOIN {ids} AS asked ON asked.id = leaving.id
+    ORDER BY leaving.id
     ON CONFLICT DO NOTHING
     RETURNING block
 """
@@ -29,10 +34,9 @@ _ACCEPT = """
 # A current enrolment that was refused is in the queue already, unless it is a completed one that the policy protects
 # and that nobody had queued before it was completed.
 _FIND_QUEUED = """
-    SELECT asked.block
-    FROM {ids} AS asked CROSS JOIN enrollments AS e
-    WHERE e.id = asked.id AND e.account_id = :account_id AND e.unenrolled_at IS NULL
-      AND (NOT (:protect_completed AND e.status = 'Completed')
+    SELECT id FROM enrollments AS e
+    WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+      AND (NOT (:protect_completed AND status = 'Completed')
            OR EXISTS (SELECT 1 FROM unenrollments AS u WHERE u.enrollment_id = e.id AND u.status = 'Pending'))
 """
 
@@ -58,12 +62,12 @@ _CLAIM = """
 
 _END_ENROLLMENTS = """
     UPDATE enrollments SET unenrolled_at = :unenrolled_at
-    WHERE id IN (SELECT id FROM {ids} AS listed) AND account_id = :account_id AND unenrolled_at IS NULL
+    WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
 """
 
 _FINISH = """
     UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at
-    WHERE enrollment_id IN (SELECT id FROM {ids} AS listed) AND account_id = :account_id AND status = 'Pending'
+    WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
 """
 
 PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
@@ -117,12 +121,12 @@ def _explain_refusals(
     connection: sa.Connection, asked: dict[str, object], ids: Sequence[int | None], accepted: tuple[int, ...]
 ) -> dict[int, Refusal]:
     taken = set(accepted)
-    left = [block for block, id_ in enumerate(ids, 1) if id_ is not None and block not in taken]
+    left = {block: id_ for block, id_ in enumerate(ids, 1) if id_ is not None and block not in taken}
     if not left:
         return {}
-    open_ids = [None if block in taken else id_ for block, id_ in enumerate(ids, 1)]
-    queued = set(connection.execute(statement(connection, _FIND_QUEUED), {**asked, "ids": open_ids}).scalars())
-    return {block: Refusal.QUEUED if block in queued else Refusal.UNKNOWN for block in left}
+    found = connection.execute(statement(connection, _FIND_QUEUED), {**asked, "ids": [*left.values()]})
+    queued = set(found.scalars())
+    return {block: Refusal.QUEUED if id_ in queued else Refusal.UNKNOWN for block, id_ in left.items()}
 
 
 def find_due_accounts(database: Database, now: datetime) -> list[int]:

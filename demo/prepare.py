@@ -1,0 +1,40 @@
+"""What demo and serve begin with: a data directory with one account and the small made-up roster of this folder."""
+
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROLLBOOK = HERE.parent / ".venv" / "bin" / "rollbook"
+ACCOUNT = "Example Academy"
+OWNER = "owner@example.org"
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """Give the environment in which commands work on this data directory and on nothing else."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROLLBOOK_")}
+    return inherited | {"ROLLBOOK_DATA_DIR": str(data_dir)}
+
+
+def rollbook(data_dir: Path, *arguments: str) -> str:
+    """Run one command of Rollbook on the data directory and return what it printed."""
+    done = subprocess.run(
+        [str(ROLLBOOK), *arguments], env=environment(data_dir), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def prepare(data_dir: Path) -> dict[str, str]:
+    """Make the account, import the roster, write the ids to ids.csv, and return the two keys."""
+    data_dir.mkdir(parents=True, mode=0o700)
+    answer = rollbook(data_dir, "init", "--account", ACCOUNT, "--owner", OWNER, "--format", "json")
+    keys: dict[str, str] = json.loads(answer)
+    archive = data_dir / "roster.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for table in sorted((HERE / "roster").glob("*.csv")):
+            file.write(table, table.name)
+    ids = str(data_dir / "ids.csv")
+    print(rollbook(data_dir, "import", "oneroster", str(archive), "--account", ACCOUNT, "--ids", ids))
+    return keys

@@ -1,0 +1,136 @@
+"""Calls at once with the same ids, and processes killed under load: nothing is lost, nothing is done twice."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import sqlalchemy as sa
+from lxml import etree
+
+from campus import Campus
+from conftest import Served
+from rollbook.store.engine import Database
+from rollbook.store.tables import enrollments, unenrollments
+from server_process import environment, run_server
+
+
+def _outcomes(answer: httpx.Response) -> list[str]:
+    root = etree.fromstring(answer.content)
+    accepted = root.iterfind("Info//Unenrollment")
+    return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
+
+
+def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(100 * 200)
+    rounds = [ids[start : start + 100] for start in range(0, len(ids), 100)]
+    with ThreadPoolExecutor(2) as pool, served.server.client() as one, served.server.client() as other:
+
+        def post(client: httpx.Client, chosen: list[int]) -> httpx.Response:
+            shuffled = random.sample(chosen, len(chosen))
+            return client.post(served.server.url, data={"Package": campus.package(shuffled)})
+
+        for chosen in rounds:
+            answers = list(pool.map(post, (one, other), (chosen, chosen)))
+            assert [answer.status_code for answer in answers] == [200, 200]
+            outcomes = Counter(_outcomes(answers[0]) + _outcomes(answers[1]))
+            assert outcomes == {"accepted": 100, "ULM:04": 100}
+    assert Counter(campus.queue().values()) == {"Pending": len(ids)}
+
+
+def test_calls_that_race_with_the_worker_never_accept_an_id_twice(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database)
+    ids = campus.enroll(300)
+    outcomes: Counter[str] = Counter()
+    with run_server(database_url, tmp_path, poll_seconds=0.001, drain_step=20) as server, ThreadPoolExecutor(4) as pool:
+
+        def hammer(_: int) -> Counter[str]:
+            seen: Counter[str] = Counter()
+            with server.client() as client:
+                for _ in range(15):
+                    chosen = random.sample(ids, 100)
+                    answer = client.post(server.url, data={"Package": campus.package(chosen)})
+                    assert answer.status_code == 200
+                    seen.update(_outcomes(answer))
+            return seen
+
+        for seen in pool.map(hammer, range(4)):
+            outcomes.update(seen)
+        campus.wait_until_drained()
+    assert outcomes["accepted"] == len(campus.queue()) <= 300
+    assert set(outcomes) <= {"accepted", "ULM:03", "ULM:04"}
+    with database.read() as connection:
+        items = connection.execute(sa.select(sa.func.count()).select_from(unenrollments)).scalar_one()
+    assert items == len(campus.queue())
+
+
+def test_a_worker_killed_again_and_again_finishes_every_item_exactly_once(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database)
+    ids = campus.enroll(5000)
+    campus.accept(ids)
+    kills = 0
+    while "Pending" in campus.queue().values():
+        before = Counter(campus.queue().values())["Complete"]
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "rollbook", "worker"],
+            env=environment(database_url, tmp_path, drain_step=50),
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+        )
+        # Let it get into its work, and kill it in the midst of a step.
+        while worker.poll() is None and Counter(campus.queue().values())["Complete"] == before:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.02))
+        worker.kill()
+        worker.wait()
+        kills += 1
+    assert kills >= 3
+    assert Counter(campus.queue().values()) == {"Complete": 5000}
+    with database.read() as connection:
+        ends = connection.execute(
+            sa.select(sa.func.count(), sa.func.count(sa.distinct(unenrollments.c.enrollment_id)))
+            .join(enrollments, enrollments.c.id == unenrollments.c.enrollment_id)
+            .where(enrollments.c.unenrolled_at == unenrollments.c.finished_at)
+        ).one()
+    assert tuple(ends) == (5000, 5000)
+
+
+def test_a_server_killed_under_load_has_kept_every_acceptance_it_answered(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database)
+    ids = campus.enroll(10_000)
+    answered: set[int] = set()
+    lock = threading.Lock()
+    with run_server(database_url, tmp_path) as server:
+
+        def load(chosen: list[int]) -> None:
+            try:
+                answer = server.post(campus.package(chosen))
+            except httpx.TransportError:
+                return  # not answered: it may or may not have been accepted (D13)
+            accepted = {int(e.text or "") for e in etree.fromstring(answer.content).iterfind("Info//*") if e.text}
+            with lock:
+                answered.update(accepted)
+
+        with ThreadPoolExecutor(4) as pool:
+            for start in range(0, len(ids), 100):
+                pool.submit(load, ids[start : start + 100])
+            while len(answered) < 2000:
+                time.sleep(0.01)
+            server.kill()
+    assert 2000 <= len(answered) < len(ids)
+    assert answered <= set(campus.queue())
+    with run_server(database_url, tmp_path):
+        campus.wait_until_drained()
+    assert set(campus.queue().values()) == {"Complete"}
+    assert campus.current() == len(ids) - len(campus.queue())

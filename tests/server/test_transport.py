@@ -1,0 +1,174 @@
+"""How a call may come in, and what every answer carries (protocol §1)."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from lxml import etree
+
+from campus import Campus
+from conftest import Served
+from postgresql import PostgresServer
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import run_server
+
+
+def _code(answer: httpx.Response) -> str | None:
+    return etree.fromstring(answer.content).findtext("Errors/Error/ErrorID")
+
+
+def test_a_call_may_be_a_multipart_form(served: Served, campus: Campus) -> None:
+    field, file = campus.enroll(2)
+    with served.server.client() as client:
+        as_field = client.post(served.server.url, files={"Package": (None, campus.package([field]))})
+        as_file = client.post(served.server.url, files={"Other": b"x", "Package": ("call.xml", campus.package([file]))})
+    assert b"<Result>Success</Result>" in as_field.content
+    assert b"<Result>Success</Result>" in as_file.content
+    assert campus.queue() == {field: "Pending", file: "Pending"}
+
+
+def test_the_address_works_without_its_last_slash(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    with served.server.client() as client:
+        answer = client.post(served.server.url.rstrip("/"), data={"Package": campus.package(ids)})
+    assert (answer.status_code, answer.history) == (200, [])
+    assert b"<Result>Success</Result>" in answer.content
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+def test_every_method_but_post_is_no_call(served: Served, campus: Campus, method: str) -> None:
+    with served.server.client() as client:
+        answer = client.request(method, served.server.url, data={"Package": campus.package(campus.enroll(1))})
+    assert (answer.status_code, _code(answer)) == (200, "SU:01")
+    assert campus.queue() == {}
+
+
+def test_a_call_over_plain_http_is_not_read(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    forged = {"X-Forwarded-Proto": "https"}
+    with httpx.Client(trust_env=False) as client:
+        for headers in ({}, forged):
+            answer = client.post(served.server.http_url, data={"Package": campus.package(ids)}, headers=headers)
+            assert (answer.status_code, _code(answer)) == (200, "SU:01")
+    assert campus.queue() == {}
+
+
+def test_a_named_proxy_may_say_that_the_call_came_over_https(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    # The test's server trusts 127.0.0.2, and so a client of that address is its proxy.
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as proxy:
+        package = {"Package": campus.package(ids)}
+        refused = proxy.post(served.server.http_url, data=package, headers={"X-Forwarded-Proto": "http"})
+        accepted = proxy.post(served.server.http_url, data=package, headers={"X-Forwarded-Proto": "https"})
+    assert _code(refused) == "SU:01"
+    assert b"<Result>Success</Result>" in accepted.content
+
+
+def test_the_log_line_of_a_request_id_says_which_element_was_wrong(served: Served, campus: Campus) -> None:
+    package = campus.package(campus.enroll(1)).replace("</Unenrollment>", "<Reason/></Unenrollment>")
+    request_id = served.server.post(package).headers["X-Request-ID"]
+    line = next(line for line in served.server.log.read_text().splitlines() if request_id in line)
+    assert "SmarterU/Parameters/LearningModuleEnrollment/Unenrollment/Reason" in line
+    assert campus.name in line
+
+
+def test_no_answer_tells_in_which_way_keys_are_wrong(served: Served, campus: Campus) -> None:
+    other = Campus(served.database)
+    good = campus.package(campus.enroll(1))
+    wrong = [
+        good.replace(campus.account_key, "0" * 64),
+        good.replace(campus.owner_key, "0" * 64),
+        good.replace(campus.owner_key, other.owner_key),
+        good.replace(campus.account_key, other.account_key),
+        good.replace(campus.account_key, "").replace(campus.owner_key, ""),
+    ]
+    answers = [served.server.post(package) for package in wrong]
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert _code(answers[0]) == "SU:10"
+    assert len({tuple(sorted(set(answer.headers) - {"date"})) for answer in answers}) == 1
+
+
+def test_the_unforeseen_is_su_9999_and_its_cause_goes_to_the_log_alone(database_url: str, tmp_path: Path) -> None:
+    database = Database(database_url)
+    migrate(database)
+    campus = Campus(database)
+    ids = campus.enroll(1)
+    with run_server(database_url, tmp_path, "--no-worker") as server:
+        with database.write() as connection:
+            connection.execute(sa.text("DROP TABLE batches"))
+        answer = server.post(campus.package(ids))
+        log = server.log.read_text()
+    database.close()
+    assert (answer.status_code, _code(answer)) == (200, "SU:9999")
+    assert b"batches" not in answer.content
+    assert "batches" in next(line for line in log.splitlines() if answer.headers["X-Request-ID"] in line)
+
+
+def test_a_database_that_cannot_be_reached_is_503_and_to_be_tried_again(
+    postgresql: PostgresServer, tmp_path: Path
+) -> None:
+    with postgresql.fresh_database() as url:
+        database = Database(url)
+        migrate(database)
+        campus = Campus(database)
+        package = campus.package(campus.enroll(1))
+        database.close()
+        with run_server(url, tmp_path, "--no-worker") as server:
+            with postgresql.unreachable(url):
+                answer = server.post(package)
+            again = server.post(package)
+    assert (answer.status_code, _code(answer)) == (503, "SU:9999")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert b"<Result>Success</Result>" in again.content
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one_process", "two_processes"])
+def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, options: list[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    ids = campus.enroll(1)
+    answers: list[httpx.Response] = []
+    with run_server(url, tmp_path, "--no-worker", *options) as server:
+        # Nobody else can write while this is open, so that the call is under way when the server is told to stop.
+        with database.write():
+            caller = threading.Thread(target=lambda: answers.append(server.post(campus.package(ids))))
+            caller.start()
+            time.sleep(0.5)
+            started = time.monotonic()
+            server.process.terminate()
+            time.sleep(0.5)
+        assert server.process.wait(15) == 0
+        assert time.monotonic() - started < 10
+        caller.join()
+        with pytest.raises(httpx.ConnectError):
+            server.post(campus.package(ids))
+    assert b"<Result>Success</Result>" in answers[0].content
+    assert campus.queue() == {ids[0]: "Pending"}
+    database.close()
+
+
+def test_a_call_whose_body_is_still_arriving_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    database.close()
+    with run_server(url, tmp_path) as server:
+        address = ("127.0.0.1", server.port)
+        raw = socket.create_connection(address, timeout=30)
+        with server.tls_context().wrap_socket(raw, server_hostname="localhost") as tls:
+            tls.sendall(b"POST /apiv2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nPackage=")
+            time.sleep(0.5)
+            started = time.monotonic()
+            server.process.terminate()
+            answer = tls.recv(65536)
+        assert server.process.wait(15) == 0
+        assert time.monotonic() - started < 10
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: " in answer.lower()

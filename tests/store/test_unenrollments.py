@@ -1,0 +1,124 @@
+"""The queue's promises that only the store can show: policies, several workers, pause, purge."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from rollbook.model import EnrollmentStatus, Refusal, utc_now
+from rollbook.store.engine import Database
+from rollbook.store.enrollments import purge_progress
+from rollbook.store.tables import accounts, enrollments, unenrollments
+from rollbook.store.unenrollments import PROTECTED_NOTE, find_due_accounts, process_due
+
+
+def test_unenrolling_touches_nothing_of_an_enrolment_but_its_end(database: Database) -> None:
+    campus = Campus(database)
+    (gone,) = campus.enroll(1, EnrollmentStatus.IN_PROGRESS)
+    row = sa.select(enrollments).where(enrollments.c.id == gone)
+    with database.read() as connection:
+        before = connection.execute(row).one()._asdict()
+    campus.accept([gone])
+    now = utc_now()
+    process_due(database, campus.account.id, now, 10)
+    with database.read() as connection:
+        after = connection.execute(row).one()._asdict()
+    assert after == before | {"unenrolled_at": now}
+
+
+def test_an_item_is_not_due_before_its_hold_is_over(database: Database) -> None:
+    campus = Campus(database)
+    campus.set(hold_seconds=600)
+    ids = campus.enroll(3)
+    campus.accept(ids)
+    soon, later = utc_now() + timedelta(seconds=590), utc_now() + timedelta(seconds=610)
+    assert find_due_accounts(database, soon) == []
+    assert process_due(database, campus.account.id, soon, 10).finished == 0
+    assert find_due_accounts(database, later) == [campus.account.id]
+    assert process_due(database, campus.account.id, later, 10).complete == 3
+
+
+def test_an_enrolment_completed_while_it_waits_fails_when_the_account_protects_it(database: Database) -> None:
+    campus = Campus(database)
+    campus.set(protect_completed=True)
+    completed, other = campus.enroll(2)
+    campus.accept([completed, other])
+    with database.write() as connection:
+        connection.execute(sa.update(enrollments).where(enrollments.c.id == completed).values(status="Completed"))
+    step = process_due(database, campus.account.id, utc_now(), 10)
+    assert (step.complete, step.failed) == (1, 1)
+    assert campus.queue() == {completed: "Failed", other: "Complete"}
+    assert campus.current() == 1
+    with database.read() as connection:
+        notes = connection.execute(sa.select(unenrollments.c.notes).order_by(unenrollments.c.block)).scalars().all()
+    assert notes == [PROTECTED_NOTE, None]
+
+
+def test_while_the_queue_is_paused_items_are_accepted_and_none_is_processed(database: Database) -> None:
+    campus, running = Campus(database), Campus(database)
+    paused = sa.update(accounts).where(accounts.c.id == campus.account.id)
+    with database.write() as connection:
+        connection.execute(paused.values(queue_paused_at=utc_now()))
+    assert campus.accept(campus.enroll(2)).accepted == (1, 2)
+    running.accept(running.enroll(1))
+    assert find_due_accounts(database, utc_now()) == [running.account.id]
+    assert process_due(database, campus.account.id, utc_now(), 10).finished == 0
+    with database.write() as connection:
+        connection.execute(paused.values(queue_paused_at=None))
+    assert process_due(database, campus.account.id, utc_now(), 10).complete == 2
+
+
+def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: Database) -> None:
+    campus = Campus(database)
+    removed, complete = campus.enroll(2)
+    campus.accept([removed, complete])
+    with database.write() as connection:
+        item = sa.update(unenrollments).where(unenrollments.c.enrollment_id == removed)
+        connection.execute(item.values(status="Removed", finished_at=utc_now()))
+    process_due(database, campus.account.id, utc_now(), 10)
+    again = campus.accept([removed, complete])
+    assert again.accepted == (1,)
+    assert again.refused == {2: Refusal.UNKNOWN}
+
+
+def test_workers_side_by_side_finish_every_item_once(database: Database) -> None:
+    campus = Campus(database)
+    ids = campus.enroll(1000)
+    for start in range(0, 1000, 100):
+        campus.accept([*ids[start : start + 100]])
+    finished: list[int] = []
+
+    def work() -> None:
+        idle = 0
+        while idle < 3:
+            step = process_due(database, campus.account.id, utc_now(), 50)
+            idle = 0 if step.finished else idle + 1
+            finished.append(step.finished)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(finished) == 1000
+    assert set(campus.queue().values()) == {"Complete"}
+    assert campus.current() == 0
+
+
+@pytest.mark.parametrize(("age_days", "purged"), [(29, 0), (31, 2)])
+def test_progress_is_kept_until_retention_is_over(database: Database, age_days: int, purged: int) -> None:
+    campus, keeper = Campus(database), Campus(database)
+    campus.set(retention_days=30)
+    for place in (campus, keeper):
+        place.accept(place.enroll(2, EnrollmentStatus.IN_PROGRESS))
+        process_due(database, place.account.id, utc_now(), 10)
+    with database.write() as connection:
+        connection.execute(sa.update(enrollments).values(progress="80"))
+    assert purge_progress(database, utc_now() + timedelta(days=age_days), 1000) == purged
+    kept = sa.select(enrollments.c.account_id).where(enrollments.c.progress == "80").order_by(enrollments.c.id)
+    with database.read() as connection:
+        kept_by = connection.execute(kept).scalars().all()
+    assert kept_by == [campus.account.id] * (2 - purged) + [keeper.account.id] * 2
+    assert campus.accept([1]).refused == {1: Refusal.UNKNOWN}
