@@ -5,7 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import httpx
 import sqlalchemy as sa
+from lxml import etree
 
 from rollbook.model import Acceptance, EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import Account, add_account, add_user, find_account, new_key, set_policies
@@ -14,6 +16,13 @@ from rollbook.store.tables import courses, enrollments, groups, unenrollments, u
 from rollbook.store.unenrollments import accept_batch
 
 _numbers = itertools.count(1)
+
+
+def read_outcomes(answer: httpx.Response) -> list[str]:
+    """Give `accepted` or the code of the error for every item of a call."""
+    root = etree.fromstring(answer.content)
+    accepted = root.iterfind("Info//Unenrollment")
+    return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 RollbookError               whatever Rollbook raises on purpose
 ├── CallError               ends a call with one code of the wire
-├── TransportError          ends a call with nothing done: 408, 413, 429 or 503
+├── TransportError          ends a call by an HTTP status: 408, 413, 429 or 503
 │   └── DatabaseUnavailableError  the database cannot be reached or is too busy: 503
 └── UserError               a person asked for something that cannot be done; the message says what to do
     └── UnknownSchemaError       the database was made by another release, or by nobody yet
@@ -73,7 +73,7 @@ class CallError(RollbookError):
 
 
 class TransportError(RollbookError):
-    """Ends a call by an HTTP status of its own, with nothing done (protocol T5, D3).
+    """Ends a call by an HTTP status of its own (protocol T5, D3); nothing was done, but see its heir for 503.
 
     `closes` ends the connection as well, because a rest of the call may still be on its way.
     """
@@ -88,7 +88,10 @@ class TransportError(RollbookError):
 
 
 class DatabaseUnavailableError(TransportError):
-    """The database cannot be reached or is too busy; nothing was done, and the call can be sent again."""
+    """The database cannot be reached or is too busy; the call can be sent again.
+
+    When the connection broke while it was told to commit, nobody knows whether the call was carried out (D13).
+    """
 
     closes = False
 

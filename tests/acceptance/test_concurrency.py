@@ -13,17 +13,11 @@ import httpx
 import sqlalchemy as sa
 from lxml import etree
 
-from campus import Campus
+from campus import Campus, read_outcomes
 from conftest import Served
 from rollbook.store.engine import Database
 from rollbook.store.tables import enrollments, unenrollments
 from server_process import environment, run_server
-
-
-def _outcomes(answer: httpx.Response) -> list[str]:
-    root = etree.fromstring(answer.content)
-    accepted = root.iterfind("Info//Unenrollment")
-    return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
 
 
 def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, campus: Campus) -> None:
@@ -38,7 +32,7 @@ def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, camp
         for chosen in rounds:
             answers = list(pool.map(post, (one, other), (chosen, chosen)))
             assert [answer.status_code for answer in answers] == [200, 200]
-            outcomes = Counter(_outcomes(answers[0]) + _outcomes(answers[1]))
+            outcomes = Counter(read_outcomes(answers[0]) + read_outcomes(answers[1]))
             assert outcomes == {"accepted": 100, "ULM:04": 100}
     assert Counter(campus.queue().values()) == {"Pending": len(ids)}
 
@@ -58,7 +52,7 @@ def test_calls_that_race_with_the_worker_never_accept_an_id_twice(
                     chosen = random.sample(ids, 100)
                     answer = client.post(server.url, data={"Package": campus.package(chosen)})
                     assert answer.status_code == 200
-                    seen.update(_outcomes(answer))
+                    seen.update(read_outcomes(answer))
             return seen
 
         for seen in pool.map(hammer, range(4)):

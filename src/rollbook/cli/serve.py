@@ -29,7 +29,7 @@ def serve(
 ) -> None:
     """Serve the API over HTTPS until stopped.
 
-    Every option is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only from the
+    Every option but the last is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only from the
     proxies in ROLLBOOK_TRUSTED_PROXIES that say the call came over HTTPS.
     """
     settings = load_settings(

@@ -180,7 +180,11 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
     except OSError as error:
         raise UserError(f"{error.filename} cannot be made: {error.strerror}. See ROLLBOOK_DATA_DIR.") from None
     engine = sa.create_engine(
-        url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -208,7 +212,9 @@ def _open_postgresql(url: str, pool_size: int) -> sa.Engine:
         # libpq reads the address itself, so that every form it knows works: sockets, several hosts, TLS options.
         return psycopg.connect(url, connect_timeout=5, application_name="rollbook", options="-c timezone=UTC")
 
-    return sa.create_engine("postgresql+psycopg://", creator=connect, pool_size=pool_size, max_overflow=0)
+    return sa.create_engine(
+        "postgresql+psycopg://", creator=connect, pool_size=pool_size, max_overflow=0, hide_parameters=True
+    )
 
 
 @contextmanager

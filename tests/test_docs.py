@@ -1,0 +1,86 @@
+"""The documentation is complete: every setting, command and wire code is in it, and its links lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from rollbook import errors
+from rollbook.cli import app
+from rollbook.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+CODES = [value for value in vars(errors).values() if isinstance(value, errors.WireCode)]
+
+
+def _commands(command: object, *names: str) -> Iterator[str]:
+    """Name every command that can be run, as it is typed."""
+    children: dict[str, object] = getattr(command, "commands", {})
+    if not children:
+        yield " ".join(names)
+    for name, child in children.items():
+        yield from _commands(child, *names, name)
+
+
+def _sections(page: Path) -> dict[str, str]:
+    """Give the text below each second-level heading."""
+    parts = re.split(r"^## (.+)$", page.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _stated_default(name: str) -> str:
+    default = Settings.model_fields[name].get_default(call_default_factory=True, validated_data={})
+    if default is None:
+        return "none"
+    if default == "":
+        return "empty"
+    return f"`{default}`".replace(str(Path.home()), "~")
+
+
+def test_settings_has_a_heading_for_each_setting_and_no_other() -> None:
+    assert list(_sections(DOCS / "settings.md")) == [f"ROLLBOOK_{name.upper()}" for name in Settings.model_fields]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_setting_states_its_type_and_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    section = _sections(DOCS / "settings.md")[f"ROLLBOOK_{name.upper()}"]
+    assert re.search(r"^- Type: \w", section, re.MULTILINE)
+    assert re.search(rf"^- Default: {re.escape(_stated_default(name))}(,|$)", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [*_commands(typer.main.get_command(app), "rollbook")])
+def test_each_command_is_named_in_a_page(command: str) -> None:
+    assert any(re.search(rf"\b{command}\b", page.read_text()) for page in PAGES if page.parent != ROOT)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
+def test_each_wire_code_is_in_the_contract_with_its_message(code: errors.WireCode) -> None:
+    assert f"\n| {code.code} | {code.message} | " in (DOCS / "wire.md").read_text()
+
+
+def test_the_contract_lists_the_codes_in_their_order_and_no_other() -> None:
+    listed = re.findall(r"^\| ([A-Z]+:\d+) \|", (DOCS / "wire.md").read_text(), re.MULTILINE)
+    assert listed == [code.code for code in CODES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        if not linked.exists() or (anchor and anchor not in _anchors(linked)):
+            broken.append(target)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
