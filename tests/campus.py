@@ -13,7 +13,7 @@ from rollbook.model import Acceptance, EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import Account, add_account, add_user, find_account, new_key, set_policies
 from rollbook.store.engine import Database
 from rollbook.store.tables import courses, enrollments, groups, unenrollments, users
-from rollbook.store.unenrollments import accept_batch
+from rollbook.store.unenrollments import accept_batch, process_due
 
 _numbers = itertools.count(1)
 
@@ -43,20 +43,28 @@ class Campus:
             stamp = {"created_at": utc_now(), "modified_at": utc_now(), "account_id": self.account.id}
             group = {"name": "North", "active": True, **stamp}
             course = {"name": "Fire Safety", "status": "Active", **stamp}
-            self._group_id = connection.execute(groups.insert().returning(groups.c.id), group).scalar_one()
-            self._course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
+            self.group_id = connection.execute(groups.insert().returning(groups.c.id), group).scalar_one()
+            self.course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
 
     def enroll(self, count: int, status: EnrollmentStatus = EnrollmentStatus.ENROLLED) -> list[int]:
         """Add learners, each enrolled in the one course, and return the ids of their enrolments."""
         now = utc_now()
         stamp = {"account_id": self.account.id, "created_at": now, "modified_at": now}
         person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True, **stamp}
-        place = {"group_id": self._group_id, "course_id": self._course_id, "enrolled_at": now, "status": status}
+        place = {"group_id": self.group_id, "course_id": self.course_id, "enrolled_at": now, "status": status}
         with self.database.write() as connection:
             added = connection.execute(users.insert().returning(users.c.id), [person] * count).scalars()
             rows = [{"user_id": user_id, **place, **stamp} for user_id in added]
             ids = connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars()
             return sorted(ids)
+
+    def add(self, table: sa.Table, **values: object) -> int:
+        """Add a row to a table of the account, with the times that the table has, and return its id."""
+        row = {"account_id": self.account.id, "created_at": utc_now(), "modified_at": utc_now(), **values}
+        known = {name: value for name, value in row.items() if name in table.columns}
+        with self.database.write() as connection:
+            added: int = connection.execute(table.insert().returning(table.columns[0]), known).scalar_one()
+        return added
 
     def set(self, **policies: bool | int | None) -> None:
         """Change the account's policies."""
@@ -70,11 +78,20 @@ class Campus:
             f"{identifier}</AccountUserLearningModuleRelID></Unenrollment>"
             for identifier in identifiers
         )
+        parameters = f"<LearningModuleEnrollment>{items}</LearningModuleEnrollment>"
+        return self.call("unenrollLearningModules", parameters, user_key)
+
+    def call(self, method: str, parameters: str, user_key: str | None = None) -> str:
+        """Write a call of any method, in the owner's name unless another key is given."""
         return (
             f"<SmarterU><AccountAPI>{self.account_key}</AccountAPI><UserAPI>{user_key or self.owner_key}</UserAPI>"
-            "<Method>unenrollLearningModules</Method><Parameters><LearningModuleEnrollment>"
-            f"{items}</LearningModuleEnrollment></Parameters></SmarterU>"
+            f"<Method>{method}</Method><Parameters>{parameters}</Parameters></SmarterU>"
         )
+
+    def drain(self) -> None:
+        """Finish everything that is due, as a worker would."""
+        while process_due(self.database, self.account.id, utc_now(), 1000).finished:
+            pass
 
     def accept(self, ids: Sequence[int | None]) -> Acceptance:
         """Put enrolments into the queue as one batch, without a call."""

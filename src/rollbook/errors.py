@@ -53,6 +53,60 @@ UNENROLL_REPEATED_ID = WireCode(
     "AccountUserLearningModuleRelID from Unenrollment {first}.",
 )
 
+# enrollLearningModules (protocol §5, D15).
+ENROLL_FORBIDDEN = WireCode("ELM:01", "The required permissions are not met to call the enrollLearningModules method.")
+ENROLL_UNKNOWN_USER = WireCode("ELM:02", "Enrollment {block} - The User provided is not valid.")
+ENROLL_UNKNOWN_GROUP = WireCode("ELM:03", "Enrollment {block} - The GroupName provided is not valid.")
+ENROLL_NO_MEMBER = WireCode("ELM:04", "Enrollment {block} - The User provided is not in the group.")
+ENROLL_UNKNOWN_COURSE = WireCode("ELM:05", "Enrollment {block} - The LearningModuleID provided is not valid.")
+ENROLL_UNKNOWN_SESSION = WireCode("ELM:06", "Enrollment {block} - The LearningModuleSessionID provided is not valid.")
+ENROLL_WRONG_DATE = WireCode("ELM:07", "Enrollment {block} - The DueDateSettings provided are not valid.")
+ENROLL_IS_ENROLLED = WireCode("ELM:19", "Enrollment {block} - The user is already enrolled.")
+
+# getLearnerReport (protocol §6, D18).
+REPORT_FORBIDDEN = WireCode("GLR:01", "The required permissions are not met to call the getLearnerReport method.")
+
+# The queue's methods, all ours (D20).
+GET_UNENROLLMENTS_FORBIDDEN = WireCode(
+    "GUN:01", "The required permissions are not met to call the getUnenrollments method."
+)
+GET_BATCHES_FORBIDDEN = WireCode(
+    "GUB:01", "The required permissions are not met to call the getUnenrollmentBatches method."
+)
+GET_QUEUE_FORBIDDEN = WireCode(
+    "GUQ:01", "The required permissions are not met to call the getUnenrollmentQueue method."
+)
+PAUSE_FORBIDDEN = WireCode("PAU:01", "The required permissions are not met to call the pauseUnenrollments method.")
+RESUME_FORBIDDEN = WireCode("RSM:01", "The required permissions are not met to call the resumeUnenrollments method.")
+
+REMOVE_FORBIDDEN = WireCode("REM:01", "The required permissions are not met to call the removeUnenrollments method.")
+REMOVE_MALFORMED_ID = WireCode("REM:02", "AccountUserLearningModuleRelID provided is not valid.")
+REMOVE_REPEATED_ID = WireCode(
+    "REM:03",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+)
+REMOVE_UNKNOWN_BATCH = WireCode("REM:04", "The BatchID provided is not valid.")
+REMOVE_NOT_PENDING = WireCode(
+    "REM:05", "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not in the unenrollment queue."
+)
+
+RESTORE_FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")
+RESTORE_MALFORMED_ID = WireCode("RES:02", "AccountUserLearningModuleRelID provided is not valid.")
+RESTORE_REPEATED_ID = WireCode(
+    "RES:03",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+)
+RESTORE_UNKNOWN_BATCH = WireCode("RES:04", "The BatchID provided is not valid.")
+RESTORE_NOT_UNENROLLED = WireCode(
+    "RES:05", "Unenrollment {block} - The AccountUserLearningModuleRelID provided has no unenrollment to be undone."
+)
+RESTORE_ENROLLED_AGAIN = WireCode(
+    "RES:06", "Unenrollment {block} - The learner has been enrolled in the learning module again."
+)
+RESTORE_PURGED = WireCode("RES:07", "Unenrollment {block} - The learner's progress is no longer kept.")
+
 
 class RollbookError(Exception):
     """Whatever Rollbook raises on purpose."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from rollbook.errors import CallError, WireCode
+
 
 class Role(StrEnum):
     """What a user may do in its account (protocol §3)."""
@@ -74,6 +76,20 @@ class Caller:
     def administers(self) -> bool:
         """Whether the caller is one of those who may change other people's enrolments (protocol §3)."""
         return self.role in (Role.OWNER, Role.ADMINISTRATOR)
+
+    def require_administration(self, forbidden: WireCode) -> None:
+        """End the call with the given code unless the caller administers the account."""
+        if not self.administers:
+            raise CallError(forbidden, f"the caller is a {self.role}")
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """What a call asks for beyond the API it speaks (protocol §8, D21)."""
+
+    idempotency_key: str | None = None
+    dry_run: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address that the server listens on.")
     port: int = Field(8443, ge=0, le=65535, description="The HTTPS port; 0 takes a free one.")
     http_port: int | None = Field(
-        None, ge=0, le=65535, description="A plain port too: for trusted proxies; calls of others are refused. 0 takes one."
+        None, ge=0, le=65535, description="A plain port too, for trusted proxies; all others are refused there."
     )
     workers: int = Field(1, ge=1, description="How many server processes share the ports.")
     tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
@@ -43,9 +43,7 @@ class Settings(BaseSettings):
         "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
     )
     pool_size: int = Field(10, ge=1, description="Calls worked on at once by a process, each with a connection.")
-    max_body_bytes: int = Field(
-        1_048_576, ge=1, description="The largest body that is read; above, the answer is 413."
-    )
+    max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body that is read; above, the answer is 413.")
     body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
     keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
     poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")

@@ -5,21 +5,29 @@ presentations of 2013; see the README beside it.
 """
 
 import csv
+import itertools
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from lxml import etree
 
 from campus import Campus, read_outcomes
+from rollbook.model import utc_now
 from rollbook.store.engine import Database
+from rollbook.store.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013"
+IDENTIFIER = "AccountUserLearningModuleRelID"
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real registrations are not on this machine: no {DATA}")
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real registrations are not on this machine: no {DATA}")
+@needs_data
 def test_a_year_of_real_withdrawals_is_unenrolled_and_drained(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
@@ -40,6 +48,114 @@ def test_a_year_of_real_withdrawals_is_unenrolled_and_drained(
         assert campus.current() == 9_806
         assert _unenrol_all(server, campus, leaving) == {"ULM:03": 3_723}
     assert campus.current() == 9_806
+
+
+@needs_data
+def test_a_term_that_was_ended_by_mistake_is_undone_to_the_byte(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database, "The Open University")
+    _rollbook(database_url, tmp_path, "import", "oneroster", str(DATA / "oneroster.zip"))
+    _give_progress(database)
+    with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
+        term = Term(server, campus)
+        newcomers = term.enroll_newcomers(["s23629@example.org", "s25107@example.org"])
+        before = term.report()
+        ids = [row.findtext("ID") or "" for row in before]
+        assert len(ids) == len(set(ids)) == 383 + 2
+        assert set(newcomers) < set(ids)
+
+        # A batch is processed, and gone from the report.
+        first = term.unenrol(ids[:100])
+        campus.wait_until_drained()
+        assert [row.findtext("ID") for row in term.report()] == ids[100:]
+
+        # Another waits in a paused queue; half of it is removed, the other half is processed.
+        term.call("pauseUnenrollments", "<UnenrollmentQueue/>")
+        second = term.unenrol(ids[100:200])
+        assert len(term.report()) == len(ids) - 100
+        removed = term.change("removeUnenrollments", ids[100:150])
+        assert removed == {"Removed": 50}
+        term.call("resumeUnenrollments", "<UnenrollmentQueue/>")
+        campus.wait_until_drained()
+        assert [row.findtext("ID") for row in term.report()] == ids[100:150] + ids[200:]
+
+        assert term.change_batch("restoreUnenrollments", second) == {"Restored": 50, "RES:05": 50}
+        assert term.change_batch("restoreUnenrollments", first) == {"Restored": 100}
+        assert [etree.tostring(row) for row in term.report()] == [etree.tostring(row) for row in before]
+
+
+COLUMNS = (
+    "ALTERNATE_EMAIL COMPLETED_DATE COURSE_DURATION COURSE_SESSION_ID DIVISION DUE_DATE EMPLOYEE_ID ENROLLED_DATE "
+    "GRADE GRADE_PERCENTAGE GROUP_ID GROUP_NAME LAST_ACCESSED_DATE POINTS PROGRESS ROLE_ID STARTED_DATE "
+    "SUBSCRIPTION_NAME TITLE USER_EMAIL VARIANT_END_DATE VARIANT_NAME VARIANT_START_DATE"
+)
+
+
+class Term:
+    """The learners of one real course, by calls alone."""
+
+    COURSE = "AAA 2013J (268 days)"
+
+    def __init__(self, server: ServerProcess, campus: Campus) -> None:
+        self.server = server
+        self.campus = campus
+
+    def call(self, method: str, parameters: str) -> etree._Element:
+        return etree.fromstring(self.server.post(self.campus.call(method, parameters)).content)
+
+    def report(self) -> list[etree._Element]:
+        """Read every page of the report of the course, with all columns."""
+        columns = "".join(f"<ColumnName>{name}</ColumnName>" for name in COLUMNS.split())
+        course = f"<LearningModuleNames><LearningModuleName>{self.COURSE}</LearningModuleName></LearningModuleNames>"
+        filters = f"<Filters><LearningModules><LearningModule>{course}</LearningModule></LearningModules></Filters>"
+        rows: list[etree._Element] = []
+        for page in itertools.count(1):
+            paging = f"<Page>{page}</Page><PageSize>90</PageSize>"
+            asked = f"<Report>{paging}{filters}<Columns>{columns}</Columns></Report>"
+            found = self.call("getLearnerReport", asked).findall("Info/LearnerReport/Learner")
+            rows += found
+            if not found:
+                break
+        return rows
+
+    def enroll_newcomers(self, emails: list[str]) -> list[str]:
+        """Enrol learners of other courses in this one, by the course's id in the report; give the new ids."""
+        course_id = self.report()[0].findtext("LearningModuleID")
+        items = "".join(
+            f"<Enrollment><User><Email>{email}</Email></User><GroupName>The Open University</GroupName>"
+            f"<LearningModuleID>{course_id}</LearningModuleID></Enrollment>"
+            for email in emails
+        )
+        answer = self.call("enrollLearningModules", f"<LearningModuleEnrollment>{items}</LearningModuleEnrollment>")
+        enrolled = answer.findall("Info/Enrollments/Enrollment/AccountUserLearningModuleRelID")
+        assert len(enrolled) == len(emails), etree.tostring(answer)
+        return [element.text or "" for element in enrolled]
+
+    def unenrol(self, ids: list[str]) -> str:
+        answer = self.server.post(self.campus.package(ids))
+        assert Counter(read_outcomes(answer)) == {"accepted": len(ids)}
+        return answer.headers["Rollbook-Batch"]
+
+    def change(self, method: str, ids: list[str]) -> Counter[str]:
+        items = "".join(f"<Unenrollment><{IDENTIFIER}>{id_}</{IDENTIFIER}></Unenrollment>" for id_ in ids)
+        return self._outcomes(self.call(method, f"<Unenrollments>{items}</Unenrollments>"))
+
+    def change_batch(self, method: str, batch: str) -> Counter[str]:
+        return self._outcomes(self.call(method, f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"))
+
+    def _outcomes(self, answer: etree._Element) -> Counter[str]:
+        changed = [element.text or "" for element in answer.iterfind("Info/Unenrollments/Unenrollment/Status")]
+        return Counter(changed + [element.text or "" for element in answer.iterfind("Errors/Error/ErrorID")])
+
+
+def _give_progress(database: Database) -> None:
+    """Give every learner something to lose: no two of them have come equally far."""
+    moments = {"started_at": utc_now(), "last_accessed_at": utc_now()}
+    done = sa.cast(enrollments.c.id % 100, sa.Text)
+    values = {"progress": done, "grade": "B+", "grade_percentage": done + ".25", "points": done, **moments}
+    with database.write() as connection:
+        connection.execute(sa.update(enrollments).values(status="In Progress", **values))
 
 
 def _unenrol_all(server: ServerProcess, campus: Campus, identifiers: list[str]) -> Counter[str]:

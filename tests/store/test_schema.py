@@ -1,5 +1,7 @@
 """The migrations and the tables say the same, and a database of another release is refused with a way out."""
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -9,6 +11,8 @@ from rollbook.errors import UnknownSchemaError
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema, migrate
 from rollbook.store.tables import metadata
+
+SCHEMAS = Path(__file__).parent / "schemas"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
@@ -41,3 +45,34 @@ def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
         check_schema(database)
     with pytest.raises(UnknownSchemaError, match=r"9999.*newer"):
         migrate(database)
+
+
+def test_an_upgraded_database_is_the_same_as_a_new_one(database: Database) -> None:
+    """The schema of the first release, as it was, in tests/store/schemas."""
+    kind = database.engine.dialect.name
+    with database.read() as connection:
+        new = _describe(connection)
+    with database.write() as connection:
+        metadata.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+        for statement in (SCHEMAS / f"0001.{kind}.sql").read_text().split(";\n"):
+            if statement:
+                connection.exec_driver_sql(statement)
+    assert migrate(database) == ("0001", "0002")
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert _describe(connection) == new
+
+
+def _describe(connection: sa.Connection) -> dict[str, object]:
+    inspector = sa.inspect(connection)
+    return {
+        table: (
+            {column["name"]: (str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)},
+            sorted(f"{check['name']} {check['sqltext']}" for check in inspector.get_check_constraints(table)),
+            sorted(str(index["name"]) for index in inspector.get_indexes(table)),
+            sorted(str(key["name"]) for key in inspector.get_foreign_keys(table)),
+            inspector.get_pk_constraint(table)["constrained_columns"],
+        )
+        for table in metadata.tables
+    }

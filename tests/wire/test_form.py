@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbook.errors import CallError
+from rollbook.model import Extensions
 from rollbook.wire.call import read_call
 from rollbook.wire.form import read_package
-from rollbook.wire.xml import parse
 
 URLENCODED = "application/x-www-form-urlencoded"
 fields = st.lists(st.tuples(st.text().filter(lambda name: name != "Package"), st.text()), max_size=3)
@@ -33,4 +33,4 @@ def test_a_multipart_package_is_read_as_it_was_written(package: bytes, other: by
 @given(body=st.binary(), content_type=st.sampled_from([URLENCODED, "", "multipart/form-data; boundary=x", "text/xml"]))
 def test_any_body_at_all_is_read_or_refused(body: bytes, content_type: str) -> None:
     with suppress(CallError):
-        read_call(parse(read_package(body, content_type)))
+        read_call(read_package(body, content_type), Extensions())

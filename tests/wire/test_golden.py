@@ -4,6 +4,7 @@ A request is the XML of the package, or with `.request.form` the body of the for
 key of the account that `_values` makes.
 """
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
 
@@ -14,7 +15,8 @@ from lxml import etree
 from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store.tables import enrollments
+from rollbook.store.accounts import new_key
+from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
 
 CASES = Path(__file__).parent / "cases"
 REQUESTS = sorted(CASES.glob("*.request.*"))
@@ -40,23 +42,81 @@ def _values(served: Served, campus: Campus) -> dict[str, object]:
         "started": campus.enroll(1, EnrollmentStatus.IN_PROGRESS)[0],
         "completed": campus.enroll(1, EnrollmentStatus.COMPLETED)[0],
         "foreign": foreign.enroll(1)[0],
+        **_enrolling_values(campus),
     }
+
+
+def _enrolling_values(campus: Campus) -> dict[str, object]:
+    """Make the groups East and West, employees E1 to E3 in East, E3 in the course, and a manager of East."""
+    person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True}
+    east, _ = (campus.add(groups, name=name, active=True) for name in ("East", "West"))
+    course, other = (campus.add(courses, name=name, status="Active") for name in ("Chemistry", "Physics"))
+    for number in (1, 2, 3):
+        user = campus.add(users, employee_id=f"E{number}", email=f"e{number}@example.org", **person)
+        campus.add(memberships, group_id=east, user_id=user, group_manager=False, manage_group_users=False)
+    place = {"user_id": user, "group_id": east, "course_id": course}
+    campus.add(enrollments, **place, status="Enrolled", enrolled_at=utc_now())
+    manager = campus.add(users, email="manager@example.org", **person)
+    campus.add(memberships, group_id=east, user_id=manager, group_manager=True, manage_group_users=False)
+    with campus.database.write() as connection:
+        manager_key = new_key(connection, campus.account, "manager@example.org")
+    return {
+        "manager_key": manager_key,
+        "course": course,
+        "session": campus.add(sessions, course_id=course, name="Monday"),
+        "other_session": campus.add(sessions, course_id=other, name="Monday"),
+    }
+
+
+def _report_values(campus: Campus) -> dict[str, object]:
+    """Make two enrolments of 2022 in the group South: one has everything, the other what none is without."""
+    south = campus.add(groups, name="South", active=False)
+    ladders = campus.add(courses, name="Ladders & Scaffolds", status="Archived", duration="90 min")
+    monday = campus.add(sessions, course_id=ladders, name="Monday")
+    zoe = {"email": "zoe@example.org", "alternate_email": "zoe@example.com", "employee_id": "Z-7", "title": "Captain"}
+    zoe |= {"given_name": "Zoë", "family_name": "O'Neil", "division": "Rescue"}
+    learner = campus.add(users, **zoe, role="learner", active=True)
+    other = campus.add(users, given_name="Bo", family_name="<b>Li</b>", role="learner", active=False)
+    noon = datetime(2022, 7, 1, 12, tzinfo=UTC)
+    row = {"group_id": south, "course_id": ladders, "created_at": noon, "modified_at": noon, "enrolled_at": noon}
+    days = ("started_at", "last_accessed_at", "completed_at", "due_at", "grace_period_at")
+    times = {name: noon + timedelta(days=place, milliseconds=120) for place, name in enumerate(days, 1)}
+    progress = {"progress": "100", "grade": "B+", "grade_percentage": "87.5", "points": "12", "session_id": monday}
+    return {
+        "report_group": south,
+        "report_course": ladders,
+        "report_session": monday,
+        "report_user": learner,
+        "other_report_user": other,
+        "reported": campus.add(enrollments, user_id=learner, status="Completed", **row, **progress, **times),
+        "also_reported": campus.add(enrollments, user_id=other, status="Enrolled", **row),
+    }
+
+
+def _enrolled_ids(campus: Campus) -> dict[str, object]:
+    """Name the newest enrolment of each employee: nobody knows its id before the call."""
+    query = sa.select(users.c.employee_id, enrollments.c.id).join(users, users.c.id == enrollments.c.user_id)
+    query = query.where(users.c.account_id == campus.account.id).order_by(enrollments.c.id)
+    with campus.database.read() as connection:
+        return {f"enrolled_{employee_id}": id_ for employee_id, id_ in connection.execute(query)}
 
 
 @pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])
 def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus, request_file: Path) -> None:
     name, _, kind = request_file.name.split(".")
     values = _values(served, campus)
+    if name.startswith("glr"):
+        values |= _report_values(campus)
     if name.endswith("_protected"):
         campus.set(protect_completed=True)
     before = set(campus.queue())
     request = Template(request_file.read_text()).substitute(values)
-    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(values)
 
     with served.server.client() as client:
         body = {"content": request} if kind == "form" else {"data": {"Package": request}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = client.post(served.server.url, headers=headers, **body)
+    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(values | _enrolled_ids(campus))
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/xml; charset=UTF-8"
@@ -70,6 +130,7 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
 
 def test_every_code_of_the_contract_has_a_case() -> None:
     contract = {f"su_{number:02}" for number in range(1, 14)} | {f"ulm_{number:02}" for number in range(1, 6)}
+    contract |= {f"elm_{number:02}" for number in (*range(1, 8), 19)} | {"glr_01"}
     assert contract <= {"_".join(path.name.split("_")[:2]) for path in REQUESTS}
 
 
@@ -80,4 +141,4 @@ def _canonical(xml: bytes) -> str:
 
 def _accepted(expected: str) -> set[int]:
     root = etree.fromstring(expected.encode())
-    return {int(element.text or "") for element in root.iterfind("Info//AccountUserLearningModuleRelID")}
+    return {int(element.text or "") for element in root.iterfind("Info/Unenrollments//AccountUserLearningModuleRelID")}

@@ -29,8 +29,8 @@ def serve(
 ) -> None:
     """Serve the API over HTTPS until stopped.
 
-    Every option but the last is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only from the
-    proxies in ROLLBOOK_TRUSTED_PROXIES that say the call came over HTTPS.
+    Every option but the last is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only
+    from the proxies in ROLLBOOK_TRUSTED_PROXIES that say the call came over HTTPS.
     """
     settings = load_settings(
         host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key, http_port=http_port

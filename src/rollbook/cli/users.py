@@ -7,8 +7,9 @@ import typer
 from rollbook.cli.database import open_database
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.errors import UserError
 from rollbook.model import Role
-from rollbook.store.accounts import add_user, find_account, list_users, set_role
+from rollbook.store.accounts import add_user, find_account, grant_permissions, list_users, set_role
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 
@@ -43,3 +44,20 @@ def change_role(email: str, role: Role, account: AccountOption = None) -> None:
     with open_database() as database, database.write() as connection:
         set_role(connection, find_account(connection, account), email, role)
     typer.echo(f"{email} is {role} now.")
+
+
+@app.command()
+def grant(
+    email: str,
+    group: Annotated[str, typer.Option(help="Name of the group; who is no member becomes one.")],
+    group_manager: Annotated[bool | None, typer.Option("--group-manager/--no-group-manager")] = None,
+    manage_group_users: Annotated[bool | None, typer.Option("--manage-group-users/--no-manage-group-users")] = None,
+    account: AccountOption = None,
+) -> None:
+    """Let a learner enrol the members of a group, by one of two permissions, or take a permission away."""
+    permissions = {"group_manager": group_manager, "manage_group_users": manage_group_users}
+    if group_manager is None and manage_group_users is None:
+        raise UserError("Name a permission. See: rollbook user grant --help")
+    with open_database() as database, database.write() as connection:
+        grant_permissions(connection, find_account(connection, account), email, group, permissions)
+    typer.echo(f"Changed what {email} may do in {group}.")

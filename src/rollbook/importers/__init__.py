@@ -1,0 +1,1 @@
+"""Reads other systems' files into canonical rows; what they mean to the database is store/rosters' part."""

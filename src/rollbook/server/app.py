@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
+from rollbook.server.extensions import read_extensions
+from rollbook.server.perform import perform
 from rollbook.server.receive import Receiver
 from rollbook.server.respond import Record, respond
 from rollbook.settings import Settings
@@ -19,7 +22,6 @@ from rollbook.store.engine import Database
 from rollbook.wire.answer import Answer
 from rollbook.wire.call import read_call
 from rollbook.wire.form import read_package
-from rollbook.wire.xml import parse
 
 
 class Api:
@@ -34,20 +36,21 @@ class Api:
 
         async def work(record: Record) -> Answer:
             body = await self._receiver.receive(request)
-            content_type = request.headers.get("content-type", "")
-            return await run_in_threadpool(answer_call, self._database, body, content_type, record)
+            return await run_in_threadpool(answer_call, self._database, body, request.headers, record)
 
         response = await respond(request, work)
         await response(scope, receive, send)
 
 
-def answer_call(database: Database, body: bytes, content_type: str, record: Record) -> Answer:
+def answer_call(database: Database, body: bytes, headers: Headers, record: Record) -> Answer:
     """Answer one call whose body has arrived: each line may end it with an error of the wire."""
-    package = read_package(body, content_type)
-    call = read_call(parse(package))
+    extensions = read_extensions(headers)
+    package = read_package(body, headers.get("content-type", ""))
+    call = read_call(package, extensions)
     record.caller = authorise(database, call)
+    method = dispatch(call)
     record.method = call.method
-    return dispatch(database, record.caller, call)
+    return perform(database, record.caller, call, method)
 
 
 def create_app(settings: Settings) -> Starlette:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role, utc_now
 from rollbook.store.engine import statement
-from rollbook.store.tables import accounts, keys, users
+from rollbook.store.tables import accounts, groups, keys, users
 
 Rows = list[dict[str, object]]
 
@@ -29,6 +29,15 @@ _FIND_CALLER = """
     JOIN accounts AS a ON a.id = account_key.account_id
     WHERE account_key.digest = :account_digest AND account_key.user_id IS NULL AND account_key.revoked_at IS NULL
       AND user_key.digest = :user_digest AND user_key.revoked_at IS NULL AND u.active
+"""
+
+# A permission that is not named stays as it is.
+_GRANT = """
+    INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
+    VALUES (:account_id, :group_id, :user_id, COALESCE(:group_manager, false), COALESCE(:manage_group_users, false))
+    ON CONFLICT (group_id, user_id) DO UPDATE
+    SET group_manager = COALESCE(:group_manager, memberships.group_manager),
+        manage_group_users = COALESCE(:manage_group_users, memberships.manage_group_users)
 """
 
 _POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
@@ -122,6 +131,23 @@ def set_role(connection: sa.Connection, account: Account, email: str, role: Role
         raise UserError(f"{user.email} is the last owner of the account {account.name!r}. Make another owner first.")
     changed = sa.update(users).where(users.c.account_id == account.id, users.c.id == user.id)
     connection.execute(changed.values(role=role, modified_at=utc_now()))
+
+
+def grant_permissions(
+    connection: sa.Connection, account: Account, email: str, group: str, permissions: Mapping[str, bool | None]
+) -> None:
+    """Give a user group_manager and manage_group_users in an active group, or take them away; None leaves one.
+
+    Who was no member of the group becomes one. Errors: UserError, also when several groups have the name.
+    """
+    user, name = _find_user(connection, account, email), _clean("group name", group)
+    named = sa.select(groups.c.id).where(groups.c.account_id == account.id, groups.c.name == name, groups.c.active)
+    ids = connection.execute(named).scalars().all()
+    if len(ids) != 1:
+        count = f"{len(ids)} active groups" if ids else "no active group"
+        raise UserError(f"The account {account.name!r} has {count} {name!r}; the name has to be that of one.")
+    membership = {"account_id": account.id, "group_id": ids[0], "user_id": user.id}
+    connection.execute(statement(connection, _GRANT), {**membership, **permissions})
 
 
 def list_keys(connection: sa.Connection, account: Account) -> Rows:

@@ -3,12 +3,12 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -31,19 +31,34 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
 }
 
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Work(Protocol[T_co]):
+    """Something to be done on a connection, in a transaction that somebody else begins and ends."""
+
+    def __call__(self, connection: sa.Connection, /) -> T_co: ...
+
+
 # What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
-# `ids` is a table of (block, id) that counts it from 1. Then the locks, which SQLite's one writer does without.
+# `ids` is a table of (block, id) that counts it from 1. Likewise `rows` is a table of (block, item) about the list that
+# is bound to :rows; `item ->> 'name'` is a value as text, to be cast, a time to `time_type`. Then the locks, which
+# SQLite's one writer does without.
 FRAGMENTS = {
     "sqlite": {
         "in_ids": "IN (SELECT value FROM json_each(:ids))",
         "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
-        "share_lock": "",
+        "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
+        "time_type": "TEXT",
+        "turn_lock": "",
         "claim_lock": "",
     },
     "postgresql": {
         "in_ids": "= ANY(:ids)",
         "ids": "(SELECT block, id FROM unnest(:ids) WITH ORDINALITY AS listed(id, block))",
-        "share_lock": "FOR SHARE",
+        "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
+        "time_type": "TIMESTAMP WITH TIME ZONE",
+        "turn_lock": "FOR NO KEY UPDATE SKIP LOCKED",
         "claim_lock": "FOR UPDATE SKIP LOCKED",
     },
 }
@@ -83,19 +98,36 @@ class IdList(sa.types.TypeDecorator[Sequence[int | None]]):
         return json.dumps(value) if dialect.name == "sqlite" else value
 
 
+class RowList(sa.types.TypeDecorator[Sequence[Mapping[str, object]]]):
+    """A list of rows, each by the names of its values, as one parameter: JSON text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Mapping[str, object]] | None, dialect: sa.Dialect) -> str:
+        """Write a time as SQLite keeps it; a PostgreSQL connection of ours takes it for UTC."""
+        return json.dumps(value, default=_write_time)
+
+
+def _write_time(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
 @lru_cache
 def _prepared(sql: str, dialect: str) -> sa.TextClause:
     clause = sa.text(sql.format(**FRAGMENTS[dialect]))
     names = clause.compile().params
     times = [sa.bindparam(name, type_=UtcTime()) for name in names if name.endswith("_at")]
     lists = [sa.bindparam(name, type_=IdList()) for name in names if name == "ids"]
-    return clause.bindparams(*times, *lists)
+    rows = [sa.bindparam(name, type_=RowList()) for name in names if name == "rows"]
+    return clause.bindparams(*times, *lists, *rows)
 
 
 def statement(connection: sa.Connection, sql: str) -> sa.TextClause:
     """Make `sql` ready for the connection's database.
 
-    Braces name a fragment of FRAGMENTS. A parameter whose name ends in `_at` is a time, `:ids` is a list of ids.
+    Braces name a fragment of FRAGMENTS. A parameter whose name ends in `_at` is a time, `:ids` is a list of ids,
+    `:rows` one of mappings.
     """
     return _prepared(sql, connection.dialect.name)
 
@@ -141,6 +173,16 @@ class Database:
                 transaction.commit()
 
     @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """Give a connection for several transactions, whose temporary tables vanish with it at the end.
+
+        For commands: its writes do not queue with those of other threads. Errors: DatabaseUnavailableError.
+        """
+        with _translated_errors(), self.engine.connect() as connection:
+            connection.detach()
+            yield connection
+
+    @contextmanager
     def _turn(self) -> Iterator[None]:
         if self._writer is None:
             yield
@@ -156,7 +198,7 @@ class Database:
 def load_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Sequence[object]]) -> None:
     """Add rows, given in the order of the table's columns, by the fastest way that the database has."""
     names = [column.name for column in table.columns]
-    raw = connection.connection.driver_connection
+    raw = connection.connection.dbapi_connection
     if isinstance(raw, psycopg.Connection):
         copy_sql = psycopg.sql.SQL("COPY {} ({}) FROM STDIN").format(
             psycopg.sql.Identifier(table.name), psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, names))
@@ -167,6 +209,8 @@ def load_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Sequenc
     elif isinstance(raw, sqlite3.Connection):
         places = ", ".join("?" * len(names))
         raw.executemany(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({places})", rows)  # noqa: S608 our own names
+    else:
+        raise TypeError(f"no bulk loading for {type(raw).__name__}")
 
 
 def _open_sqlite(url: str, pool_size: int) -> sa.Engine:

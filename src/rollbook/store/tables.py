@@ -44,6 +44,8 @@ accounts = sa.Table(
     sa.Column("hold_seconds", sa.Integer, nullable=False),
     sa.Column("retention_days", sa.Integer),
     _time("queue_paused_at", nullable=True),
+    # Counts what has been done to the account's unenrollments, one number a transaction; the feed goes by it.
+    sa.Column("last_change", sa.BigInteger, nullable=False, server_default="0"),
     _time("created_at"),
     sa.CheckConstraint("hold_seconds >= 0", name="hold_seconds"),
     sa.CheckConstraint("retention_days >= 0", name="retention_days"),
@@ -177,7 +179,16 @@ sa.Index(
     sqlite_where=_open,
     postgresql_where=_open,
 )
+sa.Index("ix_enrollments_learner", enrollments.c.user_id, enrollments.c.course_id)
 _retained = sa.text("unenrolled_at IS NOT NULL AND purged_at IS NULL")
+_current = sa.text("unenrolled_at IS NULL")
+sa.Index(
+    "ix_enrollments_current",
+    enrollments.c.account_id,
+    enrollments.c.id,
+    sqlite_where=_current,
+    postgresql_where=_current,
+)
 sa.Index(
     "ix_enrollments_retained",
     enrollments.c.account_id,
@@ -194,8 +205,22 @@ batches = sa.Table(
     _account(),
     sa.Column("requested_by", sa.BigInteger, sa.ForeignKey("users.id")),
     sa.Column("reason", sa.Text),
+    sa.Column("idempotency_key", sa.Text),
     _time("requested_at"),
+    sa.Index("ix_batches_account", "account_id", "id"),
     sqlite_autoincrement=True,
+)
+
+# The items of a batch that were not queued, each with the code that the caller was answered.
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("batch_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("block", sa.Integer, primary_key=True, autoincrement=False),
+    _account(),
+    sa.Column("identifier", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The queue and the history. No foreign keys: they would cost a quarter of the accept rate (decision 0003), and
@@ -212,6 +237,10 @@ unenrollments = sa.Table(
     _time("requested_at"),
     _time("due_at"),
     _time("finished_at", nullable=True),
+    sa.Column("removed_by", sa.BigInteger),
+    sa.Column("restored_by", sa.BigInteger),
+    _time("restored_at", nullable=True),
+    sa.Column("change", sa.BigInteger),
     _one_of("status", UnenrollmentStatus),
     sa.CheckConstraint("(status = 'Pending') = (finished_at IS NULL)", name="finished"),
     sqlite_with_rowid=False,
@@ -233,4 +262,34 @@ sa.Index(
     unenrollments.c.due_at,
     sqlite_where=_pending,
     postgresql_where=_pending,
+)
+_closed = sa.text("status NOT IN ('Pending', 'Complete')")
+sa.Index(
+    "ix_unenrollments_closed",
+    unenrollments.c.enrollment_id,
+    sqlite_where=_closed,
+    postgresql_where=_closed,
+)
+_changed = sa.text("change IS NOT NULL")
+sa.Index(
+    "ix_unenrollments_change",
+    unenrollments.c.account_id,
+    unenrollments.c.change,
+    sqlite_where=_changed,
+    postgresql_where=_changed,
+)
+
+# The answers of calls that carried an Idempotency-Key, byte for byte, for a day (D21).
+answers = sa.Table(
+    "answers",
+    metadata,
+    _account(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("package_digest", sa.LargeBinary, nullable=False),
+    sa.Column("succeeded", sa.Boolean, nullable=False),
+    sa.Column("batch_id", sa.BigInteger),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    _time("created_at"),
+    sa.Index("ix_answers_created_at", "created_at"),
 )

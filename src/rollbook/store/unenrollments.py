@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from rollbook.model import Acceptance, Policies, Refusal
+from rollbook.model import Acceptance, Policies, Refusal, UnenrollmentStatus
 from rollbook.store.engine import Database, statement
-from rollbook.store.tables import batches
+from rollbook.store.queue import begin_change
+from rollbook.store.tables import batches, refusals
 
 # `account_id + 0` in these statements keeps PostgreSQL to the index of the ids: its statistics say of a new account
 # that it has hardly a row, and by the account's index the work would be that of the whole account.
@@ -47,9 +48,10 @@ _FIND_DUE_ACCOUNTS = """
     ORDER BY a.id
 """
 
-# The lock makes a pause wait for the step under way: once the pause is answered, nothing more is processed.
-_RUNNING_ACCOUNT = """
-    SELECT protect_completed FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {share_lock}
+# One worker at a time works on an account, and others go on to the next one. A pause waits for the step under way: once
+# it is answered, nothing more is processed.
+_TAKE_TURN = """
+    SELECT protect_completed FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
 """
 
 _CLAIM = """
@@ -66,7 +68,7 @@ _END_ENROLLMENTS = """
 """
 
 _FINISH = """
-    UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at
+    UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at, change = :change
     WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
 """
 
@@ -95,17 +97,16 @@ def accept_batch(
     policies: Policies,
     reason: str | None,
     requested_at: datetime,
+    idempotency_key: str | None = None,
 ) -> Acceptance:
     """Put the enrolments into the unenrollment queue as one batch; an id's place in the list, from 1, is its block.
 
     None leaves a block out. `requested_by` is the user who asked, None for the operator. No id may stand in the list
     twice (D8 is the caller's to answer). The connection must be in a transaction of Database.write.
     """
-    inserted = connection.execute(
-        batches.insert().returning(batches.c.id),
-        {"account_id": account_id, "requested_by": requested_by, "reason": reason, "requested_at": requested_at},
-    )
-    batch_id: int = inserted.scalar_one()
+    batch = {"account_id": account_id, "requested_by": requested_by, "requested_at": requested_at}
+    why = {"reason": reason, "idempotency_key": idempotency_key}
+    batch_id: int = connection.execute(batches.insert().returning(batches.c.id), batch | why).scalar_one()
     asked = {"ids": ids, "account_id": account_id, "protect_completed": policies.protect_completed}
     due_at = requested_at + timedelta(seconds=policies.hold_seconds)
     times = {"requested_at": requested_at, "due_at": due_at}
@@ -115,6 +116,16 @@ def accept_batch(
         connection.execute(batches.delete().where(batches.c.id == batch_id))
     refused = _explain_refusals(connection, asked, ids, accepted)
     return Acceptance(batch_id if accepted else None, accepted, refused)
+
+
+def keep_refusals(
+    connection: sa.Connection, account_id: int, batch_id: int, outcomes: Sequence[tuple[int, str, str]]
+) -> None:
+    """Keep with a batch what it refused: (block, identifier as it was sent, code of the wire)."""
+    names = ("block", "identifier", "code")
+    place = {"account_id": account_id, "batch_id": batch_id}
+    if outcomes:
+        connection.execute(refusals.insert(), [place | dict(zip(names, outcome, strict=True)) for outcome in outcomes])
 
 
 def _explain_refusals(
@@ -138,28 +149,35 @@ def find_due_accounts(database: Database, now: datetime) -> list[int]:
 def process_due(database: Database, account_id: int, now: datetime, limit: int) -> Step:
     """Finish up to `limit` due items of an account in one transaction: their enrolments end, they become Complete.
 
-    Those that the account's policy protects become Failed. Any number of workers may do this at once, each claims items
-    of its own; one that dies leaves its items pending.
+    Those that the account's policy protects become Failed. Any number of workers may do this at once, each for another
+    account; one that dies leaves its items pending.
     """
     with database.write() as connection:
-        running = connection.execute(statement(connection, _RUNNING_ACCOUNT), {"account_id": account_id}).first()
-        if running is None:
+        turn = connection.execute(statement(connection, _TAKE_TURN), {"account_id": account_id}).first()
+        if turn is None:
             return Step()
         claim = {"account_id": account_id, "due_at": now, "step": limit}
         claimed = connection.execute(statement(connection, _CLAIM), claim).all()
-        failed = [row.enrollment_id for row in claimed if row.completed and running.protect_completed]
-        complete = [row.enrollment_id for row in claimed if not (row.completed and running.protect_completed)]
+        if not claimed:
+            return Step()
+        failed = [row.enrollment_id for row in claimed if row.completed and turn.protect_completed]
+        complete = [row.enrollment_id for row in claimed if not (row.completed and turn.protect_completed)]
+        finished = {"account_id": account_id, "finished_at": now, "change": begin_change(connection, account_id)}
         if complete:
             ended = {"ids": complete, "account_id": account_id, "unenrolled_at": now}
             connection.execute(statement(connection, _END_ENROLLMENTS), ended)
-            _finish(connection, account_id, complete, "Complete", None, now)
+            _finish(connection, finished, complete, UnenrollmentStatus.COMPLETE, None)
         if failed:
-            _finish(connection, account_id, failed, "Failed", PROTECTED_NOTE, now)
+            _finish(connection, finished, failed, UnenrollmentStatus.FAILED, PROTECTED_NOTE)
         return Step(len(complete), len(failed))
 
 
 def _finish(
-    connection: sa.Connection, account_id: int, ids: list[int], status: str, notes: str | None, now: datetime
+    connection: sa.Connection,
+    finished: dict[str, object],
+    ids: list[int],
+    status: UnenrollmentStatus,
+    notes: str | None,
 ) -> None:
-    outcome = {"ids": ids, "account_id": account_id, "status": status, "notes": notes, "finished_at": now}
-    connection.execute(statement(connection, _FINISH), outcome)
+    outcome = {"ids": ids, "status": status, "notes": notes}
+    connection.execute(statement(connection, _FINISH), finished | outcome)

@@ -1,5 +1,6 @@
 """Answers as XML text: escaped and formatted here, and nowhere else."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NewType
@@ -11,6 +12,9 @@ from rollbook.errors import CallError, WireCode
 Markup = NewType("Markup", str)
 
 NOTHING = Markup("")
+
+# Characters that XML 1.0 cannot hold, in any spelling.
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,13 @@ class Answer:
     info: Markup = NOTHING
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
+    stored: bytes | None = None  # the body as it was sent before, for the same Idempotency-Key
 
 
 def render(answer: Answer) -> bytes:
     """Write an answer as the UTF-8 body of a response."""
+    if answer.stored is not None:
+        return answer.stored
     result = "Success" if answer.succeeded else "Failed"
     errors = "".join(map(_error, answer.errors))
     text = (
@@ -51,6 +58,12 @@ def render(answer: Answer) -> bytes:
         f"<SmarterU><Result>{result}</Result><Info>{answer.info}</Info><Errors>{errors}</Errors></SmarterU>"
     )
     return text.encode()
+
+
+def element(name: str, value: object) -> Markup:
+    """Write an element that holds a text or a number; None is an empty element."""
+    text = "" if value is None else escape(_UNWRITABLE.sub("", str(value)), {"\r": "&#13;"})
+    return Markup(f"<{name}>{text}</{name}>")
 
 
 def unenrollments(accepted: Iterable[tuple[int, str]]) -> Markup:
@@ -61,6 +74,16 @@ def unenrollments(accepted: Iterable[tuple[int, str]]) -> Markup:
         for block, identifier in accepted
     )
     return Markup(f"<Unenrollments>{items}</Unenrollments>") if items else NOTHING
+
+
+def enrollments(accepted: Iterable[tuple[int, str, str, int]]) -> Markup:
+    """Write the Info of enrollLearningModules from (block, learner and course as sent, id of the enrolment)."""
+    items = "".join(
+        f'<Enrollment block="{block}">{element("User", user)}{element("LearningModuleID", course)}'
+        f"{element('AccountUserLearningModuleRelID', enrollment_id)}</Enrollment>"
+        for block, user, course, enrollment_id in accepted
+    )
+    return Markup(f"<Enrollments>{items}</Enrollments>") if items else NOTHING
 
 
 def _error(entry: ErrorEntry) -> str:

@@ -14,8 +14,9 @@ from rollbook.errors import (
     CallError,
     WireCode,
 )
+from rollbook.model import Extensions
 from rollbook.wire.shape import TEXT, Shape, check_shape
-from rollbook.wire.xml import text_of
+from rollbook.wire.xml import parse, text_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Call:
     account_key: str = field(repr=False)
     user_key: str = field(repr=False)
     method: str
+    extensions: Extensions
+    package: bytes = field(repr=False)
     root: etree._Element = field(repr=False)
 
     def read_parameters(self, shape: Shape) -> etree._Element:
@@ -34,12 +37,13 @@ class Call:
         return _child(self.root, "Parameters", NO_PARAMETERS)
 
 
-def read_call(root: etree._Element) -> Call:
-    """Read the envelope; errors: SU:04 to SU:09.
+def read_call(package: bytes, extensions: Extensions) -> Call:
+    """Read a package up to its parameters; errors: SU:03 to SU:09.
 
     Elements that stand twice or should not be there are found later, by `read_parameters`: SU:12 and SU:13 come after
     the keys have been checked.
     """
+    root = parse(package)
     if root.tag != "SmarterU":
         raise CallError(NO_ROOT, "the root element has another name")
     account_key = text_of(_child(root, "AccountAPI", NO_ACCOUNT_KEY))
@@ -47,7 +51,7 @@ def read_call(root: etree._Element) -> Call:
     method = text_of(_child(root, "Method", NO_METHOD))
     if len(_child(root, "Parameters", NO_PARAMETERS)) == 0:
         raise CallError(EMPTY_PARAMETERS, "SmarterU/Parameters")
-    return Call(account_key, user_key, method, root)
+    return Call(account_key, user_key, method, extensions, package, root)
 
 
 def _child(root: etree._Element, name: str, missing: WireCode) -> etree._Element:

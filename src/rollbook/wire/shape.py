@@ -11,11 +11,15 @@ from rollbook.wire.xml import name_of
 
 @dataclass(frozen=True)
 class Shape:
-    """An element: how often it may stand in its parent, and its children by name. Without children it holds text."""
+    """An element: how often it may stand in its parent, and its children by name. Without children it holds text.
+
+    What an `ignored` one holds is not looked at.
+    """
 
     children: Mapping[str, "Shape"] = field(default_factory=dict)
     least: int = 1
     most: int = 1
+    ignored: bool = False
 
 
 TEXT = Shape()
@@ -41,7 +45,7 @@ def _walk(element: etree._Element, shape: Shape, unexpected: list[etree._Element
             unexpected.append(child)
             continue
         counts[child.tag] += 1
-        if child_shape.children or len(child):
+        if not child_shape.ignored and (child_shape.children or len(child)):
             _walk(child, child_shape, unexpected)
     for name, count in counts.items():
         child_shape = shape.children[name]

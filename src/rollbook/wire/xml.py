@@ -40,6 +40,11 @@ def text_of(element: etree._Element) -> str:
     return (element.text or "").strip(WHITE_SPACE)
 
 
+def read_texts(parent: etree._Element, name: str) -> list[str]:
+    """Return the texts of all elements of that name below `parent`, in the order of the call."""
+    return [text_of(element) for element in parent.iter(name)]
+
+
 def name_of(element: etree._Element) -> str:
     """Return an element's name without its namespace, as a message may show it."""
     return etree.QName(element).localname

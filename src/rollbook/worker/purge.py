@@ -1,10 +1,11 @@
-"""Ends retention: once an hour, empties the progress of learners who were unenrolled long enough ago."""
+"""Once an hour, forgets what is kept long enough: the progress of unenrolled learners, stored answers."""
 
 import time
 
 import structlog
 
 from rollbook.model import utc_now
+from rollbook.store.answers import purge_answers
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
 
@@ -27,4 +28,5 @@ class Purge:
             return
         while purged := purge_progress(self._database, utc_now(), self._step):
             log.info("progress purged", enrollments=purged)
+        purge_answers(self._database, utc_now())
         self._next_run = time.monotonic() + INTERVAL_SECONDS

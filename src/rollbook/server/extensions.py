@@ -1,0 +1,36 @@
+"""Reads the request headers that are ours: Idempotency-Key, Rollbook-Dry-Run, Rollbook-Reason (protocol §8, D21)."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from rollbook.errors import TransportError
+from rollbook.model import Extensions
+
+LONGEST_REASON = 500
+VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def read_extensions(headers: Mapping[str, str]) -> Extensions:
+    """Read the headers; errors: TransportError 422 for a value that cannot be honoured.
+
+    A reason outside of ASCII is sent percent-encoded as UTF-8, because a header cannot hold it otherwise.
+    """
+    key = headers.get("idempotency-key")
+    if key is not None and not VISIBLE.fullmatch(key):
+        raise TransportError(422, "Idempotency-Key is 1 to 255 visible ASCII characters")
+    dry_run = headers.get("rollbook-dry-run", "false").strip().lower()
+    if dry_run not in ("true", "false"):
+        raise TransportError(422, "Rollbook-Dry-Run is true or false")
+    reason = _read_reason(headers.get("rollbook-reason", ""))
+    return Extensions(key, dry_run == "true", reason)
+
+
+def _read_reason(value: str) -> str | None:
+    try:
+        reason = unquote(value, errors="strict").strip()
+    except UnicodeDecodeError:
+        raise TransportError(422, "Rollbook-Reason is percent-encoded, but not as UTF-8") from None
+    if len(reason) > LONGEST_REASON or not all(character.isprintable() for character in reason):
+        raise TransportError(422, f"Rollbook-Reason is text of at most {LONGEST_REASON} characters, on one line")
+    return reason or None

@@ -1,0 +1,70 @@
+"""Does the work of a call in one transaction: for good, dry, or once for an Idempotency-Key (protocol §8, D21)."""
+
+import hashlib
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from rollbook.errors import TransportError
+from rollbook.methods import Method
+from rollbook.model import Caller, utc_now
+from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
+from rollbook.store.engine import Database, Work
+from rollbook.wire.answer import Answer, render
+from rollbook.wire.call import Call
+
+ATTEMPTS = 3
+
+
+def perform(database: Database, caller: Caller, call: Call, method: Method) -> Answer:
+    """Answer a call; a changing one is carried out whole or, when this raises, not at all.
+
+    Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
+    """
+    work = method.prepare(caller, call)
+    if not method.changes:
+        with database.read() as connection:
+            return work(connection)
+    if call.extensions.dry_run:
+        return _try_out(database, work)
+    if call.extensions.idempotency_key is not None:
+        work = _only_once(caller, call, call.extensions.idempotency_key, work)
+    return _carry_out(database, work)
+
+
+def _carry_out(database: Database, work: Work[Answer]) -> Answer:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with database.write() as connection:
+                return work(connection)
+        except IntegrityError:
+            # Another call has changed what this one had looked at. It sees the change when it looks again.
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _try_out(database: Database, work: Work[Answer]) -> Answer:
+    with database.write() as connection:
+        answer = work(connection)
+        connection.rollback()
+    return Answer(answer.succeeded, answer.info, answer.errors)
+
+
+def _only_once(caller: Caller, call: Call, key: str, work: Work[Answer]) -> Work[Answer]:
+    """Wrap the work so that it is done once for the key: its answer is stored in the same transaction."""
+    digest = hashlib.sha256(call.package).digest()
+
+    def once(connection: Connection) -> Answer:
+        if claim_key(connection, caller, key, digest, utc_now()):
+            answer = work(connection)
+            keep_answer(
+                connection, caller, key, StoredAnswer(digest, answer.succeeded, answer.batch_id, render(answer))
+            )
+            return answer
+        stored = find_answer(connection, caller, key)
+        if stored.package_digest != digest:
+            raise TransportError(422, "the Idempotency-Key was used for another call before")
+        return Answer(stored.succeeded, batch_id=stored.batch_id, stored=stored.body)
+
+    return once

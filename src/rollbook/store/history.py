@@ -1,0 +1,132 @@
+"""Reads the queue and its history: items with their learners and courses, batches with their counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from rollbook.model import UnenrollmentStatus
+from rollbook.store.tables import batches, courses, enrollments, groups, refusals, sessions, unenrollments, users
+
+Item = sa.Row[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place of an item in the order of changes."""
+
+    change: int
+    batch_id: int
+    block: int
+
+
+@dataclass(frozen=True)
+class ItemFilter:
+    """Which items are meant; what is empty or None leaves out nothing. `…_before` is not included, `…_from` is.
+
+    With `finished_from` or `after` only items that are no longer pending are meant, in the order of their changes.
+    """
+
+    batch_id: int | None = None
+    statuses: Sequence[str] = ()
+    enrollment_ids: Sequence[int] = ()
+    requested_from: datetime | None = None
+    requested_before: datetime | None = None
+    finished_from: datetime | None = None
+    after: Cursor | None = None
+
+    @property
+    def by_change(self) -> bool:
+        """Whether the items are read as a feed of changes."""
+        return self.finished_from is not None or self.after is not None
+
+
+def find_items(
+    connection: sa.Connection, account_id: int, chosen: ItemFilter, limit: int, offset: int
+) -> Sequence[Item]:
+    """Read items with everything that is shown of them."""
+    u = unenrollments.c
+    order = (u.change, u.batch_id, u.block) if chosen.by_change else (u.batch_id, u.block)
+    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(chosen))
+    picked = page.order_by(*order).limit(limit).offset(offset).subquery("picked")
+    found = sa.and_(u.batch_id == picked.c.batch_id, u.block == picked.c.block)
+    return connection.execute(_items(picked, found).order_by(*order)).all()
+
+
+def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+    u = unenrollments.c
+    live = u.status.in_([sa.literal_column("'Pending'"), sa.literal_column("'Complete'")])
+    conditions: list[sa.ColumnElement[bool]] = []
+    if chosen.batch_id is not None:
+        conditions.append(u.batch_id == chosen.batch_id)
+    if chosen.statuses:
+        conditions.append(u.status.in_(chosen.statuses))
+    if chosen.enrollment_ids:
+        wanted = u.enrollment_id.in_(chosen.enrollment_ids)
+        conditions.append(sa.or_(sa.and_(live, wanted), sa.and_(sa.not_(live), wanted)))  # each half has its index
+    if chosen.requested_from is not None:
+        conditions.append(u.requested_at >= chosen.requested_from)
+    if chosen.requested_before is not None:
+        conditions.append(u.requested_at < chosen.requested_before)
+    if chosen.by_change:
+        conditions.append(u.change.is_not(None))
+    if chosen.finished_from is not None:
+        conditions.append(sa.func.coalesce(u.restored_at, u.finished_at) >= chosen.finished_from)
+    if chosen.after is not None:
+        place = (chosen.after.change, chosen.after.batch_id, chosen.after.block)
+        conditions.append(u.change >= chosen.after.change)  # for the index
+        conditions.append(sa.tuple_(u.change, u.batch_id, u.block) > sa.tuple_(*map(sa.literal, place)))
+    return conditions
+
+
+def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
+    u, e = unenrollments.c, enrollments.c
+    learner, caller = users.alias("learner"), users.alias("caller")
+    remover, restorer = users.alias("remover"), users.alias("restorer")
+    joined = (
+        picked.join(unenrollments, found)
+        .join(batches, batches.c.id == u.batch_id)
+        .join(enrollments, e.id == u.enrollment_id)
+        .join(learner, learner.c.id == e.user_id)
+        .join(courses, courses.c.id == e.course_id)
+        .join(groups, groups.c.id == e.group_id)
+        .outerjoin(sessions, sessions.c.id == e.session_id)
+        .outerjoin(caller, caller.c.id == batches.c.requested_by)
+        .outerjoin(remover, remover.c.id == u.removed_by)
+        .outerjoin(restorer, restorer.c.id == u.restored_by)
+    )
+    return sa.select(
+        *(u.batch_id, u.block, u.enrollment_id, u.status, u.notes, u.change),
+        *(u.requested_at, u.due_at, u.finished_at, u.restored_at),
+        *(learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
+        *(courses.c.name.label("course"), sessions.c.name.label("session"), groups.c.name.label("origin")),
+        *(e.enrolled_at, e.started_at, e.progress, e.purged_at, batches.c.reason),
+        *(caller.c.email.label("requested_by"), remover.c.email.label("removed_by")),
+        restorer.c.email.label("restored_by"),
+    ).select_from(joined)
+
+
+def find_batches(
+    connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int
+) -> Sequence[Item]:
+    """Read batches, the latest first, each with the number of its items by status and of those it refused."""
+    chosen = sa.select(batches).where(batches.c.account_id == account_id)
+    if batch_id is not None:
+        chosen = chosen.where(batches.c.id == batch_id)
+    page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
+    items = sa.select(sa.func.count()).where(unenrollments.c.batch_id == page.c.id)
+    counts = [
+        items.where(unenrollments.c.status == status).scalar_subquery().label(status.lower())
+        for status in UnenrollmentStatus
+    ]
+    refused = sa.select(sa.func.count()).where(refusals.c.batch_id == page.c.id).scalar_subquery().label("refused")
+    read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused)
+    joined = read.select_from(page.outerjoin(users, users.c.id == page.c.requested_by))
+    return connection.execute(joined.order_by(page.c.id.desc())).all()
+
+
+def find_refusals(connection: sa.Connection, account_id: int, batch_id: int) -> Sequence[Item]:
+    """Read what a batch refused, in the order of the call."""
+    mine = sa.and_(refusals.c.batch_id == batch_id, refusals.c.account_id == account_id)
+    return connection.execute(sa.select(refusals).where(mine).order_by(refusals.c.block)).all()

@@ -1,0 +1,54 @@
+"""The queue of an account as a whole: paused or running, how much of what, and the order of its changes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from rollbook.model import UnenrollmentStatus
+from rollbook.store.tables import accounts, unenrollments
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Since when the queue is paused, how many items have which status, since when the oldest pending one waits."""
+
+    paused_at: datetime | None
+    counts: dict[UnenrollmentStatus, int]
+    oldest_pending_at: datetime | None
+
+
+def begin_change(connection: sa.Connection, account_id: int) -> int:
+    """Wait for the account's turn, keep it until the transaction ends, and return the number of this change.
+
+    Numbers become visible in the order in which they were given, so that who reads the changes by number misses none.
+    """
+    counted = accounts.update().where(accounts.c.id == account_id).values(last_change=accounts.c.last_change + 1)
+    number: int = connection.execute(counted.returning(accounts.c.last_change)).scalar_one()
+    return number
+
+
+def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> None:
+    """Let nothing be processed from now on; a queue that is paused keeps the time of then."""
+    running = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_(None))
+    connection.execute(accounts.update().where(running).values(queue_paused_at=now))
+
+
+def resume_queue(connection: sa.Connection, account_id: int) -> None:
+    """Let what is due be processed again."""
+    connection.execute(accounts.update().where(accounts.c.id == account_id).values(queue_paused_at=None))
+
+
+def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
+    """Describe the queue of an account as it is now."""
+    paused_at = connection.execute(
+        sa.select(accounts.c.queue_paused_at).where(accounts.c.id == account_id)
+    ).scalar_one()
+    mine = unenrollments.c.account_id == account_id
+    counted = (
+        sa.select(unenrollments.c.status, sa.func.count().label("items")).where(mine).group_by(unenrollments.c.status)
+    )
+    found = {row.status: row.items for row in connection.execute(counted)}
+    pending = sa.and_(mine, unenrollments.c.status == sa.literal_column("'Pending'"))
+    oldest = connection.execute(sa.select(sa.func.min(unenrollments.c.requested_at)).where(pending)).scalar_one()
+    return QueueState(paused_at, {status: found.get(status, 0) for status in UnenrollmentStatus}, oldest)

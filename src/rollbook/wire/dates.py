@@ -1,0 +1,38 @@
+"""Dates and times as the wire writes them, in both directions; all of them are in UTC (protocol §6)."""
+
+import re
+from datetime import UTC, date, datetime, time
+
+# English whatever the machine's language, which is why strptime is not asked.
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_NAMED_MONTH = re.compile(r"([0-9]{2})-([A-Za-z]{3})-([0-9]{2})")
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(rf"{_ISO_DATE.pattern} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,6}})?")
+
+
+def read_date(text: str) -> date:
+    """Read `dd-Mon-yy`, with the years 00 to 99 in the 2000s, or `yyyy-mm-dd`; errors: ValueError."""
+    if named := _NAMED_MONTH.fullmatch(text):
+        day, month, year = named.groups()
+        return date(2000 + int(year), MONTHS.index(month.lower()) + 1, int(day))
+    if _ISO_DATE.fullmatch(text):
+        return date.fromisoformat(text)
+    raise ValueError("neither dd-Mon-yy nor yyyy-mm-dd")
+
+
+def read_time(text: str) -> datetime:
+    """Read a time as `write_time` writes it, with or without its fraction, or a date: the first moment of that day.
+
+    Errors: ValueError.
+    """
+    if _TIME.fullmatch(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return datetime.combine(read_date(text), time.min, UTC)
+
+
+def write_time(moment: datetime) -> str:
+    """Write an aware time as `yyyy-mm-dd hh:mm:ss.fff` without the fraction's last zeros, of which one may stay."""
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
+    seconds, fraction = text.split(".")
+    return f"{seconds}.{fraction.rstrip('0') or '0'}"

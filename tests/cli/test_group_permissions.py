@@ -1,0 +1,95 @@
+"""`rollbook user grant` gives and takes the permissions by which a learner may enrol the members of a group."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from rollbook.cli import main
+from rollbook.store.engine import Database
+from rollbook.store.tables import groups, memberships
+
+Grant = Callable[[str], tuple[int, str]]
+
+
+@pytest.fixture
+def campus(database: Database) -> Campus:
+    return Campus(database)
+
+
+@pytest.fixture
+def grant(
+    campus: Campus,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Grant:
+    """Run the command for the account; gives its exit code and what it said."""
+    for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
+    monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path))
+
+    def run(arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["rollbook", "user", "grant", *arguments.split(), "--account", campus.name])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, said.out + said.err
+
+    return run
+
+
+def _permissions(campus: Campus) -> list[tuple[bool, bool]]:
+    columns = (memberships.c.group_manager, memberships.c.manage_group_users)
+    with campus.database.read() as connection:
+        query = sa.select(*columns).where(memberships.c.account_id == campus.account.id)
+        return [(manager, users) for manager, users in connection.execute(query)]
+
+
+def test_a_permission_is_given_and_taken_and_the_other_stays(campus: Campus, grant: Grant) -> None:
+    steps = [
+        ("--group-manager", (True, False)),
+        ("--manage-group-users", (True, True)),
+        ("--no-group-manager", (False, True)),
+        ("--group-manager --no-manage-group-users", (True, False)),
+        ("--group-manager", (True, False)),
+    ]
+    for options, expected in steps:
+        assert grant(f"LEARNER@example.org --group North {options}")[0] == 0
+        assert _permissions(campus) == [expected]
+
+
+def test_taking_from_one_who_is_no_member_makes_a_member_without_it(campus: Campus, grant: Grant) -> None:
+    assert grant("learner@example.org --group North --no-group-manager")[0] == 0
+    assert _permissions(campus) == [(False, False)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("learner@example.org --group North", "Name a permission"),
+        ("nobody@example.org --group North --group-manager", "has no user nobody@example.org"),
+        ("learner@example.org --group Nowhere --group-manager", "has no active group 'Nowhere'"),
+        ("learner@example.org --group Closed --group-manager", "has no active group 'Closed'"),
+        ("learner@example.org --group Theirs --group-manager", "has no active group 'Theirs'"),
+        ("learner@example.org --group Twin --group-manager", "has 2 active groups 'Twin'"),
+        ("learner@example.org --group \x07 --group-manager", "group name"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_changes_nothing(
+    campus: Campus, grant: Grant, arguments: str, sentence: str
+) -> None:
+    for name, active in (("Closed", False), ("Twin", True), ("Twin", True)):
+        campus.add(groups, name=name, active=active)
+    Campus(campus.database).add(groups, name="Theirs", active=True)
+    code, said = grant(arguments)
+    assert code == 2
+    assert sentence in said
+    assert _permissions(campus) == []

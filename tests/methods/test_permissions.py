@@ -1,0 +1,101 @@
+"""Who may call what: every method, for every role and group permission, on the own account and on another one's."""
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus, read_outcomes
+from conftest import Served
+from rollbook.methods import METHODS
+from rollbook.store.accounts import find_account, new_key
+from rollbook.store.tables import memberships, users
+
+# What every method is asked about the account of the caller, and about another account.
+PARAMETERS = {
+    "unenrollLearningModules": "<LearningModuleEnrollment><Unenrollment><AccountUserLearningModuleRelID>{id}"
+    "</AccountUserLearningModuleRelID></Unenrollment></LearningModuleEnrollment>",
+    "enrollLearningModules": "<LearningModuleEnrollment><Enrollment><User><Email>learner@example.org</Email></User>"
+    "<GroupName>{group}</GroupName><LearningModuleID>{course}</LearningModuleID></Enrollment></LearningModuleEnrollment>",
+    "getLearnerReport": "<Report><Filters><EnrollmentID>{id}</EnrollmentID></Filters></Report>",
+    "getUnenrollments": "<Unenrollments><Filters><BatchID>{batch}</BatchID></Filters></Unenrollments>",
+    "getUnenrollmentBatches": "<UnenrollmentBatches><BatchID>{batch}</BatchID></UnenrollmentBatches>",
+    "getUnenrollmentQueue": "<UnenrollmentQueue/>",
+    "pauseUnenrollments": "<UnenrollmentQueue/>",
+    "resumeUnenrollments": "<UnenrollmentQueue/>",
+    "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+    "restoreUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+}
+# The code that somebody without permission gets, and the one for what only another account has (None: an empty answer).
+FORBIDDEN = {
+    "unenrollLearningModules": ("ULM:02", "ULM:03"),
+    "enrollLearningModules": ("ELM:01", "ELM:03"),
+    "getLearnerReport": ("GLR:01", None),
+    "getUnenrollments": ("GUN:01", None),
+    "getUnenrollmentBatches": ("GUB:01", None),
+    "getUnenrollmentQueue": ("GUQ:01", None),
+    "pauseUnenrollments": ("PAU:01", None),
+    "resumeUnenrollments": ("RSM:01", None),
+    "removeUnenrollments": ("REM:01", "REM:04"),
+    "restoreUnenrollments": ("RES:01", "RES:04"),
+}
+CALLERS = ["owner", "administrator", "learner", "group_manager", "manage_group_users"]
+
+
+def test_the_table_names_every_method() -> None:
+    assert set(METHODS) == set(PARAMETERS) == set(FORBIDDEN)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own_account", "other_account"])
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("method", PARAMETERS)
+def test_who_may_call_what(served: Served, campus: Campus, method: str, caller: str, own: bool) -> None:
+    owner_of_things = campus if own else Campus(served.database)
+    parameters = PARAMETERS[method].format(**_things(owner_of_things))
+    answer = served.server.post(campus.call(method, parameters, _key(campus, caller)))
+    forbidden, foreign = FORBIDDEN[method]
+    outcomes = read_outcomes(answer)
+    manages_a_group = caller in ("group_manager", "manage_group_users")
+    if caller not in ("owner", "administrator") and not (manages_a_group and method == "enrollLearningModules"):
+        assert outcomes == [forbidden]
+    elif own:
+        assert b"<Result>Success</Result>" in answer.content
+    elif foreign is None:
+        assert b"<Result>Success</Result>" in answer.content
+        assert b"Learner>" not in answer.content
+        assert b"<BatchID>" not in answer.content
+    else:
+        assert outcomes == [foreign]
+
+
+def _things(campus: Campus) -> dict[str, object]:
+    """Make what a call can be about: an enrolment, a batch that is pending, a group with a learner, a course."""
+    (id_,) = campus.enroll(1)
+    (queued,) = campus.enroll(1)
+    batch = campus.accept([queued]).batch_id
+    with campus.database.write() as connection:
+        connection.execute(sa.text("UPDATE groups SET name = :name WHERE id = :id"), _named(campus))
+        _join(campus, connection, "learner@example.org", {})
+    return {"id": id_, "batch": batch, "group": _named(campus)["name"], "course": campus.course_id}
+
+
+def _named(campus: Campus) -> dict[str, object]:
+    return {"name": f"Group of {campus.name}", "id": campus.group_id}
+
+
+def _key(campus: Campus, caller: str) -> str:
+    keys = {"owner": campus.owner_key, "administrator": campus.administrator_key}
+    if caller in keys:
+        return keys[caller]
+    with campus.database.write() as connection:
+        granted = {} if caller == "learner" else {caller: True}
+        _join(campus, connection, "learner@example.org", granted)
+        return new_key(connection, find_account(connection, campus.name), "learner@example.org")
+
+
+def _join(campus: Campus, connection: sa.Connection, email: str, granted: dict[str, bool]) -> None:
+    user = sa.select(users.c.id).where(users.c.account_id == campus.account.id, users.c.email == email)
+    user_id = connection.execute(user).scalar_one()
+    place = sa.and_(memberships.c.user_id == user_id, memberships.c.group_id == campus.group_id)
+    connection.execute(memberships.delete().where(place))
+    values = {"group_manager": False, "manage_group_users": False} | granted
+    row = {"account_id": campus.account.id, "group_id": campus.group_id, "user_id": user_id, **values}
+    connection.execute(memberships.insert(), row)

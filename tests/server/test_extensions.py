@@ -1,0 +1,129 @@
+"""The headers that are ours: sent twice and done once, tried without doing, and with a reason (D21)."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus, read_outcomes
+from conftest import Served
+from rollbook.store.tables import answers, metadata
+
+
+def _contents(served: Served) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
+    with served.database.read() as connection:
+        return {
+            name: list(connection.execute(sa.select(table).order_by(*table.primary_key.columns)).all())
+            for name, table in metadata.tables.items()
+        }
+
+
+def test_a_key_sent_by_20_clients_at_once_does_the_work_once(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(100)
+    package = campus.package(ids)
+    headers = {"Idempotency-Key": "one-of-twenty"}
+    with ThreadPoolExecutor(20) as pool:
+        sent = list(pool.map(lambda _: served.server.post(package, headers=headers), range(20)))
+    assert {answer.status_code for answer in sent} == {200}
+    assert len({answer.content for answer in sent}) == 1
+    assert len({answer.headers["Rollbook-Batch"] for answer in sent}) == 1
+    assert read_outcomes(sent[0]) == ["accepted"] * 100
+    assert list(campus.queue().values()) == ["Pending"] * 100
+
+
+def test_a_key_sent_with_another_call_is_422_and_does_nothing(served: Served, campus: Campus) -> None:
+    one, other = campus.enroll(2)
+    headers = {"Idempotency-Key": "x"}
+    served.server.post(campus.package([one]), headers=headers)
+    answer = served.server.post(campus.package([other]), headers=headers)
+    assert answer.status_code == 422
+    assert b"SU:9999" in answer.content
+    assert campus.queue() == {one: "Pending"}
+
+
+def test_a_key_is_one_callers_own(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    headers = {"Idempotency-Key": "x"}
+    served.server.post(campus.package(ids), headers=headers)
+    answer = served.server.post(campus.package(ids, campus.administrator_key), headers=headers)
+    assert read_outcomes(answer) == ["ULM:04"]
+
+
+def test_a_key_is_free_again_after_a_day(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    headers = {"Idempotency-Key": "x"}
+    served.server.post(campus.package(ids), headers=headers)
+    with served.database.write() as connection:
+        aged = sa.update(answers).where(answers.c.account_id == campus.account.id)
+        a_day_ago = connection.execute(sa.select(answers.c.created_at)).scalars().first()
+        assert a_day_ago is not None
+        connection.execute(aged.values(created_at=a_day_ago.replace(year=a_day_ago.year - 1)))
+    answer = served.server.post(campus.package(ids), headers=headers)
+    assert read_outcomes(answer) == ["ULM:04"]
+
+
+def test_a_call_that_failed_as_a_whole_does_not_use_up_its_key(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(1)
+    headers = {"Idempotency-Key": "x"}
+    wrong = campus.package(ids).replace("<Unenrollment>", "<Unenrollment><Extra/>")
+    assert read_outcomes(served.server.post(wrong, headers=headers)) == ["SU:13"]
+    assert read_outcomes(served.server.post(campus.package(ids), headers=headers)) == ["accepted"]
+
+
+def test_a_dry_run_answers_as_the_real_call_would_and_changes_nothing(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(600)
+    choices = [*ids, 0, "abc", 2**62, -1]
+    dry = {"Rollbook-Dry-Run": "true"}
+    with served.server.client() as client:
+
+        def post(package: str, headers: dict[str, str]) -> httpx.Response:
+            return client.post(served.server.url, data={"Package": package}, headers=headers)
+
+        for turn in range(1000):
+            package = campus.package(random.choices(choices, k=random.randint(1, 5)))
+            before = _contents(served) if turn % 100 == 0 else None
+            tried = post(package, dry)
+            if before is not None:
+                assert _contents(served) == before
+            real = post(package, {})
+            assert tried.content == real.content
+            assert "Rollbook-Batch" not in tried.headers
+            if turn % 100 == 50:
+                campus.drain()
+
+
+@pytest.mark.parametrize("method", ["removeUnenrollments", "restoreUnenrollments", "pauseUnenrollments"])
+def test_every_method_that_changes_something_can_be_tried_out(served: Served, campus: Campus, method: str) -> None:
+    ids = campus.enroll(4)
+    served.server.post(campus.package(ids[:2]))
+    campus.drain()
+    batch = served.server.post(campus.package(ids[2:])).headers["Rollbook-Batch"]
+    parameters = f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"
+    if method == "pauseUnenrollments":
+        parameters = "<UnenrollmentQueue/>"
+    before = _contents(served)
+    answer = served.server.post(campus.call(method, parameters), headers={"Rollbook-Dry-Run": "true"})
+    assert b"<Result>Success</Result>" in answer.content
+    assert _contents(served) == before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Idempotency-Key": ""},
+        {"Idempotency-Key": "two words"},
+        {"Idempotency-Key": "k" * 256},
+        {"Rollbook-Dry-Run": "perhaps"},
+        {"Rollbook-Reason": "r" * 501},
+        {"Rollbook-Reason": "%ff"},
+        {"Rollbook-Reason": "two%0Alines"},
+    ],
+)
+def test_a_header_that_cannot_be_honoured_ends_the_call(
+    served: Served, campus: Campus, headers: dict[str, str]
+) -> None:
+    answer = served.server.post(campus.package(campus.enroll(1)), headers=headers)
+    assert answer.status_code == 422
+    assert campus.queue() == {}
