@@ -1,11 +1,12 @@
 """Every error once: the codes of the wire with their messages, and the exceptions of the program.
 
 RollbookError               whatever Rollbook raises on purpose
-├── CallError               ends a call with one code of the wire
-├── TransportError          ends a call by an HTTP status: 408, 413, 429 or 503
-│   └── DatabaseUnavailableError  the database cannot be reached or is too busy: 503
-└── UserError               a person asked for something that cannot be done; the message says what to do
-    └── UnknownSchemaError       the database was made by another release, or by nobody yet
+├── CallError                       ends a call with one code of the wire
+├── TransportError                  ends a call by an HTTP status: 408, 413, 422 or 503
+│   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
+│       └── ConflictError           another transaction was in the way: 503 when trying again did not help
+└── UserError                       a person asked for what cannot be done; the message says what to do
+    └── UnknownSchemaError          the database was made by another release, or by nobody yet
 """
 
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ class CallError(RollbookError):
 
 
 class TransportError(RollbookError):
-    """Ends a call by an HTTP status of its own (protocol T5, D3); nothing was done, but see its heir for 503.
+    """Ends a call by an HTTP status of its own (protocol T5, D3).
 
     `closes` ends the connection as well, because a rest of the call may still be on its way.
     """
@@ -151,6 +152,10 @@ class DatabaseUnavailableError(TransportError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(503, detail, retry_after=1)
+
+
+class ConflictError(DatabaseUnavailableError):
+    """Another transaction was in the way; nothing was done, and the same work may well succeed when begun again."""
 
 
 class UserError(RollbookError):

@@ -16,7 +16,7 @@ from lxml import etree
 from campus import Campus, read_outcomes
 from conftest import Served
 from rollbook.store.engine import Database
-from rollbook.store.tables import enrollments, unenrollments
+from rollbook.store.tables import enrollments, unenrollments, users
 from server_process import environment, run_server
 
 
@@ -35,6 +35,56 @@ def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, camp
             outcomes = Counter(read_outcomes(answers[0]) + read_outcomes(answers[1]))
             assert outcomes == {"accepted": 100, "ULM:04": 100}
     assert Counter(campus.queue().values()) == {"Pending": len(ids)}
+
+
+def test_enrolling_again_while_restoring_leaves_every_learner_enrolled_once(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(10 * 100)
+    campus.accept(ids)
+    campus.drain()
+    with served.database.write() as connection:
+        emails = sa.text(
+            "UPDATE users SET email = 'l' || id || '@example.org' WHERE account_id = :id AND email IS NULL"
+        )
+        connection.execute(emails, {"id": campus.account.id})
+        joined = sa.text(
+            "INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users) "
+            "SELECT account_id, :group, id, false, false FROM users WHERE account_id = :id"
+        )
+        connection.execute(joined, {"id": campus.account.id, "group": campus.group_id})
+        # Restoring goes by enrolment and enrolling by learner: here these orders are opposite.
+        last = sa.select(sa.func.min(users.c.id) + sa.func.max(users.c.id)).where(users.c.email.like("l%@example.org"))
+        mine = sa.and_(users.c.account_id == campus.account.id, users.c.given_name == "Some")
+        turned = sa.update(enrollments).where(enrollments.c.id.in_(ids))
+        connection.execute(turned.values(user_id=last.where(mine).scalar_subquery() - enrollments.c.user_id))
+        learner = sa.select(enrollments.c.id, enrollments.c.user_id).where(enrollments.c.id.in_(ids))
+        learners = {row.id: row.user_id for row in connection.execute(learner)}
+    with ThreadPoolExecutor(2) as pool, served.server.client() as one, served.server.client() as other:
+
+        def post(client: httpx.Client, package: str) -> httpx.Response:
+            return client.post(served.server.url, data={"Package": package})
+
+        for start in range(0, len(ids), 100):
+            chosen = ids[start : start + 100]
+            restore = "".join(
+                f"<Unenrollment><AccountUserLearningModuleRelID>{id_}</AccountUserLearningModuleRelID></Unenrollment>"
+                for id_ in chosen
+            )
+            enroll = "".join(
+                f"<Enrollment><User><Email>l{learners[id_]}@example.org</Email></User><GroupName>North</GroupName>"
+                f"<LearningModuleID>{campus.course_id}</LearningModuleID></Enrollment>"
+                for id_ in reversed(chosen)
+            )
+            packages = [
+                campus.call("restoreUnenrollments", f"<Unenrollments>{restore}</Unenrollments>"),
+                campus.call("enrollLearningModules", f"<LearningModuleEnrollment>{enroll}</LearningModuleEnrollment>"),
+            ]
+            answers = list(pool.map(post, (one, other), packages))
+            assert [answer.status_code for answer in answers] == [200, 200]
+    current = sa.select(enrollments.c.user_id).where(
+        enrollments.c.account_id == campus.account.id, enrollments.c.unenrolled_at.is_(None)
+    )
+    with served.database.read() as connection:
+        assert sorted(connection.execute(current).scalars()) == sorted(learners.values())
 
 
 def test_calls_that_race_with_the_worker_never_accept_an_id_twice(

@@ -5,7 +5,7 @@ import hashlib
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from rollbook.errors import TransportError
+from rollbook.errors import ConflictError, TransportError
 from rollbook.methods import Method
 from rollbook.model import Caller, utc_now
 from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
@@ -37,7 +37,7 @@ def _carry_out(database: Database, work: Work[Answer]) -> Answer:
         try:
             with database.write() as connection:
                 return work(connection)
-        except IntegrityError:
+        except (IntegrityError, ConflictError):
             # Another call has changed what this one had looked at. It sees the change when it looks again.
             if attempt == ATTEMPTS:
                 raise

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role, utc_now
-from rollbook.store.engine import statement
+from rollbook.store.dialects import statement
 from rollbook.store.tables import accounts, groups, keys, users
 
 Rows = list[dict[str, object]]

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.model import Caller
-from rollbook.store.engine import Database, statement
+from rollbook.store.dialects import statement
+from rollbook.store.engine import Database
 from rollbook.store.tables import answers
 
 KEPT = timedelta(hours=24)

@@ -1,14 +1,11 @@
-"""Opens SQLite or PostgreSQL, and is the one place where they differ: pragmas, locks, lists of ids, bulk loading."""
+"""Opens SQLite or PostgreSQL: pragmas, connections, transactions, bulk loading. The SQL text is for dialects."""
 
-import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -17,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from rollbook.errors import DatabaseUnavailableError, UserError
+from rollbook.errors import ConflictError, DatabaseUnavailableError, UserError
 
 BUSY_SECONDS = 10
 
@@ -38,98 +35,6 @@ class Work(Protocol[T_co]):
     """Something to be done on a connection, in a transaction that somebody else begins and ends."""
 
     def __call__(self, connection: sa.Connection, /) -> T_co: ...
-
-
-# What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
-# `ids` is a table of (block, id) that counts it from 1. Likewise `rows` is a table of (block, item) about the list that
-# is bound to :rows; `item ->> 'name'` is a value as text, to be cast, a time to `time_type`. Then the locks, which
-# SQLite's one writer does without.
-FRAGMENTS = {
-    "sqlite": {
-        "in_ids": "IN (SELECT value FROM json_each(:ids))",
-        "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
-        "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
-        "time_type": "TEXT",
-        "turn_lock": "",
-        "claim_lock": "",
-    },
-    "postgresql": {
-        "in_ids": "= ANY(:ids)",
-        "ids": "(SELECT block, id FROM unnest(:ids) WITH ORDINALITY AS listed(id, block))",
-        "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
-        "time_type": "TIMESTAMP WITH TIME ZONE",
-        "turn_lock": "FOR NO KEY UPDATE SKIP LOCKED",
-        "claim_lock": "FOR UPDATE SKIP LOCKED",
-    },
-}
-
-
-class UtcTime(sa.types.TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite keeps it as text without a zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Give SQLite the naive form of the same moment, because its text has no zone."""
-        if value is not None and dialect.name == "sqlite":
-            return value.astimezone(UTC).replace(tzinfo=None)
-        return value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Return an aware time, whatever the database keeps."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-class IdList(sa.types.TypeDecorator[Sequence[int | None]]):
-    """A list of ids as one parameter: an array on PostgreSQL, JSON text on SQLite."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Choose the type of the parameter."""
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(sa.BigInteger))
-
-    def process_bind_param(self, value: Sequence[int | None] | None, dialect: sa.Dialect) -> object:
-        """Pass the list whole, so that a statement for a hundred ids is the statement for one."""
-        return json.dumps(value) if dialect.name == "sqlite" else value
-
-
-class RowList(sa.types.TypeDecorator[Sequence[Mapping[str, object]]]):
-    """A list of rows, each by the names of its values, as one parameter: JSON text."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[Mapping[str, object]] | None, dialect: sa.Dialect) -> str:
-        """Write a time as SQLite keeps it; a PostgreSQL connection of ours takes it for UTC."""
-        return json.dumps(value, default=_write_time)
-
-
-def _write_time(time: datetime) -> str:
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-@lru_cache
-def _prepared(sql: str, dialect: str) -> sa.TextClause:
-    clause = sa.text(sql.format(**FRAGMENTS[dialect]))
-    names = clause.compile().params
-    times = [sa.bindparam(name, type_=UtcTime()) for name in names if name.endswith("_at")]
-    lists = [sa.bindparam(name, type_=IdList()) for name in names if name == "ids"]
-    rows = [sa.bindparam(name, type_=RowList()) for name in names if name == "rows"]
-    return clause.bindparams(*times, *lists, *rows)
-
-
-def statement(connection: sa.Connection, sql: str) -> sa.TextClause:
-    """Make `sql` ready for the connection's database.
-
-    Braces name a fragment of FRAGMENTS. A parameter whose name ends in `_at` is a time, `:ids` is a list of ids,
-    `:rows` one of mappings.
-    """
-    return _prepared(sql, connection.dialect.name)
 
 
 class Database:
@@ -268,6 +173,8 @@ def _translated_errors() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseUnavailableError("no database connection became free in time") from error
     except (OperationalError, InterfaceError) as error:
+        if isinstance(error.orig, psycopg.errors.DeadlockDetected):
+            raise ConflictError("two transactions waited for each other") from error
         if _means_unavailable(error):
             raise DatabaseUnavailableError(f"the database cannot be used: {error.orig}") from error
         raise

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from rollbook.model import Caller
-from rollbook.store.engine import statement
+from rollbook.store.dialects import statement
 
 # A value that is a query of its own is one look-up a row, whatever PostgreSQL believes about the size of an account.
 # `account_id + 0` keeps it to the index of the ids (decision 0002), `(SELECT :account_id)` to that of the e-mails: when

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from rollbook.store.engine import Database, statement
+from rollbook.store.dialects import statement
+from rollbook.store.engine import Database
 from rollbook.store.tables import accounts
 
 _PURGE = """

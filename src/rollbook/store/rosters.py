@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import utc_now
 from rollbook.store.accounts import Account
-from rollbook.store.engine import load_rows, statement
+from rollbook.store.dialects import statement
+from rollbook.store.engine import load_rows
 from rollbook.store.roster_checks import CHECKS, FILES, IN_THE_WAY, OPENS
 from rollbook.store.unenrollments import accept_batch
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from rollbook.model import EnrollmentStatus, Role, UnenrollmentStatus
-from rollbook.store.engine import UtcTime
+from rollbook.store.dialects import UtcTime
 
 metadata = sa.MetaData(
     naming_convention={

@@ -11,7 +11,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
-from rollbook.store.engine import statement
+from rollbook.store.dialects import statement
 from rollbook.store.queue import begin_change
 from rollbook.store.tables import batches, unenrollments
 

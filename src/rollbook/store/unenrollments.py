@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.model import Acceptance, Policies, Refusal, UnenrollmentStatus
-from rollbook.store.engine import Database, statement
+from rollbook.store.dialects import statement
+from rollbook.store.engine import Database
 from rollbook.store.queue import begin_change
 from rollbook.store.tables import batches, refusals
 
