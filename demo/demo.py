@@ -3,13 +3,12 @@
 import csv
 import re
 import shutil
-import sqlite3
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,58 +16,94 @@ from lxml import etree
 from prepare import ROLLBOOK, environment, prepare
 
 DATA = Path(__file__).parent / "data"
-METHOD = "unenrollLearningModules"
 IDENTIFIER = "AccountUserLearningModuleRelID"
 UNKNOWN_ID = 987_654_321
 
 
 def main() -> None:
-    """Show a mixed batch, the queue before and after the worker, and the same call again."""
+    """Show a mixed batch, the queue before and after the worker, the same call again, and the undo."""
     shutil.rmtree(DATA, ignore_errors=True)
     _title("An account, and a roster of a school that does not exist")
     keys = prepare(DATA)
     with (DATA / "ids.csv").open(newline="") as file:
         first, second, *_ = (row[IDENTIFIER] for row in csv.DictReader(file))
-    package = _package(keys, [first, "twelve", UNKNOWN_ID, second, first])
 
     with _running("serve", "--port", "0", "--no-worker") as log:
-        url, certificate = _address(log), DATA / "localhost.pem"
-        with httpx.Client(
-            verify=ssl.create_default_context(cafile=str(certificate)), trust_env=False, timeout=30
-        ) as client:
-            _title(f"A call of five: POST {url}")
-            print(_without_keys(package, keys))
-            _title("Its answer: two accepted; no identifier, unknown and twice the same are told apart")
-            _post(client, url, package)
-            _title("The unenrollment queue, before a worker has run")
-            _show_queue()
-            with _running("worker"):
-                _wait_until_drained()
-            _title("The unenrollment queue, after")
-            _show_queue()
-            _title("The same call again: nothing is done twice")
-            _post(client, url, package)
+        school = School(_address(log), keys)
+        _title(f"A call of five: POST {school.url}")
+        package = school.write_unenroll([first, "twelve", UNKNOWN_ID, second, first])
+        print(_without_keys(package, keys))
+        _title("Its answer: two accepted; no identifier, unknown and twice the same are told apart")
+        batch = school.post(package)
+        _title("The unenrollment queue, before a worker has run")
+        school.show_queue()
+        with _running("worker"):
+            school.wait_until_drained()
+        _title("The unenrollment queue, after")
+        school.show_queue()
+        _title("The same call again: nothing is done twice")
+        school.post(package)
+        _title(f"Undo: restoreUnenrollments of batch {batch}")
+        school.post(school.write("restoreUnenrollments", f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"))
+        school.show_queue()
     _show_how_to_go_on()
 
 
-def _package(keys: dict[str, str], identifiers: list[object]) -> str:
-    items = "\n".join(
-        f"      <Unenrollment><{IDENTIFIER}>{identifier}</{IDENTIFIER}></Unenrollment>" for identifier in identifiers
-    )
-    return (
-        f"<SmarterU>\n  <AccountAPI>{keys['account_key']}</AccountAPI>\n  <UserAPI>{keys['user_key']}</UserAPI>\n"
-        f"  <Method>{METHOD}</Method>\n  <Parameters>\n    <LearningModuleEnrollment>\n{items}\n"
-        "    </LearningModuleEnrollment>\n  </Parameters>\n</SmarterU>"
-    )
+class School:
+    """The account of the demo, and calls in the name of its owner."""
 
+    def __init__(self, url: str, keys: dict[str, str]) -> None:
+        self.url = url
+        self._keys = keys
+        trusted = ssl.create_default_context(cafile=str(DATA / "localhost.pem"))
+        self._client = httpx.Client(verify=trusted, trust_env=False, timeout=30)
 
-def _post(client: httpx.Client, url: str, package: str) -> None:
-    answer = client.post(url, data={"Package": package})
-    batch = answer.headers.get("Rollbook-Batch")
-    print(f"HTTP {answer.status_code}" + (f", Rollbook-Batch: {batch}" if batch else ""))
-    root = etree.fromstring(answer.content)
-    etree.indent(root)
-    print(etree.tostring(root, encoding="unicode"))
+    def write_unenroll(self, identifiers: list[object]) -> str:
+        """Write the call that unenrols the identifiers."""
+        items = "\n".join(
+            f"      <Unenrollment><{IDENTIFIER}>{identifier}</{IDENTIFIER}></Unenrollment>"
+            for identifier in identifiers
+        )
+        container = "LearningModuleEnrollment"
+        return self.write("unenrollLearningModules", f"\n    <{container}>\n{items}\n    </{container}>\n  ")
+
+    def write(self, method: str, parameters: str) -> str:
+        """Write a call of any method."""
+        return (
+            f"<SmarterU>\n  <AccountAPI>{self._keys['account_key']}</AccountAPI>\n"
+            f"  <UserAPI>{self._keys['user_key']}</UserAPI>\n  <Method>{method}</Method>\n"
+            f"  <Parameters>{parameters}</Parameters>\n</SmarterU>"
+        )
+
+    def post(self, package: str) -> str | None:
+        """Send a call, show its answer, and return the number of the batch if it made one."""
+        answer = self._client.post(self.url, data={"Package": package})
+        batch: str | None = answer.headers.get("Rollbook-Batch")
+        print(f"HTTP {answer.status_code}" + (f", Rollbook-Batch: {batch}" if batch else ""))
+        root = etree.fromstring(answer.content)
+        etree.indent(root)
+        print(etree.tostring(root, encoding="unicode"))
+        return batch
+
+    def show_queue(self) -> None:
+        """Print the queue as a table."""
+        print("\nbatch  block  enrolment  status    finished (UTC)")
+        for row in self._read_queue():
+            values = [row.findtext(name) or "-" for name in ("BatchID", "Block", IDENTIFIER, "Status", "FinishedDate")]
+            print("{:>5}  {:>5}  {:>9}  {:8}  {}".format(*values))
+
+    def wait_until_drained(self) -> None:
+        """Wait until nothing is pending."""
+        deadline = time.monotonic() + 30
+        while any(row.findtext("Status") == "Pending" for row in self._read_queue()):
+            if time.monotonic() > deadline:
+                sys.exit("The worker does not finish.")
+            time.sleep(0.1)
+
+    def _read_queue(self) -> list[etree._Element]:
+        package = self.write("getUnenrollments", "<Unenrollments/>")
+        answer = self._client.post(self.url, data={"Package": package})
+        return etree.fromstring(answer.content).findall("Info/Unenrollments/Unenrollment")
 
 
 @contextmanager
@@ -92,28 +127,6 @@ def _address(log: Path) -> str:
             return found[1].replace("127.0.0.1", "localhost")
         time.sleep(0.1)
     sys.exit(f"The server does not start:\n{log.read_text()}")
-
-
-def _queue() -> list[tuple[object, ...]]:
-    # Straight from the database, so that it shows what is kept rather than what somebody says of it.
-    with closing(sqlite3.connect(DATA / "rollbook.db")) as connection:
-        return connection.execute(
-            "SELECT batch_id, block, enrollment_id, status, finished_at FROM unenrollments"
-        ).fetchall()
-
-
-def _show_queue() -> None:
-    print("batch  block  enrolment  status    finished (UTC)")
-    for batch, block, enrollment, status, finished in _queue():
-        print(f"{batch:5}  {block:5}  {enrollment:9}  {status:8}  {finished or '-'}")
-
-
-def _wait_until_drained() -> None:
-    deadline = time.monotonic() + 30
-    while any("Pending" in item for item in _queue()):
-        if time.monotonic() > deadline:
-            sys.exit("The worker does not finish.")
-        time.sleep(0.1)
 
 
 def _without_keys(package: str, keys: dict[str, str]) -> str:

@@ -16,10 +16,11 @@ from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.accounts import new_key
-from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
+from rollbook.store.tables import batches, courses, enrollments, groups, memberships, sessions, unenrollments, users
 
 CASES = Path(__file__).parent / "cases"
 REQUESTS = sorted(CASES.glob("*.request.*"))
+QUEUE_METHODS = ("gun", "gub", "guq", "pau", "rsm", "rem", "res")
 
 
 def _values(served: Served, campus: Campus) -> dict[str, object]:
@@ -93,6 +94,37 @@ def _report_values(campus: Campus) -> dict[str, object]:
     }
 
 
+def _queue_values(campus: Campus) -> dict[str, object]:
+    """Make a batch that is done, of which one learner is back and one was purged, and a batch that is pending."""
+    complete, again, purged, pending, also_pending = ids = campus.enroll(5)
+    asked = datetime(2026, 7, 1, 8, tzinfo=UTC)
+    enrolled = {"enrolled_at": datetime(2026, 1, 7, 9, 0, 0, 500_000, tzinfo=UTC)}
+    with campus.database.write() as connection:
+        connection.execute(sa.update(enrollments).where(enrollments.c.id.in_(ids)).values(enrolled))
+        learner = connection.execute(sa.select(enrollments.c.user_id).where(enrollments.c.id == again)).scalar_one()
+    done_batch = campus.accept([complete, again, purged]).batch_id
+    with campus.database.write() as connection:  # what _values has queued is in nobody's way
+        connection.execute(sa.delete(unenrollments).where(unenrollments.c.batch_id < done_batch, _is_of(campus)))
+    campus.drain()
+    pending_batch = campus.accept([pending, also_pending]).batch_id
+    with campus.database.write() as connection:
+        times = {"requested_at": asked, "due_at": asked}
+        connection.execute(sa.update(unenrollments).where(_is_of(campus)).values(times))
+        finished = {"finished_at": asked + timedelta(seconds=1.25)}
+        was_finished = sa.and_(_is_of(campus), unenrollments.c.status == "Complete")
+        connection.execute(sa.update(unenrollments).where(was_finished).values(finished))
+        connection.execute(sa.update(batches).where(batches.c.id == done_batch).values(requested_at=asked))
+        connection.execute(sa.update(enrollments).where(enrollments.c.id == purged).values(purged_at=asked))
+    place = {"user_id": learner, "group_id": campus.group_id, "course_id": campus.course_id}
+    campus.add(enrollments, **place, status="Enrolled", enrolled_at=asked)
+    names = {"complete": complete, "again": again, "purged": purged, "pending": pending, "also_pending": also_pending}
+    return names | {"done_batch": done_batch, "pending_batch": pending_batch}
+
+
+def _is_of(campus: Campus) -> sa.ColumnElement[bool]:
+    return unenrollments.c.account_id == campus.account.id
+
+
 def _enrolled_ids(campus: Campus) -> dict[str, object]:
     """Name the newest enrolment of each employee: nobody knows its id before the call."""
     query = sa.select(users.c.employee_id, enrollments.c.id).join(users, users.c.id == enrollments.c.user_id)
@@ -107,6 +139,8 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
     values = _values(served, campus)
     if name.startswith("glr"):
         values |= _report_values(campus)
+    elif name.startswith(QUEUE_METHODS):
+        values |= _queue_values(campus)
     if name.endswith("_protected"):
         campus.set(protect_completed=True)
     before = set(campus.queue())
@@ -124,13 +158,15 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
     assert answer.text.startswith('<?xml version="1.0" encoding="UTF-8"?>')
     assert _canonical(answer.content) == _canonical(expected.encode())
     queued = set(campus.queue()) - before
-    assert queued == _accepted(expected)
+    assert queued == (_accepted(expected) if name.startswith("ulm") else set())
     assert ("Rollbook-Batch" in answer.headers) == bool(queued)
 
 
 def test_every_code_of_the_contract_has_a_case() -> None:
     contract = {f"su_{number:02}" for number in range(1, 14)} | {f"ulm_{number:02}" for number in range(1, 6)}
     contract |= {f"elm_{number:02}" for number in (*range(1, 8), 19)} | {"glr_01"}
+    contract |= {f"{method}_01" for method in QUEUE_METHODS} | {f"rem_{number:02}" for number in range(1, 6)}
+    contract |= {f"res_{number:02}" for number in range(1, 8)}
     assert contract <= {"_".join(path.name.split("_")[:2]) for path in REQUESTS}
 
 
