@@ -52,6 +52,20 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
 
+    def wait_until_it_answers(self) -> None:
+        """Wait until a connection is answered."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                with self.client() as client:
+                    client.get(self.url)
+            except httpx.TransportError:
+                assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError(f"the server does not answer:\n{self.log.read_text()}")
+
     def _wait_for(self, pattern: str) -> str:
         deadline = time.monotonic() + 30
         while True:
@@ -83,7 +97,7 @@ def run_server(
         )
     try:
         server = ServerProcess(process, log, certificate_dir or data_dir)
-        _wait_until_it_answers(server)
+        server.wait_until_it_answers()
         yield server
     finally:
         if process.poll() is None:
@@ -92,17 +106,3 @@ def run_server(
                 process.wait(15)
             finally:
                 process.kill()
-
-
-def _wait_until_it_answers(server: ServerProcess) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with server.client() as client:
-                client.get(server.url)
-        except httpx.TransportError:
-            assert server.process.poll() is None, f"the server ended:\n{server.log.read_text()}"
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError(f"the server does not answer:\n{server.log.read_text()}")

@@ -1,5 +1,7 @@
 """How a call may come in, and what every answer carries (protocol §1)."""
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -151,6 +153,24 @@ def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, op
             server.post(campus.package(ids))
     assert b"<Result>Success</Result>" in answers[0].content
     assert campus.queue() == {ids[0]: "Pending"}
+    database.close()
+
+
+def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    with run_server(url, tmp_path, "--workers", "2") as server:
+        time.sleep(5.5)  # one that dies younger than that would be a reason to give up
+        listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+        children = [int(pid) for pid in listed.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(children) == 2
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        server.wait_until_it_answers()
+        assert b"<Result>Success</Result>" in server.post(campus.package(campus.enroll(1))).content
+        assert server.stop() == 0
     database.close()
 
 
