@@ -9,12 +9,14 @@ import typer.main
 
 from rollbook import errors
 from rollbook.cli import app
-from rollbook.settings import Settings
+from rollbook.settings import RemoteSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 CODES = [value for value in vars(errors).values() if isinstance(value, errors.WireCode)]
+
+FIELDS = {**Settings.model_fields, **RemoteSettings.model_fields}
 
 
 def _commands(command: object, *names: str) -> Iterator[str]:
@@ -33,7 +35,7 @@ def _sections(page: Path) -> dict[str, str]:
 
 
 def _stated_default(name: str) -> str:
-    default = Settings.model_fields[name].get_default(call_default_factory=True, validated_data={})
+    default = FIELDS[name].get_default(call_default_factory=True, validated_data={})
     if default is None:
         return "none"
     if default == "":
@@ -42,12 +44,13 @@ def _stated_default(name: str) -> str:
 
 
 def test_settings_has_a_heading_for_each_setting_and_no_other() -> None:
-    assert list(_sections(DOCS / "settings.md")) == [f"ROLLBOOK_{name.upper()}" for name in Settings.model_fields]
+    assert list(_sections(DOCS / "settings.md")) == [f"ROLLBOOK_{name.upper()}" for name in FIELDS]
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", FIELDS)
 def test_each_setting_states_its_type_and_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     section = _sections(DOCS / "settings.md")[f"ROLLBOOK_{name.upper()}"]
     assert re.search(r"^- Type: \w", section, re.MULTILINE)
     assert re.search(rf"^- Default: {re.escape(_stated_default(name))}(,|$)", section, re.MULTILINE)

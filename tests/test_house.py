@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "server": {"server", "methods", "store", "wire", "settings", "logs"},
     "worker": {"worker", "store"},
     "importers": {"importers", "store"},
+    "client": {"client", "wire"},
 }
 
 

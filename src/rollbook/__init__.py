@@ -1,5 +1,46 @@
-"""Rollbook: a self-hosted enrolment server that speaks SmarterU's XML API."""
+"""Rollbook: a self-hosted enrolment server that speaks SmarterU's XML API, and a client for it.
 
+What a program needs stands here: the client, what its calls take and give back, and the errors that it can catch.
+"""
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, RollbookError, ServerUnreachableError
+
+if TYPE_CHECKING:
+    from rollbook.client.client import Client
+    from rollbook.client.results import Batch, Outcome, QueueState
+    from rollbook.wire.request import Enrollment, ReportFilters
+
+__all__ = [
+    "Batch",
+    "CallRefusedError",
+    "Client",
+    "ClientError",
+    "Enrollment",
+    "NotAnAnswerError",
+    "Outcome",
+    "QueueState",
+    "ReportFilters",
+    "RollbookError",
+    "ServerUnreachableError",
+]
 __version__ = version("rollbook")
+
+# Imported when they are first asked for: a server has no need of an HTTP client.
+_HOMES = {
+    "Client": "rollbook.client.client",
+    "Batch": "rollbook.client.results",
+    "Outcome": "rollbook.client.results",
+    "QueueState": "rollbook.client.results",
+    "Enrollment": "rollbook.wire.request",
+    "ReportFilters": "rollbook.wire.request",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -5,8 +5,12 @@ RollbookError               whatever Rollbook raises on purpose
 ├── TransportError                  ends a call by an HTTP status: 408, 413, 422 or 503
 │   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
 │       └── ConflictError           another transaction was in the way: 503 when trying again did not help
-└── UserError                       a person asked for what cannot be done; the message says what to do
-    └── UnknownSchemaError          the database was made by another release, or by nobody yet
+├── UserError                       a person asked for what cannot be done; the message says what to do
+│   └── UnknownSchemaError          the database was made by another release, or by nobody yet
+└── ClientError                     a call that rollbook.Client made failed as a whole
+    ├── CallRefusedError            the server read it and answered Failed, with a code
+    ├── ServerUnreachableError      no answer, however often it was sent; or a certificate that is not trusted
+    └── NotAnAnswerError            something answered that does not speak this API
 """
 
 from dataclasses import dataclass
@@ -164,3 +168,29 @@ class UserError(RollbookError):
 
 class UnknownSchemaError(UserError):
     """The database was made by another release, or by nobody yet."""
+
+
+class ClientError(RollbookError):
+    """A call of rollbook.Client failed as a whole; the message names the address, and never holds a key."""
+
+
+class CallRefusedError(ClientError):
+    """The server answered Failed for the whole call: `code` and `message` are its own words.
+
+    `request_id` is where a Rollbook server's log tells more; None from a server that does not give one.
+    """
+
+    def __init__(self, url: str, code: str, message: str, request_id: str | None) -> None:
+        more = f" Its log tells more under the request id {request_id}." if request_id else ""
+        super().__init__(f"{url} refused the call with {code}: {message}{more}")
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+class ServerUnreachableError(ClientError):
+    """No answer came, however often the call was sent; or the server's certificate is not trusted."""
+
+
+class NotAnAnswerError(ClientError):
+    """Something answered, but not with XML of this API."""

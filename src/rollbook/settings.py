@@ -7,7 +7,7 @@ environment wins, and an option of the command line wins over both.
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,11 @@ from rollbook.errors import UserError
 def _default_data_dir() -> Path:
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "rollbook"
+
+
+def _default_profiles_file() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "rollbook" / "profiles.toml"
 
 
 class Settings(BaseSettings):
@@ -65,13 +70,40 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"
 
 
+class RemoteSettings(BaseSettings):
+    """Which server the commands for people talk to, in whose name."""
+
+    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True)
+
+    url: str = Field("", description="The address of the API, as https://host:8443/apiv2/.")
+    account_key: str = Field("", description="The key of the account.", repr=False)
+    user_key: str = Field("", description="The key of the user in whose name calls are made.", repr=False)
+    ca_file: Path | None = Field(None, description="PEM file of a private certificate authority.")
+    profile: str | None = Field(None, description="A profile of the profiles file, used instead of the settings above.")
+    profiles_file: Path = Field(
+        default_factory=_default_profiles_file, description="TOML file of profiles; only its owner may read it."
+    )
+
+
 def load_settings(**given: object) -> Settings:
     """Read the settings; `given` are options of the command line, where None means not given.
 
     Errors: UserError that names each wrong setting.
     """
+    return _load(Settings, given)
+
+
+def load_remote_settings(**given: object) -> RemoteSettings:
+    """Read the settings of the commands for people; `given` are those of a profile. Errors: UserError."""
+    return _load(RemoteSettings, given)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def _load(kind: type[S], given: dict[str, object]) -> S:
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return kind(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = (f"ROLLBOOK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise UserError("Wrong settings:\n  " + "\n  ".join(wrong)) from None

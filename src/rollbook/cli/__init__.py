@@ -1,6 +1,7 @@
 """The command `rollbook`: what it can do, and how it ends.
 
-Exit codes: 0 all done, 1 some of it refused, 2 wrong usage, 3 could not reach what it needs.
+Exit codes: 0 all done, 1 some of it refused, 2 wrong usage, 3 could not reach what it needs or not allowed, 4 stopped
+by a brake, 130 interrupted.
 """
 
 import sys
@@ -8,8 +9,8 @@ import sys
 import typer
 
 from rollbook import __version__
-from rollbook.cli import accounts, imports, keys, serve, start, users, worker
-from rollbook.errors import TransportError, UserError
+from rollbook.cli import accounts, imports, keys, queue, report, serve, start, unenroll, users, worker
+from rollbook.errors import ClientError, TransportError, UserError
 
 app = typer.Typer(
     name="rollbook",
@@ -22,6 +23,10 @@ app.command()(start.init)
 app.command()(start.migrate)
 app.command()(serve.serve)
 app.command()(worker.worker)
+app.command()(unenroll.unenroll)
+app.command()(report.report)
+for command in (queue.queue, queue.batches, queue.batch, queue.remove, queue.restore, queue.pause, queue.resume):
+    app.command()(command)
 app.add_typer(accounts.app, name="account")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="key")
@@ -47,7 +52,7 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(_complain(error, 2))
-    except TransportError as error:
+    except (TransportError, ClientError) as error:
         sys.exit(_complain(error, 3))
 
 

@@ -1,0 +1,164 @@
+"""The queue of any server, for people: seen, watched, paused, removed from, undone."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.remote import ProfileOption, open_client
+from rollbook.client.results import Outcome, QueueState
+from rollbook.errors import UserError
+
+WATCH_SECONDS = 2.0
+STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
+ITEM_COLUMNS = ("Block", "AccountUserLearningModuleRelID", "Status", "Learner", "CourseName", "Progress", "Notes")
+
+BatchOption = Annotated[int | None, typer.Option("--batch", help="All of this batch.")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrolments.", show_default=False)]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; becomes the items' note.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def queue(
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    form: FormatOption = Format.TABLE,
+    profile: ProfileOption = None,
+) -> None:
+    """Show whether the queue is running, and how many items are in which status."""
+    with open_client(profile) as client:
+        _print_state(client.queue(), form)
+        try:
+            while watch:
+                time.sleep(WATCH_SECONDS)
+                _print_state(client.queue(), form)
+        except KeyboardInterrupt:
+            return
+
+
+def pause(profile: ProfileOption = None) -> None:
+    """Let nothing be processed until the queue is resumed; calls are still accepted."""
+    with open_client(profile) as client:
+        _print_state(client.pause(), Format.TABLE)
+
+
+def resume(profile: ProfileOption = None) -> None:
+    """Let what is due be processed again."""
+    with open_client(profile) as client:
+        _print_state(client.resume(), Format.TABLE)
+
+
+def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) -> None:
+    """List every batch, the latest first: who, when, why, and what became of it."""
+    with open_client(profile) as client:
+        rows = [
+            {
+                "batch": batch.id,
+                "requested": batch.requested_at,
+                "by": batch.requested_by,
+                "reason": batch.reason,
+                **{name.lower(): batch.counts[name] for name in (*STATUSES, "Refused")},
+            }
+            for batch in client.batches()
+        ]
+    columns = ("batch", "requested", "by", "reason", *(name.lower() for name in STATUSES), "refused")
+    print_rows(rows, columns, form)
+
+
+def batch(
+    number: Annotated[int, typer.Argument(metavar="ID", help="The number of the batch.")],
+    form: FormatOption = Format.TABLE,
+    profile: ProfileOption = None,
+) -> None:
+    """List the items of a batch, those that were queued and those that were refused."""
+    with open_client(profile) as client:
+        found = next(client.batches(number), None)
+        if found is None:
+            raise UserError(f"There is no batch {number}. See: rollbook batches")
+        rows: list[dict[str, object]] = [{**item} for item in client.unenrollments(batch_id=number)]
+    blank = dict.fromkeys(ITEM_COLUMNS, "")
+    for block, identifier, code in found.refusals:
+        refused = {"Block": str(block), "AccountUserLearningModuleRelID": identifier, "Status": f"Refused {code}"}
+        rows.append({**blank, **refused})
+    rows.sort(key=lambda row: int(str(row["Block"])))
+    print_rows(rows, ITEM_COLUMNS, form)
+
+
+def remove(
+    ids: IdsArgument = None,
+    batch: BatchOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Take pending items out of the queue; their enrolments stay as they are."""
+    with open_client(profile) as client:
+
+        def change(*, dry: bool) -> Iterator[Outcome]:
+            return client.remove(ids or (), batch_id=batch, reason=reason, dry_run=dry)
+
+        _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
+
+
+def restore(
+    ids: IdsArgument = None,
+    batch: BatchOption = None,
+    reason: ReasonOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Undo: bring enrolments back with their progress; what is still pending leaves the queue instead."""
+    with open_client(profile) as client:
+
+        def change(*, dry: bool) -> Iterator[Outcome]:
+            return client.restore(ids or (), batch_id=batch, reason=reason, dry_run=dry)
+
+        _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
+
+
+def _change(
+    change: Callable[..., Iterable[Outcome]], by_ids: bool, batch: int | None, *, dry_run: bool, yes: bool
+) -> None:
+    """Show what would happen, ask, and do it. Exit codes: 0 all done, 1 some refused."""
+    if by_ids == (batch is not None):
+        raise UserError("Say which: ids, or --batch ID.")
+    if dry_run or not yes:
+        refused = _print_outcomes(change(dry=True), "would be ")
+        if not dry_run:
+            if not Console(stderr=True).is_terminal:
+                raise UserError("There is nobody to ask. Add --yes to go on without being asked.")
+            typer.confirm("Go on?", abort=True, err=True)
+    if not dry_run:
+        refused = _print_outcomes(change(dry=False), "")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _print_outcomes(outcomes: Iterable[Outcome], would_be: str) -> int:
+    counts: dict[str, int] = {}
+    refused = 0
+    for outcome in outcomes:
+        said = outcome.status.lower()
+        if not outcome.accepted:
+            refused += 1
+            said = f"refused: {outcome.code}"
+            typer.echo(f"{outcome.id}: {outcome.code} {outcome.message}", err=True)
+        counts[said] = counts.get(said, 0) + 1
+    for said, count in sorted(counts.items()):
+        typer.echo(f"{count} {would_be}{said}")
+    return refused
+
+
+def _print_state(state: QueueState, form: Format) -> None:
+    row: dict[str, object] = {
+        "queue": "paused" if state.paused else "running",
+        "since": state.paused_at,
+        **{name.lower(): state.counts[name] for name in STATUSES},
+        "oldest_waits_seconds": state.oldest_pending_seconds,
+    }
+    print_rows([row], list(row), form)

@@ -1,0 +1,107 @@
+"""Sends packages over verified TLS, and sends them again when they may be lost; what is in them it does not know."""
+
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from rollbook.errors import ServerUnreachableError
+from rollbook.model import utc_now
+
+FIRST_DELAY = 0.2
+LONGEST_DELAY = 10.0
+BUSY, UNAVAILABLE = 429, 503
+
+# Nothing of the call has reached the server.
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+_random = random.SystemRandom()
+
+
+class Transport:
+    """The way to one server; `is_rollbook` once an answer bore the mark that Rollbook's answers bear."""
+
+    def __init__(
+        self, url: str, ca_file: str | Path | None, timeout: float, attempts: int, transport: httpx.BaseTransport | None
+    ) -> None:
+        self._address = _read_address(url, allow_plain=transport is not None)
+        # What is shown to people; an address can hold a password.
+        self.url = str(self._address.copy_with(userinfo=b""))
+        self.is_rollbook = False
+        self._attempts = max(1, attempts)
+        self._client = httpx.Client(verify=_trust(ca_file), timeout=timeout, transport=transport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def post(self, package: str, headers: Mapping[str, str]) -> tuple[httpx.Response, bool]:
+        """Send a package until it is answered; tell too whether an earlier attempt may have been carried out.
+
+        Errors: ServerUnreachableError.
+        """
+        in_doubt, trouble = False, ""
+        for attempt in range(self._attempts):
+            delay = _random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+            try:
+                response = self._client.post(self._address, data={"Package": package}, headers=headers)
+            except httpx.RequestError as error:
+                trouble = f"{type(error).__name__}: {error}"
+                in_doubt |= not isinstance(error, NEVER_SENT)
+                if _has_wrong_certificate(error):
+                    break
+            else:
+                self.is_rollbook |= "X-Request-ID" in response.headers
+                if response.status_code not in (BUSY, UNAVAILABLE):
+                    return response, in_doubt
+                trouble = f"it answers HTTP {response.status_code}"
+                in_doubt |= response.status_code == UNAVAILABLE
+                delay = max(delay, _read_retry_after(response))
+            if attempt + 1 < self._attempts:
+                time.sleep(delay)
+        # Raised out here, because an error of httpx holds the request, and that holds the keys.
+        raise ServerUnreachableError(f"{self.url} gives no answer: {trouble}. {_advise(trouble, in_doubt=in_doubt)}")
+
+
+def _read_address(url: str, *, allow_plain: bool) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"the url cannot be read: {error}") from None
+    if not address.host or address.scheme not in (("https", "http") if allow_plain else ("https",)):
+        raise ValueError("the url begins with https:// and a host, because every call carries keys")
+    return address.copy_with(path="/apiv2/") if address.path == "/" else address
+
+
+def _trust(ca_file: str | Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ValueError(f"ca_file {ca_file} cannot be read as PEM certificates: {error}") from None
+
+
+def _has_wrong_certificate(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _read_retry_after(response: httpx.Response) -> float:
+    """Read how many seconds to wait, from a number or a date; 0 when the server does not say."""
+    text = response.headers.get("Retry-After", "")
+    try:
+        return float(text) if text.isdecimal() else (parsedate_to_datetime(text) - utc_now()).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return 0
+
+
+def _advise(trouble: str, *, in_doubt: bool) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in trouble:
+        return "Name the certificate of its authority as ca_file. Nothing was sent."
+    if in_doubt:
+        return "The last call may have been carried out all the same: look at the queue before it is made again."
+    return "The last call was not carried out; check the address and the network, and make it again."

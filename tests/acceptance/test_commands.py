@@ -1,0 +1,157 @@
+"""The commands for people, from the outside, on real registrations: seen, braked, interrupted, gone on with, undone."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_oulad_2013 import DATA, needs_data
+
+from campus import Campus
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import ServerProcess, environment, run_server
+
+COURSE = "AAA 2013J (268 days)"
+
+
+class Desk:
+    """Somebody at a terminal, with a key of the account and nothing else."""
+
+    def __init__(self, server: ServerProcess, campus: Campus, folder: Path) -> None:
+        self.campus = campus
+        self.folder = folder
+        own = {"ROLLBOOK_URL": server.url, "ROLLBOOK_CA_FILE": str(server.ca_file), "HOME": str(folder)}
+        keys = {"ROLLBOOK_ACCOUNT_KEY": campus.account_key, "ROLLBOOK_USER_KEY": campus.owner_key}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROLLBOOK_")}
+        self.environment = inherited | own | keys
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "rollbook", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == expect, f"{arguments}: {process.returncode}\n{stdout}{stderr}"
+        assert "Traceback" not in stderr
+        assert "\x1b" not in stdout + stderr
+        assert self.campus.account_key not in stdout + stderr
+        return stdout + stderr
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database, "The Open University")
+    command = [sys.executable, "-m", "rollbook", "import", "oneroster", str(DATA / "oneroster.zip"), "--ids", "ids.csv"]
+    subprocess.run(command, env=environment(url, tmp_path), cwd=tmp_path, capture_output=True, check=True)
+    with run_server(url, tmp_path, poll_seconds=0.1) as server:
+        yield Desk(server, campus, tmp_path)
+    database.close()
+
+
+def _leaving(folder: Path) -> list[str]:
+    with (folder / "ids.csv").open(newline="") as file:
+        ids = {row["sourcedId"]: row["AccountUserLearningModuleRelID"] for row in csv.DictReader(file)}
+    with (DATA / "unregistrations.csv").open(newline="") as file:
+        return [ids[f"{row['classSourcedId']}-{row['userSourcedId']}"] for row in csv.DictReader(file)]
+
+
+def _outcomes(output: Path) -> list[dict[str, str]]:
+    with output.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@needs_data
+def test_thousands_leave_with_two_interruptions_and_all_come_back(desk: Desk) -> None:
+    before = desk.run("report", "--format", "csv", "--column", "PROGRESS", "--column", "ENROLLED_DATE")
+    assert before.count("\n") == 1 + 13_529
+
+    leaving = _leaving(desk.folder)
+    (desk.folder / "leaving.csv").write_text("name,ID\n" + "".join(f"someone,{id_}\n" for id_ in leaving))
+    output = desk.folder / "result.csv"
+    command = ["unenroll", "--file", "leaving.csv", "--output", str(output), "--yes", "--reason", "withdrew"]
+    for enough in (500, 2000):
+        process = desk.start(*command)
+        while not output.exists() or output.read_text().count("\n") < enough:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.001)
+        # Nobody else can write while this is open, so that a call is under way when Ctrl-C comes.
+        with desk.campus.database.write():
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=30)
+        assert (process.returncode, "Traceback" in stderr) == (130, False), stdout + stderr
+        assert "Run the same command again" in stderr
+    said = desk.run(*command, "--wait")
+    assert "3723 accepted, 0 refused" in said
+
+    rows = _outcomes(output)
+    assert [row["id"] for row in rows] == leaving
+    assert {row["outcome"] for row in rows} == {"accepted"}
+    assert desk.campus.current() == 13_529 - 3_723
+    assert not (desk.folder / "result.csv.plan").exists()
+
+    batches = json.loads(desk.run("batches", "--format", "json"))
+    assert sum(batch["complete"] for batch in batches) == 3_723
+    assert {batch["reason"] for batch in batches} == {"withdrew"}
+    assert {row["batch"] for row in rows} == {str(batch["batch"]) for batch in batches}
+    assert "3723 restored" in desk.run("restore", "--yes", *leaving)
+    assert desk.run("report", "--format", "csv", "--column", "PROGRESS", "--column", "ENROLLED_DATE") == before
+
+
+@needs_data
+def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) -> None:
+    choice = ["unenroll", "--course", COURSE, "--status", "Enrolled"]
+    stopped = desk.run(*choice, "--yes", expect=4)
+    assert "100 % of" in stopped
+    assert "383 to unenrol" in desk.run(*choice, "--max-percent", "100", "--max", "382", "--yes", expect=4)
+    assert "nobody to ask" in desk.run(*choice, "--max-percent", "100", expect=2)
+    tried = desk.run(*choice, "--max-percent", "100", "--dry-run")
+    assert "383 would be accepted" in tried
+    assert desk.campus.queue() == {}
+
+    assert "queue" in desk.run("pause")
+    assert "383 accepted" in desk.run(*choice, "--max-percent", "100", "--yes")
+    assert json.loads(desk.run("queue", "--format", "json"))[0]["pending"] == 383
+    assert "refused" in desk.run("unenroll", "999999999", "abc", "--yes", expect=1)
+    first = json.loads(desk.run("batches", "--format", "json"))[-1]["batch"]
+    assert desk.run("batch", str(first)).count("Pending") == 100
+    assert "100 would be removed" in desk.run("remove", "--batch", str(first), "--dry-run")
+    assert "100 removed" in desk.run("remove", "--batch", str(first), "--yes")
+    desk.run("resume")
+    desk.campus.wait_until_drained()
+    assert desk.campus.current() == 13_529 - 283
+
+
+@needs_data
+def test_mistakes_end_with_a_sentence_and_the_documented_code(desk: Desk) -> None:
+    desk.run("unenroll", expect=2)
+    desk.run("unenroll", "1", "--course", COURSE, expect=2)
+    desk.run("unenroll", "--file", "no-such-file", expect=2)
+    desk.run("restore", expect=2)
+    desk.run("batch", "12345", expect=2)
+    assert "has no profile" in _with_profiles(desk, 0o600, "report", "--profile", "other")
+    assert "chmod 600" in _with_profiles(desk, 0o644, "report", "--profile", "school")
+    desk.environment["ROLLBOOK_USER_KEY"] = "0" * 64
+    assert "SU:10" in desk.run("queue", expect=3)
+    del desk.environment["ROLLBOOK_USER_KEY"]
+    assert "ROLLBOOK_USER_KEY" in desk.run("queue", expect=2)
+
+
+def _with_profiles(desk: Desk, mode: int, *arguments: str) -> str:
+    path = desk.folder / "profiles.toml"
+    path.write_text('[school]\nurl = "https://localhost:1/apiv2/"\naccount_key = "a"\nuser_key = "b"\n')
+    path.chmod(mode)
+    desk.environment["ROLLBOOK_PROFILES_FILE"] = str(path)
+    return desk.run(*arguments, expect=2)
