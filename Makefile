@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint types lock
+.PHONY: help setup demo serve test bench lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ serve: setup ## make an account in ./data if there is none, then serve until sto
 
 test: lint types ## pass every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest
+
+bench: setup ## measure, as ratios within one run; takes about half a minute
+	$(BIN)/python bench/client.py
 
 lint: setup ## check style with ruff
 	$(BIN)/ruff check .

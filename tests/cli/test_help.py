@@ -1,0 +1,28 @@
+"""What commands say of themselves fits a terminal of 80 columns, and is plain text when nobody looks at it."""
+
+from collections.abc import Iterator
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from rollbook.cli import app
+
+
+def _commands(command: object, *names: str) -> Iterator[tuple[str, ...]]:
+    yield names
+    children: dict[str, object] = getattr(command, "commands", {})
+    for name, child in children.items():
+        yield from _commands(child, *names, name)
+
+
+@pytest.mark.parametrize("names", [*_commands(typer.main.get_command(app))], ids=" ".join)
+def test_help_fits_80_columns_and_says_what_the_command_does(names: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.output
+    purpose = next(line.strip() for line in lines[1:] if line.strip() and not line.startswith("Usage:"))
+    assert purpose[0].isupper()
+    assert purpose.endswith((".", ":", ",")) or len(purpose) > 60
