@@ -14,6 +14,7 @@ import pytest
 from test_oulad_2013 import DATA, needs_data
 
 from campus import Campus
+from conftest import Served
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, environment, run_server
@@ -134,8 +135,9 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     assert desk.campus.current() == 13_529 - 283
 
 
-@needs_data
-def test_mistakes_end_with_a_sentence_and_the_documented_code(desk: Desk) -> None:
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+def test_mistakes_end_with_a_sentence_and_the_documented_code(served: Served, campus: Campus, tmp_path: Path) -> None:
+    desk = Desk(served.server, campus, tmp_path)
     desk.run("unenroll", expect=2)
     desk.run("unenroll", "1", "--course", COURSE, expect=2)
     desk.run("unenroll", "--file", "no-such-file", expect=2)

