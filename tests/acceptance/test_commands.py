@@ -86,7 +86,10 @@ def test_thousands_leave_with_two_interruptions_and_all_come_back(desk: Desk) ->
         process = desk.start(*command)
         while not output.exists() or output.read_text().count("\n") < enough:
             assert process.poll() is None, process.communicate()
-            time.sleep(0.001)
+            # Now and then somebody else writes, so that the run does not come to its end before we look.
+            with desk.campus.database.write():
+                time.sleep(0.02)
+            time.sleep(0.01)
         # Nobody else can write while this is open, so that a call is under way when Ctrl-C comes.
         with desk.campus.database.write():
             time.sleep(0.2)

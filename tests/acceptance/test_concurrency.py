@@ -127,7 +127,7 @@ def test_a_worker_killed_again_and_again_finishes_every_item_exactly_once(
         before = Counter(campus.queue().values())["Complete"]
         worker = subprocess.Popen(
             [sys.executable, "-m", "rollbook", "worker"],
-            env=environment(database_url, tmp_path, drain_step=50),
+            env=environment(database_url, tmp_path, drain_step=25),
             stderr=subprocess.DEVNULL,
             cwd=tmp_path,
         )
