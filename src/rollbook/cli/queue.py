@@ -1,7 +1,8 @@
 """The queue of any server, for people: seen, watched, paused, removed from, undone."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -97,10 +98,7 @@ def remove(
 ) -> None:
     """Take pending items out of the queue; their enrolments stay as they are."""
     with open_client(profile) as client:
-
-        def change(*, dry: bool) -> Iterator[Outcome]:
-            return client.remove(ids or (), batch_id=batch, reason=reason, dry_run=dry)
-
+        change = partial(client.remove, ids or (), batch_id=batch, reason=reason)
         _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
 
 
@@ -114,10 +112,7 @@ def restore(
 ) -> None:
     """Undo: bring enrolments back with their progress; what is still pending leaves the queue instead."""
     with open_client(profile) as client:
-
-        def change(*, dry: bool) -> Iterator[Outcome]:
-            return client.restore(ids or (), batch_id=batch, reason=reason, dry_run=dry)
-
+        change = partial(client.restore, ids or (), batch_id=batch, reason=reason)
         _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
 
 
@@ -128,13 +123,13 @@ def _change(
     if by_ids == (batch is not None):
         raise UserError("Say which: ids, or --batch ID.")
     if dry_run or not yes:
-        refused = _print_outcomes(change(dry=True), "would be ")
+        refused = _print_outcomes(change(dry_run=True), "would be ")
         if not dry_run:
             if not Console(stderr=True).is_terminal:
                 raise UserError("There is nobody to ask. Add --yes to go on without being asked.")
             typer.confirm("Go on?", abort=True, err=True)
     if not dry_run:
-        refused = _print_outcomes(change(dry=False), "")
+        refused = _print_outcomes(change(dry_run=False), "")
     if refused:
         raise typer.Exit(1)
 

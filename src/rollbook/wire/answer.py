@@ -1,20 +1,17 @@
 """Answers as XML text: escaped and formatted here, and nowhere else."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NewType
 from xml.sax.saxutils import escape
 
 from rollbook.errors import CallError, WireCode
+from rollbook.wire.xml import UNWRITABLE
 
 # XML text that has been escaped already.
 Markup = NewType("Markup", str)
 
 NOTHING = Markup("")
-
-# Characters that XML 1.0 cannot hold, in any spelling.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def render(answer: Answer) -> bytes:
 
 def element(name: str, value: object) -> Markup:
     """Write an element that holds a text or a number; None is an empty element."""
-    text = "" if value is None else escape(_UNWRITABLE.sub("", str(value)), {"\r": "&#13;"})
+    text = "" if value is None else escape(UNWRITABLE.sub("", str(value)), {"\r": "&#13;"})
     return Markup(f"<{name}>{text}</{name}>")
 
 

@@ -1,6 +1,5 @@
 """Calls as XML text, escaped and formatted here and nowhere else: what the client asks for, method by method."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,10 +8,10 @@ from xml.sax.saxutils import escape
 
 from rollbook.wire.dates import MONTHS, write_time
 from rollbook.wire.identifiers import IDENTIFIER
+from rollbook.wire.xml import UNWRITABLE
 
 # A character that XML cannot hold is replaced, never dropped: an id with one in it is refused, but without it may be
 # that of somebody else.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REPLACEMENT = "\ufffd"
 _CARRIAGE_RETURN = {"\r": "&#13;"}
 
@@ -173,7 +172,7 @@ def _write(name: str, value: Any) -> str:
         return "".join(_write(name, each) for each in value)
     if value is None:
         return ""
-    return f"<{name}>{escape(_UNWRITABLE.sub(_REPLACEMENT, str(value)), _CARRIAGE_RETURN)}</{name}>"
+    return f"<{name}>{escape(UNWRITABLE.sub(_REPLACEMENT, str(value)), _CARRIAGE_RETURN)}</{name}>"
 
 
 def _day(value: date | None) -> str | None:

@@ -1,8 +1,13 @@
 """The hardened XML parser: no document type, no entities, no network, bounded depth."""
 
+import re
+
 from lxml import etree
 
 from rollbook.errors import NOT_XML, CallError
+
+# Characters that XML 1.0 cannot hold, in any spelling.
+UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # White space as XML knows it; what Unicode calls white space besides is text.
 WHITE_SPACE = " \t\r\n"
