@@ -1,0 +1,26 @@
+"""The tables as SQLAlchemy Core; invariants live here, as constraints. Migrations bring an older database here."""
+
+from rollbook.store.tables.columns import metadata
+from rollbook.store.tables.learning import accounts, courses, enrollments, groups, keys, memberships, sessions, users
+from rollbook.store.tables.queue import batches, refusals, unenrollments
+from rollbook.store.tables.service import answers, audit, calls, sign_ins, throttles
+
+__all__ = [
+    "accounts",
+    "answers",
+    "audit",
+    "batches",
+    "calls",
+    "courses",
+    "enrollments",
+    "groups",
+    "keys",
+    "memberships",
+    "metadata",
+    "refusals",
+    "sessions",
+    "sign_ins",
+    "throttles",
+    "unenrollments",
+    "users",
+]
