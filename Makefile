@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test bench lint types lock
+.PHONY: help setup demo serve browser test bench lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,10 @@ demo: setup ## show the main job on SQLite: import, serve, unenrol, drain, undo
 serve: setup ## make an account in ./data if there is none, then serve until stopped
 	$(BIN)/python demo/serve.py
 
-test: lint types ## pass every test, on SQLite and on a real PostgreSQL
+browser: setup ## fetch a Chromium for the tests into .browser, when the machine has none
+	@$(BIN)/python tests/chromium.py
+
+test: lint types browser ## pass every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest
 
 bench: setup ## measure, as ratios within one run; takes about half a minute
