@@ -1,5 +1,7 @@
 """What commands say of themselves fits a terminal of 80 columns, and is plain text when nobody looks at it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -26,3 +28,11 @@ def test_help_fits_80_columns_and_says_what_the_command_does(names: tuple[str, .
     purpose = next(line.strip() for line in lines[1:] if line.strip() and not line.startswith("Usage:"))
     assert purpose[0].isupper()
     assert purpose.endswith((".", ":", ",")) or len(purpose) > 60
+
+
+def test_a_command_for_people_starts_without_loading_a_server_or_a_database() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "rollbook", "queue", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "rollbook.client.client" in loaded
+    assert loaded.isdisjoint({"sqlalchemy", "starlette", "uvicorn", "alembic", "rollbook.cli.serve"})

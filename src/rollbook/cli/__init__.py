@@ -5,32 +5,65 @@ by a brake, 130 interrupted.
 """
 
 import sys
+from collections import UserDict
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from rollbook import __version__
-from rollbook.cli import accounts, imports, keys, queue, report, serve, start, unenroll, users, worker
 from rollbook.errors import ClientError, TransportError, UserError
+
+# The module of each command, in the order of the help.
+HOMES = {
+    "init": "start",
+    "migrate": "start",
+    "serve": "serve",
+    "worker": "worker",
+    "unenroll": "unenroll",
+    "report": "report",
+    "queue": "queue",
+    "batches": "queue",
+    "batch": "queue",
+    "remove": "queue",
+    "restore": "queue",
+    "pause": "queue",
+    "resume": "queue",
+    "account": "accounts",
+    "user": "users",
+    "key": "keys",
+    "import": "imports",
+}
+
+
+class _Commands(UserDict[str, Any]):
+    """The commands by name. A module is imported when its command is asked for: the queue is shown without a server."""
+
+    def __getitem__(self, name: str) -> Any:
+        module = import_module(f"{__name__}.{self.data[name]}")
+        parent = typer.Typer(rich_markup_mode=None)
+        if hasattr(module, "app"):
+            parent.add_typer(module.app, name=name)
+        else:
+            parent.command(name)(getattr(module, name))
+        return typer.main.get_group(parent).commands[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands(HOMES)
+
 
 app = typer.Typer(
     name="rollbook",
+    cls=_Group,
     help="A self-hosted enrolment server: batch unenrolment that you can watch, audit and undo.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(start.init)
-app.command()(start.migrate)
-app.command()(serve.serve)
-app.command()(worker.worker)
-app.command()(unenroll.unenroll)
-app.command()(report.report)
-for command in (queue.queue, queue.batches, queue.batch, queue.remove, queue.restore, queue.pause, queue.resume):
-    app.command()(command)
-app.add_typer(accounts.app, name="account")
-app.add_typer(users.app, name="user")
-app.add_typer(keys.app, name="key")
-app.add_typer(imports.app, name="import")
 
 
 def _show_version(wanted: bool) -> None:
