@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
     poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")
     drain_step: int = Field(1000, ge=1, description="How many items a worker finishes in one transaction.")
+    calls_kept: int = Field(
+        10_000, ge=0, description="How many of its last calls are kept for an account; 0 keeps none."
+    )
+    calls_kept_days: float = Field(7, gt=0, description="How long the last calls of an account are kept.")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for people, json for programs; auto is console on a terminal."
     )

@@ -15,7 +15,7 @@ from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus
 from rollbook.server.app import answer_call
-from rollbook.server.respond import Record
+from rollbook.server.record import Record
 from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
 
 DATES = ("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_accessed_at", "started_at")

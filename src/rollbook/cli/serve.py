@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rollbook.cli.database import open_database
+from rollbook.cli.working import make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.listen import bind
@@ -41,7 +42,7 @@ def serve(
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
         _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets])
-        draining = Worker(database, settings.drain_step, settings.poll_seconds)
+        draining = make_worker(database, settings)
         with _running(draining) if worker else nullcontext():
             serve_sockets(settings, certificate, sockets)
 

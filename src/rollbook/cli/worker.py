@@ -3,9 +3,9 @@
 import signal
 
 from rollbook.cli.database import open_database
+from rollbook.cli.working import make_worker
 from rollbook.logs import configure_logs
 from rollbook.settings import load_settings
-from rollbook.worker.drain import Worker
 
 
 def worker() -> None:
@@ -13,7 +13,7 @@ def worker() -> None:
     settings = load_settings()
     configure_logs(settings.log_format)
     with open_database(settings) as database:
-        draining = Worker(database, settings.drain_step, settings.poll_seconds)
+        draining = make_worker(database, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: draining.stop())
         draining.run()

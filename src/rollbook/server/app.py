@@ -14,9 +14,11 @@ from starlette.types import Receive, Scope, Send
 from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
+from rollbook.server.last_calls import LastCalls
 from rollbook.server.perform import perform
 from rollbook.server.receive import Receiver
-from rollbook.server.respond import Record, respond
+from rollbook.server.record import Record, Recorder
+from rollbook.server.respond import respond
 from rollbook.settings import Settings
 from rollbook.store.engine import Database
 from rollbook.wire.answer import Answer
@@ -27,9 +29,10 @@ from rollbook.wire.form import read_package
 class Api:
     """The one endpoint, for every HTTP method (protocol T1, T4)."""
 
-    def __init__(self, database: Database, receiver: Receiver) -> None:
+    def __init__(self, database: Database, receiver: Receiver, recorder: Recorder) -> None:
         self._database = database
         self._receiver = receiver
+        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -38,7 +41,7 @@ class Api:
             body = await self._receiver.receive(request)
             return await run_in_threadpool(answer_call, self._database, body, request.headers, record)
 
-        response = await respond(request, work)
+        response = await respond(request, self._recorder, work)
         await response(scope, receive, send)
 
 
@@ -57,13 +60,16 @@ def create_app(settings: Settings) -> Starlette:
     """Make the application of one server process."""
     database = Database(settings.database, settings.pool_size)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
-    api = Api(database, receiver)
+    last_calls = LastCalls(database)
+    api = Api(database, receiver, Recorder(last_calls if settings.calls_kept else None))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         # A thread without a connection would only wait for one.
         current_default_thread_limiter().total_tokens = settings.pool_size
+        last_calls.start()
         yield
+        last_calls.stop()
         database.close()
 
     app = Starlette(routes=[Route("/apiv2/", api), Route("/apiv2", api)], lifespan=lifespan)

@@ -1,32 +1,20 @@
-"""Turns an answer, or whatever went wrong, into an HTTP response, and logs the call."""
+"""Turns an answer, or whatever went wrong, into an HTTP response, and has the call recorded."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from rollbook.errors import UNFORESEEN, CallError, TransportError
-from rollbook.model import Caller
+from rollbook.server.record import Record, Recorder
 from rollbook.wire.answer import Answer, ErrorEntry, render
 
 log = structlog.get_logger("rollbook.calls")
 
 
-@dataclass
-class Record:
-    """What is known of a call while it is worked on, for its log line. Holds no key."""
-
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    method: str | None = None
-    caller: Caller | None = None
-    detail: str | None = None
-
-
-async def respond(request: Request, work: Callable[[Record], Awaitable[Answer]]) -> Response:
+async def respond(request: Request, recorder: Recorder, work: Callable[[Record], Awaitable[Answer]]) -> Response:
     """Do the work of a call and answer it: HTTP 200 in every case but those of protocol T5."""
     started = time.perf_counter()
     record = Record()
@@ -47,7 +35,7 @@ async def respond(request: Request, work: Callable[[Record], Awaitable[Answer]])
     except Exception:
         log.exception("call failed", request_id=record.request_id, method=record.method)
         answer = _unforeseen()
-    _log_call(request, record, status, answer, time.perf_counter() - started)
+    recorder.add(request, record, status, answer, time.perf_counter() - started)
     if answer.batch_id is not None:
         headers["Rollbook-Batch"] = str(answer.batch_id)
     return Response(render(answer), status, headers, media_type="text/xml; charset=UTF-8")
@@ -62,28 +50,3 @@ def _transport_headers(error: TransportError) -> dict[str, str]:
 
 def _unforeseen() -> Answer:
     return Answer(succeeded=False, errors=[ErrorEntry(UNFORESEEN.code, UNFORESEEN.message)])
-
-
-def _log_call(request: Request, record: Record, status: int, answer: Answer, seconds: float) -> None:
-    caller = record.caller
-    log.info(
-        "call",
-        request_id=record.request_id,
-        client=request.client.host if request.client else None,
-        method=record.method,
-        account=caller.account if caller else None,
-        user=caller.email if caller else None,
-        status=status,
-        result="Success" if answer.succeeded else "Failed",
-        batch=answer.batch_id,
-        errors=_counts(answer),
-        detail=record.detail,
-        ms=round(seconds * 1000, 1),
-    )
-
-
-def _counts(answer: Answer) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for entry in answer.errors:
-        counts[entry.code] = counts.get(entry.code, 0) + 1
-    return counts

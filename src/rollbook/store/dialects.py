@@ -73,11 +73,12 @@ class RowList(sa.types.TypeDecorator[Sequence[Mapping[str, object]]]):
     cache_ok = True
 
     def process_bind_param(self, value: Sequence[Mapping[str, object]] | None, dialect: sa.Dialect) -> str:
-        """Write a time as SQLite keeps it; a PostgreSQL connection of ours takes it for UTC."""
-        return json.dumps(value, default=_write_time)
+        """Write the list as JSON."""
+        return json.dumps(value, default=write_time)
 
 
-def _write_time(time: datetime) -> str:
+def write_time(time: datetime) -> str:
+    """Write a time as SQLite keeps it; a PostgreSQL connection of ours takes it for UTC."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 

@@ -100,9 +100,11 @@ class Database:
             raise DatabaseUnavailableError("the database stayed busy with other writes")
 
 
-def load_rows(connection: sa.Connection, table: sa.Table, rows: Iterable[Sequence[object]]) -> None:
-    """Add rows, given in the order of the table's columns, by the fastest way that the database has."""
-    names = [column.name for column in table.columns]
+def load_rows(
+    connection: sa.Connection, table: sa.Table, rows: Iterable[Sequence[object]], names: Sequence[str] = ()
+) -> None:
+    """Add rows, given in the order of `names` or else of the table's columns, by the fastest way the database has."""
+    names = names or [column.name for column in table.columns]
     raw = connection.connection.dbapi_connection
     if isinstance(raw, psycopg.Connection):
         copy_sql = psycopg.sql.SQL("COPY {} ({}) FROM STDIN").format(

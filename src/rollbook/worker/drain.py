@@ -19,11 +19,11 @@ class Worker:
     `step` is how many items one transaction finishes, `poll_seconds` how long an idle worker waits.
     """
 
-    def __init__(self, database: Database, step: int, poll_seconds: float) -> None:
+    def __init__(self, database: Database, step: int, poll_seconds: float, purge: Purge) -> None:
         self._database = database
         self._step = step
         self._poll_seconds = poll_seconds
-        self._purge = Purge(database, step)
+        self._purge = purge
         self._stopping = threading.Event()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Once an hour, forgets what is kept long enough: the progress of unenrolled learners, stored answers."""
+"""Forgets what is kept long enough: once an hour progress and stored answers, once a minute the last calls."""
 
 import time
 
@@ -6,27 +6,44 @@ import structlog
 
 from rollbook.model import utc_now
 from rollbook.store.answers import purge_answers
+from rollbook.store.calls import purge_calls
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
 
 log = structlog.get_logger("rollbook.worker")
 
-INTERVAL_SECONDS = 3600
+HOUR = 3600
+MINUTE = 60
 
 
 class Purge:
-    """Runs at start and then once an interval, a bounded step at a time."""
+    """Runs at start and then once an interval, a bounded step at a time.
 
-    def __init__(self, database: Database, step: int) -> None:
+    Of the last calls, `calls_kept` are kept for an account, for `calls_kept_days`.
+    """
+
+    def __init__(self, database: Database, step: int, calls_kept: int, calls_kept_days: float) -> None:
         self._database = database
         self._step = step
-        self._next_run = time.monotonic()
+        self._calls_kept = calls_kept
+        self._calls_kept_days = calls_kept_days
+        self._next_hour = self._next_minute = time.monotonic()
 
     def run_if_due(self) -> None:
-        """Purge everything that is due, if the interval is over."""
-        if time.monotonic() < self._next_run:
-            return
+        """Purge everything that is due, if an interval is over."""
+        now = time.monotonic()
+        if now >= self._next_minute:
+            self._purge_calls()
+            self._next_minute = now + MINUTE
+        if now >= self._next_hour:
+            self._purge_learning()
+            self._next_hour = now + HOUR
+
+    def _purge_calls(self) -> None:
+        while purge_calls(self._database, utc_now(), self._calls_kept_days, self._calls_kept, self._step):
+            pass
+
+    def _purge_learning(self) -> None:
         while purged := purge_progress(self._database, utc_now(), self._step):
             log.info("progress purged", enrollments=purged)
         purge_answers(self._database, utc_now())
-        self._next_run = time.monotonic() + INTERVAL_SECONDS

@@ -1,0 +1,115 @@
+"""The last calls of an account are kept, without holding up a call, and forgotten in time."""
+
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from campus import Campus
+from conftest import Served
+from rollbook.model import utc_now
+from rollbook.store.calls import AnsweredCall, keep_calls, last_calls, purge_calls
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from rollbook.store.tables import calls
+from server_process import run_server
+
+
+def _kept(database: Database, campus: Campus, count: int) -> list[AnsweredCall]:
+    deadline = time.monotonic() + 15
+    while True:
+        with database.read() as connection:
+            found = [call for _, call in last_calls(connection, campus.account.id, 100)]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, f"only {len(found)} calls were kept"
+        time.sleep(0.05)
+
+
+def test_a_call_is_kept_with_its_answer_and_one_with_wrong_keys_is_not(served: Served, campus: Campus) -> None:
+    ids = campus.enroll(2)
+    refused = served.server.post(campus.package(ids).replace(campus.account_key, "0" * 64))
+    accepted = served.server.post(campus.package([*ids, 0, "x", 999_999_999]))
+    wrong = served.server.post(campus.call("noSuchMethod", "<X/>", campus.administrator_key))
+    later, first = _kept(served.database, campus, 2)
+    assert [call.request_id for call in (first, later)] == [
+        answer.headers["X-Request-ID"] for answer in (accepted, wrong)
+    ]
+    assert (first.method, first.status, first.result) == ("unenrollLearningModules", 200, "Success")
+    assert first.errors == {"ULM:01": 2, "ULM:03": 1}
+    assert first.batch_id == int(accepted.headers["Rollbook-Batch"])
+    assert first.address == "127.0.0.1"
+    assert 0 < first.milliseconds < 60_000
+    assert 0 <= (utc_now() - first.answered_at).total_seconds() < 60
+    assert (later.method, later.result, later.errors) == (None, "Failed", {"SU:11": 1})
+    assert later.detail is not None
+    assert later.detail.startswith("SmarterU/Method")
+    assert later.user_id != first.user_id
+    assert "SU:10" in refused.text
+
+
+def test_no_call_waits_for_its_record_and_the_stop_loses_none_and_a_setting_keeps_none(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    seeing = campus.call("getUnenrollmentQueue", "<UnenrollmentQueue/>")
+    with run_server(url, tmp_path, "--no-worker") as server:
+        with database.write():  # nobody else can write now
+            for _ in range(2):
+                assert b"<Result>Success</Result>" in server.post(seeing).content
+                time.sleep(1.1)
+        server.post(seeing)
+        assert server.stop() == 0
+    with database.read() as connection:
+        assert len(last_calls(connection, campus.account.id, 10)) == 3
+    with run_server(url, tmp_path, calls_kept=0) as server:
+        server.post(seeing)
+        # The worker of this server forgets what another has kept.
+        deadline = time.monotonic() + 15
+        while _count(database):
+            assert time.monotonic() < deadline, "the calls are not forgotten"
+            time.sleep(0.05)
+        assert server.stop() == 0
+    assert _count(database) == 0
+    database.close()
+
+
+def _count(database: Database) -> int:
+    with database.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(calls)).scalar_one()
+
+
+def test_only_the_latest_calls_are_kept_and_each_account_has_its_own(database: Database) -> None:
+    busy, quiet = Campus(database), Campus(database)
+    with database.write() as connection:
+        keep_calls(connection, [_call(busy, str(number)) for number in range(25)] + [_call(quiet, "quiet")])
+    while purge_calls(database, utc_now(), 7, most=4, limit=10):
+        pass
+    with database.read() as connection:
+        mine = last_calls(connection, busy.account.id, 100)
+        older = last_calls(connection, busy.account.id, 100, before=mine[1][0])
+        theirs = last_calls(connection, quiet.account.id, 100)
+    assert [call.request_id for _, call in mine] == ["24", "23", "22", "21"]
+    assert [call.request_id for _, call in older] == ["22", "21"]
+    assert [call.request_id for _, call in theirs] == ["quiet"]
+    while purge_calls(database, utc_now(), 0, most=4, limit=10):
+        pass
+    assert _count(database) == 0
+
+
+def _call(campus: Campus, request_id: str) -> AnsweredCall:
+    return AnsweredCall(
+        account_id=campus.account.id,
+        user_id=1,
+        method="getLearnerReport",
+        status=200,
+        result="Success",
+        errors={},
+        detail=None,
+        batch_id=None,
+        address="127.0.0.1",
+        request_id=request_id,
+        milliseconds=1.5,
+        answered_at=utc_now(),
+    )
