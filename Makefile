@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser test bench lint types lock
+.PHONY: help setup demo serve browser test bench soak lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: lint types browser ## pass every test, on SQLite and on a real PostgreSQL
 
 bench: setup ## measure, as ratios within one run; takes about half a minute
 	$(BIN)/python bench/client.py
+
+soak: setup ## put the server through every fault, for minutes, and print the figures; about twenty minutes
+	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
 
 lint: setup ## check style with ruff
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from campus import Campus
-from postgresql import PostgresServer, run_postgresql
+from postgresql import Cluster, PostgresServer, run_cluster, run_postgresql
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, run_server
@@ -14,11 +14,29 @@ from server_process import ServerProcess, run_server
 BOTH = ["sqlite", "postgresql"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make soak` ask for the long form of the tests in tests/faults."""
+    parser.addoption("--soak", action="store_true", help="put the server through faults for minutes, with figures")
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresServer]:
     """A PostgreSQL server for the whole test run."""
     with run_postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server for the tests of one module, because they ill-treat it."""
+    with run_cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def soaks(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long form of a fault."""
+    return bool(request.config.getoption("--soak"))
 
 
 @pytest.fixture(params=BOTH)

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,28 +49,122 @@ class PostgresServer:
                 connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")  # type: ignore[arg-type, unused-ignore]
 
 
+class Cluster(PostgresServer):
+    """A server of our own in a folder with a short path, which can be stopped, killed, frozen and started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(f"postgresql://rollbook@/postgres?host={folder}")
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self._options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
+        # No test cuts the machine's power: what processes are killed has been handed to the system by then.
+        self._options += ["-c", "max_connections=200", "-c", "fsync=off", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self, *options: str) -> None:
+        """Make the data directory."""
+        run_program("initdb", "-D", str(self.data), "-U", "rollbook", *options)
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections; one that was killed leaves its memory only after a moment."""
+        deadline = time.monotonic() + 30
+        while True:
+            with self.log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [*_command("postgres"), "-D", str(self.data), *self._options], stdout=output, stderr=output
+                )
+            try:
+                return self._wait_until_ready(self._process)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def new_database(self) -> str:
+        """Make an empty database that is not dropped, and give its address."""
+        name = f"rollbook_{next(_numbers)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type, unused-ignore]
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
+
+    def stop(self) -> None:
+        """End it and its connections at once, and in order: its "fast" shutdown."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(30)
+            self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it take connections, and nothing else, as long as the block lasts."""
+        assert self._process is not None
+        parent = self._process.pid
+        pids = [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                running = process.poll() is None and time.monotonic() < deadline
+                assert running, f"PostgreSQL did not start:\n{self.log.read_text()}"
+                time.sleep(0.02)
+            else:
+                return
+
+
 @contextmanager
 def run_postgresql() -> Iterator[PostgresServer]:
     """Give the server of ROLLBOOK_TEST_POSTGRESQL, or one of our own that lives as long as the block."""
     if url := os.environ.get("ROLLBOOK_TEST_POSTGRESQL"):
         yield PostgresServer(url)
         return
+    with run_cluster() as cluster:
+        yield cluster
+
+
+@contextmanager
+def run_cluster(*options: str) -> Iterator[Cluster]:
+    """Make and start a server of our own that lives as long as the block; `options` are those of `postgres`."""
+    with short_folder() as folder:
+        cluster = Cluster(folder, *options)
+        cluster.make("-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give a folder for a server, as long as the block lasts."""
     # In /tmp, because the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="rollbook-pg-", dir="/tmp") as folder:
-        data, log = Path(folder, "data"), Path(folder, "log")
-        _run("initdb", "-D", str(data), "-U", "rollbook", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "max_connections=200"]
-        # No test cuts the machine's power: what processes are killed has been handed to the system by then.
-        options += ["-c", "fsync=off"]
-        with log.open("wb") as output:
-            process = subprocess.Popen([*_command("postgres"), "-D", str(data), *options], stdout=output, stderr=output)
-        try:
-            url = f"postgresql://rollbook@/postgres?host={folder}"
-            _wait_until_ready(url, process, log)
-            yield PostgresServer(url)
-        finally:
-            process.send_signal(signal.SIGINT)  # its "fast" shutdown
-            process.wait(30)
+        yield Path(folder)
+
+
+def run_program(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's own programs to its end."""
+    done = subprocess.run([*_command(program), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{program} failed:\n{done.stdout}{done.stderr}"
 
 
 def _command(program: str) -> list[str]:
@@ -78,21 +172,3 @@ def _command(program: str) -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     return [*AS_ANOTHER_USER, str(Path(spec.origin).parent / "pginstall" / "bin" / program)]
-
-
-def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run([*_command(program), *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{program} failed:\n{done.stdout}{done.stderr}"
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            running = process.poll() is None and time.monotonic() < deadline
-            assert running, f"PostgreSQL did not start:\n{log.read_text()}"
-            time.sleep(0.02)
-        else:
-            return

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     pool_size: int = Field(10, ge=1, description="Calls worked on at once by a process, each with a connection.")
     max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body that is read; above, the answer is 413.")
     body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
+    call_seconds: float = Field(
+        4, gt=0, description="How long a call may wait for the database in all; after it the answer is 503."
+    )
     keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
     poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")
     drain_step: int = Field(1000, ge=1, description="How many items a worker finishes in one transaction.")

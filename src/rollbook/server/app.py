@@ -20,6 +20,7 @@ from rollbook.server.receive import Receiver
 from rollbook.server.record import Record, Recorder
 from rollbook.server.respond import respond
 from rollbook.settings import Settings
+from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.wire.answer import Answer
 from rollbook.wire.call import read_call
@@ -29,17 +30,19 @@ from rollbook.wire.form import read_package
 class Api:
     """The one endpoint, for every HTTP method (protocol T1, T4)."""
 
-    def __init__(self, database: Database, receiver: Receiver, recorder: Recorder) -> None:
+    def __init__(self, database: Database, receiver: Receiver, recorder: Recorder, call_seconds: float) -> None:
         self._database = database
         self._receiver = receiver
         self._recorder = recorder
+        self._call_seconds = call_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
 
         async def work(record: Record) -> Answer:
             body = await self._receiver.receive(request)
-            return await run_in_threadpool(answer_call, self._database, body, request.headers, record)
+            with deadline(self._call_seconds):
+                return await run_in_threadpool(answer_call, self._database, body, request.headers, record)
 
         response = await respond(request, self._recorder, work)
         await response(scope, receive, send)
@@ -58,10 +61,11 @@ def answer_call(database: Database, body: bytes, headers: Headers, record: Recor
 
 def create_app(settings: Settings) -> Starlette:
     """Make the application of one server process."""
-    database = Database(settings.database, settings.pool_size)
+    # A statement that PostgreSQL itself ends in time leaves its connection to the next call.
+    database = Database(settings.database, settings.pool_size, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
     last_calls = LastCalls(database)
-    api = Api(database, receiver, Recorder(last_calls if settings.calls_kept else None))
+    api = Api(database, receiver, Recorder(last_calls if settings.calls_kept else None), settings.call_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -9,12 +9,13 @@ from typing import Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, UserError
+from rollbook.store.deadline import bounded
+from rollbook.store.postgresql import open_postgresql
 
 BUSY_SECONDS = 10
 
@@ -40,14 +41,15 @@ class Work(Protocol[T_co]):
 class Database:
     """One SQLite file or one PostgreSQL database.
 
-    `url` is `sqlite:///path` or a libpq `postgresql://…` address. `pool_size` is the number of connections kept open.
+    `url` is `sqlite:///path` or a libpq `postgresql://…` address. `pool_size` is the number of connections kept open,
+    `statement_seconds` the longest that a statement may take on PostgreSQL; None is for as long as it takes.
     """
 
-    def __init__(self, url: str, pool_size: int = 10) -> None:
+    def __init__(self, url: str, pool_size: int = 10, statement_seconds: float | None = None) -> None:
         if url.startswith("sqlite:///"):
             self.engine = _open_sqlite(url, pool_size)
         elif url.startswith(("postgresql://", "postgres://")):
-            self.engine = _open_postgresql(url, pool_size)
+            self.engine = open_postgresql(url, pool_size, statement_seconds)
         else:
             scheme = url.split(":", maxsplit=1)[0]
             raise UserError(f"ROLLBOOK_DATABASE_URL starts with sqlite:/// or postgresql://, not with {scheme}:")
@@ -91,7 +93,7 @@ class Database:
     def _turn(self) -> Iterator[None]:
         if self._writer is None:
             yield
-        elif self._writer.acquire(timeout=BUSY_SECONDS):
+        elif self._writer.acquire(timeout=bounded(BUSY_SECONDS)):
             try:
                 yield
             finally:
@@ -148,24 +150,11 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes")
+        if writes:  # another process may be the one that writes
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(bounded(BUSY_SECONDS) * 1000)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def _open_postgresql(url: str, pool_size: int) -> sa.Engine:
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise UserError(f"ROLLBOOK_DATABASE_URL cannot be understood: {error}") from None
-
-    def connect() -> psycopg.Connection:
-        # libpq reads the address itself, so that every form it knows works: sockets, several hosts, TLS options.
-        return psycopg.connect(url, connect_timeout=5, application_name="rollbook", options="-c timezone=UTC")
-
-    return sa.create_engine(
-        "postgresql+psycopg://", creator=connect, pool_size=pool_size, max_overflow=0, hide_parameters=True
-    )
 
 
 @contextmanager
@@ -174,7 +163,7 @@ def _translated_errors() -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise DatabaseUnavailableError("no database connection became free in time") from error
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.DeadlockDetected):
             raise ConflictError("two transactions waited for each other") from error
         if _means_unavailable(error):
@@ -185,4 +174,4 @@ def _translated_errors() -> Iterator[None]:
 def _means_unavailable(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
-    return True
+    return error.connection_invalidated or isinstance(error.orig, (psycopg.OperationalError, psycopg.InterfaceError))

@@ -1,0 +1,101 @@
+"""Opens PostgreSQL: connections that wait no longer than they may, and that are not handed out when they are dead."""
+
+import select
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.abc import RV, PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
+
+from rollbook.errors import UserError
+from rollbook.store.deadline import bounded, time_left
+
+# For a host that is gone without a word, or that is frozen. What the address itself says wins.
+NETWORK = {
+    "connect_timeout": "2",  # for each host of the address; libpq knows no shorter one
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    # A server that has become a replica, or has not yet ceased to be one, answers with what is no longer true.
+    "target_session_attrs": "read-write",
+}
+# A transaction whose process is frozen or gone must not keep its locks.
+IDLE_SECONDS = 30
+POOL_SECONDS = 3
+
+
+class NoAnswerError(psycopg.OperationalError):
+    """PostgreSQL has not answered in time; the connection was given up."""
+
+
+class Connection(psycopg.Connection[TupleRow]):
+    """A connection that keeps to the deadline of its call (store/deadline)."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait as psycopg does, but not beyond the deadline."""
+        left = time_left()
+        if left is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, left if timeout is None else min(left, timeout))
+        except psycopg.errors._WaitTimeout:
+            # Nothing is cancelled: a commit that waits for a replica would then be answered as if it had been kept.
+            self.close()
+            raise NoAnswerError("PostgreSQL has not answered in time") from None
+
+
+def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -> sa.Engine:
+    """Make the engine; with `statement_seconds` PostgreSQL itself ends a statement that takes or waits longer.
+
+    libpq reads the address, so that every form it knows works: sockets, several hosts, TLS options.
+    """
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.ProgrammingError as error:
+        raise UserError(f"ROLLBOOK_DATABASE_URL cannot be understood: {error}") from None
+    options = "-c timezone=UTC"
+    if statement_seconds is not None:
+        options += f" -c statement_timeout={max(1, round(statement_seconds * 1000))}"
+        options += f" -c idle_in_transaction_session_timeout={IDLE_SECONDS * 1000}"
+    parameters = {"application_name": "rollbook", **NETWORK, **given}
+    parameters["options"] = f"{given.get('options', '')} {options}".strip()
+
+    def connect() -> psycopg.Connection[TupleRow]:
+        bounded(POOL_SECONDS)
+        return Connection.connect(**parameters)  # type: ignore[arg-type]
+
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_SECONDS,
+        hide_parameters=True,
+    )
+    event.listen(engine, "checkout", _refuse_dead)
+    event.listen(engine, "handle_error", _drop_what_cannot_write)
+    return engine
+
+
+def _refuse_dead(raw: psycopg.Connection[TupleRow], record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+    """Replace a connection on which PostgreSQL has said good-bye meanwhile, and with it all that are as old.
+
+    Nothing is to be read on an idle one. So the work that is about to begin need not fail to find out.
+    """
+    if record.info.setdefault("used", False):
+        poll = select.poll()
+        poll.register(raw.fileno(), select.POLLIN)
+        if poll.poll(0):
+            raise InvalidatePoolError
+    record.info["used"] = True
+
+
+def _drop_what_cannot_write(context: ExceptionContext) -> None:
+    """Take a server that has become read-only for one that is gone, so that the pool looks for its successor."""
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
