@@ -29,6 +29,11 @@ class ServerProcess:
         """The address of the plain port."""
         return self._wait_for(r"Plain port: (http://\S+)")
 
+    @property
+    def operations_url(self) -> str:
+        """The address of /livez, /readyz and /metrics."""
+        return self._wait_for(r"Operations: (http://\S+)/readyz")
+
     def client(self) -> httpx.Client:
         """Make a client that trusts this server's certificate, and nothing of the environment."""
         return httpx.Client(verify=self.tls_context(), trust_env=False, timeout=60)
@@ -78,9 +83,13 @@ class ServerProcess:
 
 
 def environment(database_url: str, data_dir: Path, **settings: object) -> dict[str, str]:
-    """Give the environment of a command: the machine's without its own ROLLBOOK_ settings, with these."""
+    """Give the environment of a command: the machine's without its own ROLLBOOK_ settings, with these.
+
+    Servers of tests run side by side, so that they have no operations port unless one is asked for.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROLLBOOK_")}
-    given = {f"ROLLBOOK_{name.upper()}": str(value) for name, value in settings.items()}
+    chosen = {"operations_port": "off"} | settings
+    given = {f"ROLLBOOK_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
     return inherited | {"ROLLBOOK_DATABASE_URL": database_url, "ROLLBOOK_DATA_DIR": str(data_dir)} | given
 
 

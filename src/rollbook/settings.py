@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     http_port: int | None = Field(
         None, ge=0, le=65535, description="A plain port too, for trusted proxies; all others are refused there."
     )
+    operations_host: str = Field("127.0.0.1", description="The address that /livez, /readyz and /metrics listen on.")
+    operations_port: int | None = Field(
+        8444, ge=0, le=65535, description="Their port, plain HTTP; 0 takes a free one, off does without."
+    )
     workers: int = Field(1, ge=1, description="How many server processes share the ports.")
     tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
@@ -63,6 +67,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for people, json for programs; auto is console on a terminal."
     )
+
+    @field_validator("operations_port", mode="before")
+    @classmethod
+    def _off_is_no_port(cls, value: object) -> object:
+        return None if value == "off" else value
 
     @field_validator("trusted_proxies")
     @classmethod

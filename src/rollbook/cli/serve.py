@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rollbook.cli.database import open_database
+from rollbook.cli.operating import operating
 from rollbook.cli.working import make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
@@ -42,9 +43,12 @@ def serve(
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
         _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets])
-        draining = make_worker(database, settings)
-        with _running(draining) if worker else nullcontext():
-            serve_sockets(settings, certificate, sockets)
+        draining = make_worker(database, settings) if worker else None
+        with (
+            operating(settings, database, draining, settings.workers) as stopping,
+            _running(draining) if draining else nullcontext(),
+        ):
+            serve_sockets(settings, certificate, sockets, stopping)
 
 
 def _certificate(settings: Settings) -> Certificate:

@@ -3,6 +3,7 @@
 import signal
 
 from rollbook.cli.database import open_database
+from rollbook.cli.operating import operating
 from rollbook.cli.working import make_worker
 from rollbook.logs import configure_logs
 from rollbook.settings import load_settings
@@ -14,6 +15,12 @@ def worker() -> None:
     configure_logs(settings.log_format)
     with open_database(settings) as database:
         draining = make_worker(database, settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: draining.stop())
-        draining.run()
+        with operating(settings, database, draining) as stopping:
+
+            def stop(_number: int, _frame: object) -> None:
+                stopping.set()
+                draining.stop()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, stop)
+            draining.run()

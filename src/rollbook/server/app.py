@@ -15,6 +15,7 @@ from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
 from rollbook.server.last_calls import LastCalls
+from rollbook.server.metrics import CallMetrics
 from rollbook.server.perform import perform
 from rollbook.server.receive import Receiver
 from rollbook.server.record import Record, Recorder
@@ -64,8 +65,9 @@ def create_app(settings: Settings) -> Starlette:
     # A statement that PostgreSQL itself ends in time leaves its connection to the next call.
     database = Database(settings.database, settings.pool_size, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
-    last_calls = LastCalls(database)
-    api = Api(database, receiver, Recorder(last_calls if settings.calls_kept else None), settings.call_seconds)
+    metrics = CallMetrics()
+    last_calls = LastCalls(database, metrics.count_dropped)
+    api = Api(database, receiver, Recorder(metrics, last_calls if settings.calls_kept else None), settings.call_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -19,11 +20,11 @@ STOP_SECONDS = 2
 
 
 class LastCalls:
-    """Writes answered calls after their answers; `dropped` counts those that could not be kept."""
+    """Writes answered calls after their answers; `count_dropped` is told how many could not be kept."""
 
-    def __init__(self, database: Database) -> None:
-        self.dropped = 0
+    def __init__(self, database: Database, count_dropped: Callable[[int], None]) -> None:
         self._database = database
+        self._count_dropped = count_dropped
         self._waiting: queue.SimpleQueue[AnsweredCall] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="last-calls", daemon=True)
@@ -43,7 +44,7 @@ class LastCalls:
         if self._waiting.qsize() < LONGEST_QUEUE:
             self._waiting.put(call)
         else:
-            self.dropped += 1
+            self._count_dropped(1)
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
@@ -62,10 +63,10 @@ class LastCalls:
             self._drop(waiting, error.detail)
         except Exception:
             log.exception("last calls not kept", calls=len(waiting))
-            self.dropped += len(waiting)
+            self._count_dropped(len(waiting))
 
     def _drop(self, waiting: list[AnsweredCall], detail: str) -> None:
-        self.dropped += len(waiting)
+        self._count_dropped(len(waiting))
         if self._available:  # once for each trouble, not once a second
             log.warning("last calls not kept: database unavailable", calls=len(waiting), detail=detail)
         self._available = False

@@ -31,7 +31,7 @@ BACKLOG = 2048
 CRASH_SECONDS = 5
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, options: str = "--host, --port and --http-port") -> socket.socket:
     """Open a listening socket; port 0 takes a free one. Errors: UserError."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -39,24 +39,30 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UserError(
             f"Cannot listen on {host} port {port}: {error.strerror}. "
-            "Choose others with --host, --port and --http-port, or end the program that uses them."
+            f"Choose others with {options}, or end the program that uses them."
         ) from None
 
 
-def serve(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT: HTTPS on the first socket, plain HTTP on the second if there is one."""
+def serve(
+    settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
+) -> None:
+    """Serve until SIGTERM or SIGINT: HTTPS on the first socket, plain HTTP on the second if there is one.
+
+    `stopping` is set as soon as no more connections are taken.
+    """
     if settings.workers == 1:
-        _run_server(settings, certificate, sockets)
+        _run_server(settings, certificate, sockets, stopping)
     else:
-        _supervise(settings, certificate, sockets)
+        _supervise(settings, certificate, sockets, stopping)
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server with a plain socket beside the HTTPS one, and bodies hurried along when it stops."""
 
-    def __init__(self, config: uvicorn.Config, receiver: Receiver) -> None:
+    def __init__(self, config: uvicorn.Config, receiver: Receiver, stopping: threading.Event) -> None:
         super().__init__(config)
         self._receiver = receiver
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         https, *plain = sockets or []
@@ -66,6 +72,7 @@ class _Server(uvicorn.Server):
             self.servers.append(await loop.create_server(self._plain_protocol, sock=plain_socket, backlog=BACKLOG))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
         self._receiver.hurry()
         await super().shutdown(sockets)
 
@@ -74,7 +81,9 @@ class _Server(uvicorn.Server):
         return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
 
-def _run_server(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+def _run_server(
+    settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
+) -> None:
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
@@ -94,16 +103,17 @@ def _run_server(settings: Settings, certificate: Certificate, sockets: list[sock
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver).run(sockets)
+    _Server(config, app.state.receiver, stopping).run(sockets)
 
 
 def _exit_successfully(_number: int, _frame: object) -> NoReturn:
     sys.exit(0)
 
 
-def _supervise(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+def _supervise(
+    settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
+) -> None:
     """Keep the server processes running: one that dies is replaced, all are ended together."""
-    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     start = multiprocessing.get_context("spawn").Process
@@ -141,7 +151,7 @@ def _end_together(processes: list[BaseProcess]) -> None:
 def _run_child(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
     configure_logs(settings.log_format)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _run_server(settings, certificate, sockets)
+    _run_server(settings, certificate, sockets, threading.Event())
 
 
 def _end_with_parent() -> None:

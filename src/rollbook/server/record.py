@@ -1,4 +1,4 @@
-"""What becomes known of a call, and where it goes when the call is answered: the log, and the account's last calls."""
+"""What becomes known of a call, and where it goes when it is answered: the log, the metrics, the last calls."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from rollbook.model import Caller, utc_now
 from rollbook.server.last_calls import LastCalls
+from rollbook.server.metrics import CallMetrics
 from rollbook.store.calls import AnsweredCall
 from rollbook.wire.answer import Answer
 
@@ -27,7 +28,8 @@ class Record:
 class Recorder:
     """Records answered calls; without `last_calls` none are kept in the database."""
 
-    def __init__(self, last_calls: LastCalls | None) -> None:
+    def __init__(self, metrics: CallMetrics, last_calls: LastCalls | None) -> None:
+        self._metrics = metrics
         self._last_calls = last_calls
 
     def add(self, request: Request, record: Record, status: int, answer: Answer, seconds: float) -> None:
@@ -51,6 +53,7 @@ class Recorder:
             detail=record.detail,
             ms=milliseconds,
         )
+        self._metrics.count(record.method, status, errors, not answer.succeeded, seconds)
         if self._last_calls is not None and caller is not None:
             call = AnsweredCall(
                 account_id=caller.account_id,

@@ -47,13 +47,23 @@ def check_schema(database: Database) -> None:
     raise UnknownSchemaError(f"The database has schema {found}, this release needs {_head()}. Run: rollbook migrate")
 
 
+def can_serve(database: Database) -> bool:
+    """Whether a server of this release can go on: also when a newer release has migrated the database meanwhile."""
+    with database.read() as connection:
+        found = _revision(connection)
+    return found is not None and (found == _head() or found not in _known())
+
+
 def _refuse_newer(found: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in _known():
         raise UnknownSchemaError(
             f"The database has schema {found}, which this release does not know: a newer one made it. "
             "Install that release or a later one."
         )
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def _config() -> Config:

@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.model import utc_now
+from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.engine import Database
 from rollbook.store.unenrollments import find_due_accounts, process_due
 from rollbook.worker.purge import Purge
@@ -25,6 +25,11 @@ class Worker:
         self._poll_seconds = poll_seconds
         self._purge = purge
         self._stopping = threading.Event()
+        self._processed: dict[str, int] = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
+
+    def processed(self) -> dict[str, int]:
+        """Tell how many items this worker has finished so far, by their status."""
+        return dict(self._processed)
 
     def stop(self) -> None:
         """Let the step under way come to its end, then leave `run`."""
@@ -54,6 +59,8 @@ class Worker:
             step = process_due(self._database, account_id, utc_now(), self._step)
             if step.finished:
                 log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)
+            self._processed[UnenrollmentStatus.COMPLETE] += step.complete
+            self._processed[UnenrollmentStatus.FAILED] += step.failed
             finished += step.finished
             if self._stopping.is_set():
                 break

@@ -1,0 +1,52 @@
+"""Opens the operations port of a process that serves or works, and says where it is."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from rollbook.errors import UserError
+from rollbook.server.health import Health
+from rollbook.server.listen import bind
+from rollbook.server.metrics import collect_from, shared_folder
+from rollbook.server.operations import run_operations
+from rollbook.settings import Settings
+from rollbook.store.engine import Database
+from rollbook.worker.drain import Worker
+
+
+@contextmanager
+def operating(
+    settings: Settings, database: Database, worker: Worker | None, processes: int = 1
+) -> Iterator[threading.Event]:
+    """Answer /livez, /readyz and /metrics as long as the block lasts; the block sets the event when it begins to end.
+
+    The figures are those of this process and of the server processes that it starts, when `processes` are more than 1.
+    """
+    health = Health(database)
+    listening = _listen(settings)
+    if listening is None:
+        yield health.stopping
+        return
+    with shared_folder(processes > 1) as shared:
+        collect_from(database, worker.processed if worker else dict, shared)
+        with run_operations(listening, health):
+            yield health.stopping
+
+
+def _listen(settings: Settings) -> socket.socket | None:
+    host, port = settings.operations_host, settings.operations_port
+    if port is None:
+        return None
+    try:
+        listening = bind(host, port, "ROLLBOOK_OPERATIONS_HOST and ROLLBOOK_OPERATIONS_PORT")
+    except UserError as error:
+        if "operations_port" in settings.model_fields_set:
+            raise
+        typer.echo(f"No /livez, /readyz and /metrics here. {error}", err=True)
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"Operations: http://{shown}:{listening.getsockname()[1]}/readyz", err=True)
+    return listening

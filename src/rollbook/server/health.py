@@ -1,0 +1,28 @@
+"""Whether a process can do its work now, part by part: what /readyz says."""
+
+import threading
+
+from rollbook.errors import DatabaseUnavailableError
+from rollbook.store.engine import Database
+from rollbook.store.schema import can_serve
+
+OK = "ok"
+
+
+class Health:
+    """`stopping` is set by whoever runs the process, as soon as it begins to end."""
+
+    def __init__(self, database: Database) -> None:
+        self.stopping = threading.Event()
+        self._database = database
+
+    def check(self) -> dict[str, str]:
+        """Say of each part that it is ok, or what is wrong with it."""
+        database, schema = OK, OK
+        try:
+            if not can_serve(self._database):
+                schema = "not the schema of this release; run: rollbook migrate"
+        except DatabaseUnavailableError as error:
+            database, schema = error.detail, "not known without the database"
+        process = "shutting down" if self.stopping.is_set() else OK
+        return {"database": database, "schema": schema, "process": process}
