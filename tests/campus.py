@@ -9,13 +9,15 @@ import httpx
 import sqlalchemy as sa
 from lxml import etree
 
-from rollbook.model import Acceptance, EnrollmentStatus, Role, utc_now
+from rollbook.model import Acceptance, Actor, EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import Account, add_account, add_user, find_account, new_key, set_policies
 from rollbook.store.engine import Database
 from rollbook.store.tables import courses, enrollments, groups, unenrollments, users
 from rollbook.store.unenrollments import accept_batch, process_due
 
 _numbers = itertools.count(1)
+
+OPERATOR = Actor("operator of the tests")
 
 
 def read_outcomes(answer: httpx.Response) -> list[str]:
@@ -34,12 +36,12 @@ class Campus:
 
     def __post_init__(self) -> None:
         with self.database.write() as connection:
-            self.account_key, self.owner_key = add_account(connection, self.name, "owner@example.org")
+            self.account_key, self.owner_key = add_account(connection, self.name, "owner@example.org", by=OPERATOR)
             self.account: Account = find_account(connection, self.name)
-            add_user(connection, self.account, "administrator@example.org", Role.ADMINISTRATOR)
-            add_user(connection, self.account, "learner@example.org", Role.LEARNER)
-            self.administrator_key = new_key(connection, self.account, "administrator@example.org")
-            self.learner_key = new_key(connection, self.account, "learner@example.org")
+            add_user(connection, self.account, "administrator@example.org", Role.ADMINISTRATOR, by=OPERATOR)
+            add_user(connection, self.account, "learner@example.org", Role.LEARNER, by=OPERATOR)
+            self.administrator_key = new_key(connection, self.account, "administrator@example.org", by=OPERATOR)
+            self.learner_key = new_key(connection, self.account, "learner@example.org", by=OPERATOR)
             stamp = {"created_at": utc_now(), "modified_at": utc_now(), "account_id": self.account.id}
             group = {"name": "North", "active": True, **stamp}
             course = {"name": "Fire Safety", "status": "Active", **stamp}
@@ -69,7 +71,7 @@ class Campus:
     def set(self, **policies: bool | int | None) -> None:
         """Change the account's policies."""
         with self.database.write() as connection:
-            set_policies(connection, self.account, policies)
+            set_policies(connection, self.account, policies, by=OPERATOR)
 
     def package(self, identifiers: Sequence[object], user_key: str | None = None) -> str:
         """Write the call that unenrols the identifiers, in the owner's name unless another key is given."""

@@ -1,11 +1,13 @@
-"""The databases that tests run on, SQLite and a real PostgreSQL, and servers on them."""
+"""The databases that tests run on, SQLite and a real PostgreSQL, servers on them, and the command line."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from campus import Campus
+from commands import Done, Run, run_command
 from postgresql import Cluster, PostgresServer, run_cluster, run_postgresql
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
@@ -92,3 +94,24 @@ def _serve(database_url: str, folder: Path) -> Iterator[Served]:
 def campus(served: Served) -> Campus:
     """A new account on the server that the whole test run shares."""
     return Campus(served.database)
+
+
+@pytest.fixture
+def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that name the database of the test, and nothing of the machine's; gives the data directory."""
+    for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
+    monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, on the database of the test."""
+
+    def run(*arguments: str) -> Done:
+        return run_command(monkeypatch, capsys, *arguments)
+
+    return run

@@ -1,6 +1,7 @@
 """What more than one room talks about: roles, states, and who is calling."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -46,6 +47,45 @@ class Refusal(StrEnum):
 
     UNKNOWN = "unknown"
     QUEUED = "queued"
+
+
+class Action(StrEnum):
+    """What can be done to an account's records, as the audit names it."""
+
+    UNENROLL = "unenroll"
+    ENROLL = "enroll"
+    PAUSE = "pause"
+    RESUME = "resume"
+    REMOVE = "remove"
+    RESTORE = "restore"
+    IMPORT = "import"
+    ADD_ACCOUNT = "add-account"
+    SET_POLICIES = "set-policies"
+    ADD_USER = "add-user"
+    SET_ROLE = "set-role"
+    SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
+    GRANT = "grant"
+    NEW_KEY = "new-key"
+    REVOKE_KEY = "revoke-key"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was changed, for the audit: `subject` is what it was done to, `details` holds no key and no password."""
+
+    action: Action
+    subject: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who changes something, and from where: a user by a call or a page, or without `user_id` the operator."""
+
+    name: str
+    user_id: int | None = None
+    address: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from rollbook.cli import main
+from commands import Run
 from rollbook.model import Caller, Policies
 from rollbook.store.accounts import find_caller
 from rollbook.store.engine import Database
@@ -56,51 +54,7 @@ MISTAKES = [
 ]
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What a program reads."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
-
 default_database = pytest.mark.parametrize("database_url", [""], ids=["in the data directory"])
-
-
-@pytest.fixture
-def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings that name the database of the test, and nothing of the machine's; gives the data directory."""
-    for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
-    monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, from its arguments to its exit code."""
-
-    def run(*arguments: str) -> Done:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["rollbook", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        code = end.value.code
-        assert isinstance(code, int)
-        return Done(code, said.out, said.err)
-
-    return run
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 
-from campus import Campus, read_outcomes
+from campus import OPERATOR, Campus, read_outcomes
 from conftest import Served
 from rollbook.methods.enroll_learning_modules import enroll_learning_modules
 from rollbook.model import EnrollmentStatus, Extensions, Role, utc_now
@@ -49,8 +49,8 @@ class Registrar:
     def manager_key(self, group_id: int, role: Role = Role.LEARNER, **permissions: bool) -> str:
         """A key of a new user who holds the permissions in the group."""
         with self.campus.database.write() as connection:
-            add_user(connection, self.campus.account, "manager@example.org", role)
-            key = new_key(connection, self.campus.account, "manager@example.org")
+            add_user(connection, self.campus.account, "manager@example.org", role, by=OPERATOR)
+            key = new_key(connection, self.campus.account, "manager@example.org", by=OPERATOR)
             query = sa.select(users.c.id).where(users.c.account_id == self.campus.account.id)
             user_id = connection.execute(query.where(users.c.email == "manager@example.org")).scalar_one()
         self.join(user_id, group_id, **permissions)

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from campus import Campus, read_outcomes
+from campus import OPERATOR, Campus, read_outcomes
 from conftest import Served
 from rollbook.methods import METHODS
 from rollbook.store.accounts import find_account, new_key
@@ -88,7 +88,7 @@ def _key(campus: Campus, caller: str) -> str:
     with campus.database.write() as connection:
         granted = {} if caller == "learner" else {caller: True}
         _join(campus, connection, "learner@example.org", granted)
-        return new_key(connection, find_account(connection, campus.name), "learner@example.org")
+        return new_key(connection, find_account(connection, campus.name), "learner@example.org", by=OPERATOR)
 
 
 def _join(campus: Campus, connection: sa.Connection, email: str, granted: dict[str, bool]) -> None:

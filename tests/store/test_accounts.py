@@ -5,6 +5,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from campus import OPERATOR
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role
 from rollbook.store.accounts import (
@@ -28,8 +29,8 @@ Pair = tuple[str, str]
 def acme(database: Database) -> Pair:
     """The keys of the account Acme and of its owner, who is there beside another account."""
     with database.write() as connection:
-        add_account(connection, "Beta", "bea@beta.example")
-        return add_account(connection, "Acme", "ann@acme.example")
+        add_account(connection, "Beta", "bea@beta.example", by=OPERATOR)
+        return add_account(connection, "Acme", "ann@acme.example", by=OPERATOR)
 
 
 def find(database: Database, account_key: str, user_key: str) -> Caller | None:
@@ -41,9 +42,9 @@ def find(database: Database, account_key: str, user_key: str) -> Caller | None:
 def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         account = find_account(connection, "Acme")
-        set_policies(connection, account, {"protect_completed": True, "retention_days": 7})
-        add_user(connection, account, "Bo@acme.example", Role.LEARNER)
-        key = new_key(connection, account, "bo@acme.example")
+        set_policies(connection, account, {"protect_completed": True, "retention_days": 7}, by=OPERATOR)
+        add_user(connection, account, "Bo@acme.example", Role.LEARNER, by=OPERATOR)
+        key = new_key(connection, account, "bo@acme.example", by=OPERATOR)
         user_id = list_users(connection, account)[1]["id"]
     expected = Policies(protect_completed=True, hold_seconds=0, retention_days=7)
     assert isinstance(user_id, int)
@@ -54,7 +55,7 @@ def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(data
 
 def test_no_other_pair_opens_anything(database: Database, acme: Pair) -> None:
     with database.write() as connection:
-        gamma = add_account(connection, "Gamma", "ann@acme.example")
+        gamma = add_account(connection, "Gamma", "ann@acme.example", by=OPERATOR)
     account_key, user_key = acme
     assert find(database, account_key, user_key) is not None
     wrong = "0" * 64
@@ -82,7 +83,7 @@ def test_a_revoked_key_opens_nothing(database: Database, acme: Pair, kind: str) 
         account = find_account(connection, "Acme")
         (key_id,) = (row["id"] for row in list_keys(connection, account) if row["kind"] == kind)
         assert isinstance(key_id, int)
-        revoke_key(connection, account, key_id)
+        revoke_key(connection, account, key_id, by=OPERATOR)
     assert find(database, *acme) is None
 
 
@@ -95,14 +96,14 @@ def test_an_inactive_user_is_nobody(database: Database, acme: Pair) -> None:
 def test_two_owners_who_demote_each_other_at_once_leave_one(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         account = find_account(connection, "Acme")
-        add_user(connection, account, "bo@acme.example", Role.OWNER)
+        add_user(connection, account, "bo@acme.example", Role.OWNER, by=OPERATOR)
     start, refused = threading.Barrier(2), []
 
     def demote(email: str) -> None:
         start.wait()
         try:
             with database.write() as connection:
-                set_role(connection, account, email, Role.LEARNER)
+                set_role(connection, account, email, Role.LEARNER, by=OPERATOR)
         except UserError as error:
             refused.append(error)
 
@@ -115,12 +116,12 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(database: Database, 
         with database.write() as connection:
             assert [row["role"] for row in list_users(connection, account)].count("owner") == 1
             for email in ("ann@acme.example", "bo@acme.example"):
-                set_role(connection, account, email, Role.OWNER)
+                set_role(connection, account, email, Role.OWNER, by=OPERATOR)
     assert len(refused) == 20
 
 
 def test_an_email_is_one_users_in_an_account_and_free_in_another(database: Database, acme: Pair) -> None:
     with database.write() as connection:
-        add_user(connection, find_account(connection, "Beta"), "ann@acme.example", Role.LEARNER)
+        add_user(connection, find_account(connection, "Beta"), "ann@acme.example", Role.LEARNER, by=OPERATOR)
     with pytest.raises(UserError, match=r"ann@ACME\.example already"), database.write() as connection:
-        add_user(connection, find_account(connection, "Acme"), "ann@ACME.example", Role.LEARNER)
+        add_user(connection, find_account(connection, "Acme"), "ann@ACME.example", Role.LEARNER, by=OPERATOR)

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 
-from campus import Campus
+from campus import OPERATOR, Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.accounts import new_key
@@ -60,7 +60,7 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
     manager = campus.add(users, email="manager@example.org", **person)
     campus.add(memberships, group_id=east, user_id=manager, group_manager=True, manage_group_users=False)
     with campus.database.write() as connection:
-        manager_key = new_key(connection, campus.account, "manager@example.org")
+        manager_key = new_key(connection, campus.account, "manager@example.org", by=OPERATOR)
     return {
         "manager_key": manager_key,
         "course": course,

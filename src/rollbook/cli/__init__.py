@@ -34,6 +34,7 @@ HOMES = {
     "user": "users",
     "key": "keys",
     "import": "imports",
+    "audit": "audit",
 }
 
 

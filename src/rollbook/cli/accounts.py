@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
+from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
@@ -30,7 +30,7 @@ def add(
 ) -> None:
     """Add an account with its owner, and show both keys, this once."""
     with open_database() as database, database.write() as connection:
-        account_key, user_key = add_account(connection, name, owner)
+        account_key, user_key = add_account(connection, name, owner, by=operator())
     print_keys({"account_key": account_key, "user_key": user_key}, form)
 
 
@@ -58,7 +58,7 @@ def change_policies(
     if not changes:
         raise UserError("Name a policy to change. See: rollbook account set --help")
     with open_database() as database, database.write() as connection:
-        set_policies(connection, find_account(connection, name), changes)
+        set_policies(connection, find_account(connection, name), changes, by=operator())
     typer.echo(f"Changed {', '.join(changes)} of {name}.")
 
 

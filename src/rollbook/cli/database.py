@@ -1,8 +1,11 @@
-"""Opens the database that the settings name, for one command."""
+"""Opens the database that the settings name, for one command, and says in whose name it changes something."""
 
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rollbook.model import Actor
 from rollbook.settings import Settings, load_settings
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema
@@ -19,3 +22,12 @@ def open_database(settings: Settings | None = None, *, any_schema: bool = False)
         yield database
     finally:
         database.close()
+
+
+def operator() -> Actor:
+    """Name who runs the command, for the audit: by the system's own record, which no environment variable changes."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return Actor(f"operator {name}")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rollbook.cli.database import open_database
+from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
@@ -61,7 +61,9 @@ def oneroster(
             stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
             bar.update(task, description="Importing")
             reason, complete = f"OneRoster import {archive.name}", archive.complete
-            counts = import_staged(connection, owner, complete, reason, skip_bad_rows=skip_bad_rows, report=report)
+            counts = import_staged(
+                connection, owner, complete, reason, by=operator(), skip_bad_rows=skip_bad_rows, report=report
+            )
             if ids and counts is not None:
                 output.truncate(0)
                 writer = csv.writer(output, lineterminator="\n")

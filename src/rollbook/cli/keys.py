@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
+from rollbook.cli.database import open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_json, print_rows
 from rollbook.store.accounts import find_account, list_keys, new_key, revoke_key
 
@@ -21,7 +21,7 @@ def new(
 ) -> None:
     """Make a key and show it, this once."""
     with open_database() as database, database.write() as connection:
-        key = new_key(connection, find_account(connection, account), user)
+        key = new_key(connection, find_account(connection, account), user, by=operator())
     print_keys({"account_key" if user is None else "user_key": key}, form)
 
 
@@ -40,7 +40,7 @@ def revoke(
 ) -> None:
     """Revoke a key at once and for good."""
     with open_database() as database, database.write() as connection:
-        revoke_key(connection, find_account(connection, account), key_id)
+        revoke_key(connection, find_account(connection, account), key_id, by=operator())
     typer.echo(f"Revoked key {key_id}.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
+from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption
 from rollbook.store import schema
@@ -20,7 +20,7 @@ def init(
     with open_database(any_schema=True) as database:
         schema.migrate(database)
         with database.write() as connection:
-            account_key, user_key = add_account(connection, account, owner)
+            account_key, user_key = add_account(connection, account, owner, by=operator())
     print_keys({"account_key": account_key, "user_key": user_key}, form, then="Next, start the server: rollbook serve")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
+from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
@@ -34,7 +34,7 @@ def add(
     """Add a user."""
     details = {"given_name": given_name, "family_name": family_name, "employee_id": employee_id}
     with open_database() as database, database.write() as connection:
-        add_user(connection, find_account(connection, account), email, role, **details)
+        add_user(connection, find_account(connection, account), email, role, by=operator(), **details)
     typer.echo(f"Added {email} as {role}. For a key: rollbook key new --user {email}")
 
 
@@ -42,7 +42,7 @@ def add(
 def change_role(email: str, role: Role, account: AccountOption = None) -> None:
     """Give a user another role; an account keeps at least one owner."""
     with open_database() as database, database.write() as connection:
-        set_role(connection, find_account(connection, account), email, role)
+        set_role(connection, find_account(connection, account), email, role, by=operator())
     typer.echo(f"{email} is {role} now.")
 
 
@@ -59,5 +59,6 @@ def grant(
     if group_manager is None and manage_group_users is None:
         raise UserError("Name a permission. See: rollbook user grant --help")
     with open_database() as database, database.write() as connection:
-        grant_permissions(connection, find_account(connection, account), email, group, permissions)
+        owner = find_account(connection, account)
+        grant_permissions(connection, owner, email, group, permissions, by=operator())
     typer.echo(f"Changed what {email} may do in {group}.")

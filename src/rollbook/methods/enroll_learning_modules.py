@@ -20,7 +20,7 @@ from rollbook.errors import (
     CallError,
     WireCode,
 )
-from rollbook.model import Caller, utc_now
+from rollbook.model import Action, Caller, Change, utc_now
 from rollbook.store.engine import Work
 from rollbook.store.enrolling import Asked, Found, add_enrollments, find_asked, manages_a_group
 from rollbook.wire.answer import Answer, ErrorEntry, enrollments
@@ -113,7 +113,9 @@ def _answer(
             errors.append(ErrorEntry.of_item(mistake or ENROLL_IS_ENROLLED, block))
         else:
             accepted.append((block, item.user, item.course, id_))
-    return Answer(bool(accepted), enrollments(accepted), errors)
+    details = {"enrollments": [id_ for *_, id_ in accepted], "refused": len(errors)}
+    change = Change(Action.ENROLL, details=details) if accepted else None
+    return Answer(bool(accepted), enrollments(accepted), errors, change=change)
 
 
 def _read_item(block: int, element: etree._Element, today: date) -> Item:

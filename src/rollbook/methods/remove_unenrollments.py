@@ -8,13 +8,14 @@ from rollbook.errors import (
     REMOVE_UNKNOWN_BATCH,
 )
 from rollbook.methods.undoing import UndoingCodes, prepare_undoing
-from rollbook.model import Caller
+from rollbook.model import Action, Caller
 from rollbook.store.engine import Work
 from rollbook.store.undo import Obstacle, Undo
 from rollbook.wire.answer import Answer
 from rollbook.wire.call import Call
 
 CODES = UndoingCodes(
+    action=Action.REMOVE,
     forbidden=REMOVE_FORBIDDEN,
     malformed=REMOVE_MALFORMED_ID,
     repeated=REMOVE_REPEATED_ID,

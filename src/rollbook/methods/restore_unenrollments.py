@@ -10,13 +10,14 @@ from rollbook.errors import (
     RESTORE_UNKNOWN_BATCH,
 )
 from rollbook.methods.undoing import UndoingCodes, prepare_undoing
-from rollbook.model import Caller
+from rollbook.model import Action, Caller
 from rollbook.store.engine import Work
 from rollbook.store.undo import Obstacle, Undo
 from rollbook.wire.answer import Answer
 from rollbook.wire.call import Call
 
 CODES = UndoingCodes(
+    action=Action.RESTORE,
     forbidden=RESTORE_FORBIDDEN,
     malformed=RESTORE_MALFORMED_ID,
     repeated=RESTORE_REPEATED_ID,

@@ -1,10 +1,12 @@
 """resumeUnenrollments: what is due in the queue is processed again (D20)."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 
 from rollbook.errors import RESUME_FORBIDDEN
 from rollbook.methods.get_unenrollment_queue import describe_queue
-from rollbook.model import Caller
+from rollbook.model import Action, Caller, Change
 from rollbook.store.engine import Work
 from rollbook.store.queue import resume_queue
 from rollbook.wire.answer import Answer
@@ -18,7 +20,7 @@ def resume_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
     call.read_parameters(NOTHING_ASKED)
 
     def resume(connection: sa.Connection) -> Answer:
-        resume_queue(connection, caller.account_id)
-        return describe_queue(connection, caller)
+        resumed = resume_queue(connection, caller.account_id)
+        return replace(describe_queue(connection, caller), change=Change(Action.RESUME) if resumed else None)
 
     return resume

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from rollbook.errors import CallError, WireCode
-from rollbook.model import Caller, utc_now
+from rollbook.model import Action, Caller, Change, utc_now
 from rollbook.store.engine import Work
 from rollbook.store.undo import Obstacle, Target, Undo, Undoing
 from rollbook.wire.answer import Answer, ErrorEntry
@@ -17,8 +17,9 @@ from rollbook.wire.queue import SELECTION, read_batch_id, read_selection, write_
 
 @dataclass(frozen=True)
 class UndoingCodes:
-    """The codes of one of the two methods."""
+    """The codes of one of the two methods, and its name in the audit."""
 
+    action: Action
     forbidden: WireCode
     malformed: WireCode
     repeated: WireCode
@@ -51,6 +52,16 @@ def prepare_undoing(
         done = undo(undoer, targets)
         refused = {block: ErrorEntry.of_item(codes.obstacles[why], block) for block, why in done.refused.items()}
         entries = [entry for _, entry in sorted((errors | refused).items())]
-        return Answer(bool(done.changed), write_changed(done.changed), entries)
+        change = _describe(codes.action, selection.batch_id, done, len(entries))
+        return Answer(bool(done.changed), write_changed(done.changed), entries, change=change)
 
     return work
+
+
+def _describe(action: Action, batch_id: str | None, done: Undoing, refused: int) -> Change | None:
+    if not done.changed:
+        return None
+    counts = {**done.counts(), "refused": refused}
+    if batch_id is not None:
+        return Change(action, f"batch {batch_id}", counts)
+    return Change(action, details={**counts, "enrollments": [id_ for id_, _ in done.changed.values()]})

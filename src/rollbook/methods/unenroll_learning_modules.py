@@ -9,7 +9,7 @@ from rollbook.errors import (
     UNENROLL_REPEATED_ID,
     UNENROLL_UNKNOWN_ID,
 )
-from rollbook.model import Acceptance, Caller, Refusal, utc_now
+from rollbook.model import Acceptance, Action, Caller, Change, Refusal, utc_now
 from rollbook.store.engine import Work
 from rollbook.store.unenrollments import accept_batch, keep_refusals
 from rollbook.wire.answer import Answer, ErrorEntry, unenrollments
@@ -37,9 +37,17 @@ def unenroll_learning_modules(caller: Caller, call: Call) -> Work[Answer]:
             outcomes = [(entry.block or 0, identifiers[(entry.block or 0) - 1], entry.code) for entry in entries]
             keep_refusals(connection, caller.account_id, acceptance.batch_id, outcomes)
         info = unenrollments((block, identifiers[block - 1]) for block in acceptance.accepted)
-        return Answer(bool(acceptance.accepted), info, entries, acceptance.batch_id)
+        change = _describe(acceptance, refused=len(entries))
+        return Answer(bool(acceptance.accepted), info, entries, acceptance.batch_id, change=change)
 
     return unenroll
+
+
+def _describe(acceptance: Acceptance, refused: int) -> Change | None:
+    if acceptance.batch_id is None:
+        return None
+    counts = {"accepted": len(acceptance.accepted), "refused": refused}
+    return Change(Action.UNENROLL, f"batch {acceptance.batch_id}", counts)
 
 
 def _accept(connection: sa.Connection, caller: Caller, call: Call, ids: list[int | None]) -> Acceptance:

@@ -57,7 +57,7 @@ def answer_call(database: Database, body: bytes, headers: Headers, record: Recor
     record.caller = authorise(database, call)
     method = dispatch(call)
     record.method = call.method
-    return perform(database, record.caller, call, method)
+    return perform(database, record.caller, record.actor(record.caller), call, method)
 
 
 def create_app(settings: Settings) -> Starlette:

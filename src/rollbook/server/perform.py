@@ -1,4 +1,7 @@
-"""Does the work of a call in one transaction: for good, dry, or once for an Idempotency-Key (protocol §8, D21)."""
+"""Does the work of a call in one transaction: for good, dry, or once for an Idempotency-Key (protocol §8, D21).
+
+What it has changed goes into the audit here, whatever the method.
+"""
 
 import hashlib
 
@@ -7,8 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import ConflictError, TransportError
 from rollbook.methods import Method
-from rollbook.model import Caller, utc_now
+from rollbook.model import Actor, Caller, utc_now
 from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
+from rollbook.store.audit import record_change
 from rollbook.store.engine import Database, Work
 from rollbook.wire.answer import Answer, render
 from rollbook.wire.call import Call
@@ -16,10 +20,11 @@ from rollbook.wire.call import Call
 ATTEMPTS = 3
 
 
-def perform(database: Database, caller: Caller, call: Call, method: Method) -> Answer:
+def perform(database: Database, caller: Caller, by: Actor, call: Call, method: Method) -> Answer:
     """Answer a call; a changing one is carried out whole or, when this raises, not at all.
 
-    Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
+    `by` is the caller as the audit names it. Errors: those of the method; TransportError 422 when the Idempotency-Key
+    came with another call before.
     """
     work = method.prepare(caller, call)
     if not method.changes:
@@ -27,9 +32,20 @@ def perform(database: Database, caller: Caller, call: Call, method: Method) -> A
             return work(connection)
     if call.extensions.dry_run:
         return _try_out(database, work)
+    work = _audited(caller, by, work)
     if call.extensions.idempotency_key is not None:
         work = _only_once(caller, call, call.extensions.idempotency_key, work)
     return _carry_out(database, work)
+
+
+def _audited(caller: Caller, by: Actor, work: Work[Answer]) -> Work[Answer]:
+    def audited(connection: Connection) -> Answer:
+        answer = work(connection)
+        if answer.change is not None:
+            record_change(connection, caller.account_id, by, answer.change)
+        return answer
+
+    return audited
 
 
 def _carry_out(database: Database, work: Work[Answer]) -> Answer:

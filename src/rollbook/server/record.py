@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 
 import structlog
-from starlette.requests import Request
 
-from rollbook.model import Caller, utc_now
+from rollbook.model import Actor, Caller, utc_now
 from rollbook.server.last_calls import LastCalls
 from rollbook.server.metrics import CallMetrics
 from rollbook.store.calls import AnsweredCall
@@ -19,10 +18,15 @@ log = structlog.get_logger("rollbook.calls")
 class Record:
     """What is known of a call while it is worked on. Holds no key."""
 
+    address: str | None = None
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     method: str | None = None
     caller: Caller | None = None
     detail: str | None = None
+
+    def actor(self, caller: Caller) -> Actor:
+        """Name the caller for the audit."""
+        return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
 
 
 class Recorder:
@@ -32,17 +36,16 @@ class Recorder:
         self._metrics = metrics
         self._last_calls = last_calls
 
-    def add(self, request: Request, record: Record, status: int, answer: Answer, seconds: float) -> None:
+    def add(self, record: Record, status: int, answer: Answer, seconds: float) -> None:
         """Record a call that is about to be answered. Never blocks."""
         caller = record.caller
-        address = request.client.host if request.client else None
         result = "Success" if answer.succeeded else "Failed"
         errors = _counts(answer)
         milliseconds = round(seconds * 1000, 1)
         log.info(
             "call",
             request_id=record.request_id,
-            client=address,
+            client=record.address,
             method=record.method,
             account=caller.account if caller else None,
             user=caller.email if caller else None,
@@ -64,7 +67,7 @@ class Recorder:
                 errors=errors,
                 detail=record.detail,
                 batch_id=answer.batch_id,
-                address=address,
+                address=record.address,
                 request_id=record.request_id,
                 milliseconds=milliseconds,
                 answered_at=utc_now(),

@@ -17,7 +17,7 @@ log = structlog.get_logger("rollbook.calls")
 async def respond(request: Request, recorder: Recorder, work: Callable[[Record], Awaitable[Answer]]) -> Response:
     """Do the work of a call and answer it: HTTP 200 in every case but those of protocol T5."""
     started = time.perf_counter()
-    record = Record()
+    record = Record(request.client.host if request.client else None)
     status, headers = 200, {"X-Request-ID": record.request_id}
     try:
         answer = await work(record)
@@ -35,7 +35,7 @@ async def respond(request: Request, recorder: Recorder, work: Callable[[Record],
     except Exception:
         log.exception("call failed", request_id=record.request_id, method=record.method)
         answer = _unforeseen()
-    recorder.add(request, record, status, answer, time.perf_counter() - started)
+    recorder.add(record, status, answer, time.perf_counter() - started)
     if answer.batch_id is not None:
         headers["Rollbook-Batch"] = str(answer.batch_id)
     return Response(render(answer), status, headers, media_type="text/xml; charset=UTF-8")

@@ -1,4 +1,7 @@
-"""Accounts, their users and their keys: the only SQL about them. What a user may do is decided in methods/."""
+"""Accounts, their users and their keys: the only SQL about them. What a user may do is decided in methods/.
+
+Every change goes into the audit here, in the name of `by`.
+"""
 
 import hashlib
 import re
@@ -10,9 +13,10 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from rollbook.errors import UserError
-from rollbook.model import Caller, Policies, Role, utc_now
+from rollbook.model import Action, Actor, Caller, Change, Policies, Role, utc_now
+from rollbook.store.audit import compare, record_change
 from rollbook.store.dialects import statement
-from rollbook.store.tables import accounts, groups, keys, users
+from rollbook.store.tables import accounts, groups, keys, memberships, users
 
 Rows = list[dict[str, object]]
 
@@ -84,22 +88,28 @@ def list_accounts(connection: sa.Connection) -> Rows:
     return [row._asdict() for row in connection.execute(query.order_by(accounts.c.name))]
 
 
-def add_account(connection: sa.Connection, name: str, owner: str) -> tuple[str, str]:
+def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) -> tuple[str, str]:
     """Add an account and its owner, given by e-mail; return the key of the account and the key of the owner."""
     name = _clean("account name", name)
     taken = f"There is an account {name!r} already. For more keys of it: rollbook key new --help"
     number = _insert(connection, accounts, taken, name=name, created_at=utc_now(), **asdict(Policies()))
     account = Account(number, name, Policies())
-    add_user(connection, account, owner, Role.OWNER)
-    return new_key(connection, account, None), new_key(connection, account, owner)
+    record_change(connection, number, by, Change(Action.ADD_ACCOUNT, name))
+    add_user(connection, account, owner, Role.OWNER, by=by)
+    return new_key(connection, account, None, by=by), new_key(connection, account, owner, by=by)
 
 
-def set_policies(connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None]) -> None:
+def set_policies(
+    connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None], *, by: Actor
+) -> None:
     """Change the policies that are named, and leave the others as they are."""
     for policy, limit in POLICY_LIMITS.items():
         if not 0 <= (changes.get(policy) or 0) <= limit:
             raise UserError(f"{policy} is a number from 0 to {limit}.")
+    before = connection.execute(sa.select(*_POLICIES).where(accounts.c.id == account.id).with_for_update()).one()
     connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**changes))
+    if details := compare(before._asdict(), changes):
+        record_change(connection, account.id, by, Change(Action.SET_POLICIES, details=details))
 
 
 def list_users(connection: sa.Connection, account: Account) -> Rows:
@@ -108,7 +118,7 @@ def list_users(connection: sa.Connection, account: Account) -> Rows:
     return [row._asdict() for row in connection.execute(query.order_by(users.c.id))]
 
 
-def add_user(connection: sa.Connection, account: Account, email: str, role: Role, **details: str) -> None:
+def add_user(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor, **details: str) -> None:
     """Add an active user; `details` are given_name, family_name, employee_id, and an empty one is none.
 
     Errors: UserError when the account has the e-mail, in any case of its letters, or the employee id already.
@@ -119,9 +129,10 @@ def add_user(connection: sa.Connection, account: Account, email: str, role: Role
     values |= {"email": email, "role": role, "active": True, "created_at": now, "modified_at": now}
     taken = f"The account {account.name!r} has a user with the e-mail {email} already, or with that employee id."
     _insert(connection, users, taken, account_id=account.id, **values)
+    record_change(connection, account.id, by, Change(Action.ADD_USER, email, {"role": role.value}))
 
 
-def set_role(connection: sa.Connection, account: Account, email: str, role: Role) -> None:
+def set_role(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor) -> None:
     """Give a user another role; errors: UserError when the account would be left without an active owner."""
     # Two owners who demote each other at the same time wait here, one for the other.
     connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account.id).with_for_update())
@@ -131,10 +142,18 @@ def set_role(connection: sa.Connection, account: Account, email: str, role: Role
         raise UserError(f"{user.email} is the last owner of the account {account.name!r}. Make another owner first.")
     changed = sa.update(users).where(users.c.account_id == account.id, users.c.id == user.id)
     connection.execute(changed.values(role=role, modified_at=utc_now()))
+    if details := compare({"role": user.role}, {"role": role.value}):
+        record_change(connection, account.id, by, Change(Action.SET_ROLE, user.email, details))
 
 
 def grant_permissions(
-    connection: sa.Connection, account: Account, email: str, group: str, permissions: Mapping[str, bool | None]
+    connection: sa.Connection,
+    account: Account,
+    email: str,
+    group: str,
+    permissions: Mapping[str, bool | None],
+    *,
+    by: Actor,
 ) -> None:
     """Give a user group_manager and manage_group_users in an active group, or take them away; None leaves one.
 
@@ -147,7 +166,13 @@ def grant_permissions(
         count = f"{len(ids)} active groups" if ids else "no active group"
         raise UserError(f"The account {account.name!r} has {count} {name!r}; the name has to be that of one.")
     membership = {"account_id": account.id, "group_id": ids[0], "user_id": user.id}
+    held = sa.select(memberships.c.group_manager, memberships.c.manage_group_users)
+    held = held.where(*(memberships.c[name] == number for name, number in membership.items()))
+    before = connection.execute(held).one_or_none()
     connection.execute(statement(connection, _GRANT), {**membership, **permissions})
+    given = {permission: has for permission, has in permissions.items() if has is not None}
+    if details := compare(before._asdict() if before else {}, given):
+        record_change(connection, account.id, by, Change(Action.GRANT, user.email, {"group": name, **details}))
 
 
 def list_keys(connection: sa.Connection, account: Account) -> Rows:
@@ -158,29 +183,34 @@ def list_keys(connection: sa.Connection, account: Account) -> Rows:
     return [row._asdict() for row in connection.execute(query.order_by(keys.c.id))]
 
 
-def new_key(connection: sa.Connection, account: Account, email: str | None) -> str:
+def new_key(connection: sa.Connection, account: Account, email: str | None, *, by: Actor) -> str:
     """Make a key of a user, or with None of the account, and return it: it can never be read again."""
     user = None if email is None else _find_user(connection, account, email)
     if user and not user.active:
         raise UserError(f"{user.email} is not active, so a key would not work.")
     key = secrets.token_hex(32)
     values = {"account_id": account.id, "user_id": user and user.id, "digest": _digest(key), "created_at": utc_now()}
-    connection.execute(sa.insert(keys).values(values))
+    number = connection.execute(sa.insert(keys).values(values).returning(keys.c.id)).scalar_one()
+    of = {"user": user.email} if user else {}
+    record_change(connection, account.id, by, Change(Action.NEW_KEY, f"key {number}", of))
     return key
 
 
-def revoke_key(connection: sa.Connection, account: Account, key_id: int) -> None:
+def revoke_key(connection: sa.Connection, account: Account, key_id: int, *, by: Actor) -> None:
     """Let a key open nothing any more; one that was revoked before keeps the time of then."""
-    revoked_at = sa.func.coalesce(keys.c.revoked_at, utc_now(), type_=keys.c.revoked_at.type)
-    query = sa.update(keys).where(keys.c.account_id == account.id, keys.c.id == key_id).values(revoked_at=revoked_at)
-    if connection.execute(query).rowcount == 0:
+    mine = sa.and_(keys.c.account_id == account.id, keys.c.id == key_id)
+    valid = sa.and_(mine, keys.c.revoked_at.is_(None))
+    if connection.execute(sa.update(keys).where(valid).values(revoked_at=utc_now())).rowcount > 0:
+        record_change(connection, account.id, by, Change(Action.REVOKE_KEY, f"key {key_id}"))
+    elif connection.execute(sa.select(keys.c.id).where(mine)).first() is None:
         raise UserError(f"The account {account.name!r} has no key {key_id}. See: rollbook key list")
 
 
-def _find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool]:
+def _find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool, str]:
     email = _clean_email(email)
     same = sa.func.lower(users.c.email) == sa.func.lower(email)
-    query = sa.select(users.c.id, users.c.email, users.c.active).where(users.c.account_id == account.id, same)
+    columns = (users.c.id, users.c.email, users.c.active, users.c.role)
+    query = sa.select(*columns).where(users.c.account_id == account.id, same)
     user = connection.execute(query).one_or_none()
     if user is None:
         raise UserError(f"The account {account.name!r} has no user {email}. See: rollbook user list")

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -16,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from rollbook.errors import ConflictError, DatabaseUnavailableError, UserError
 from rollbook.store.deadline import bounded
 from rollbook.store.postgresql import open_postgresql
+
+audit_log = structlog.get_logger("rollbook.audit")
 
 BUSY_SECONDS = 10
 
@@ -70,14 +73,19 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """Give a connection in a transaction that is committed, durably, when the block ends without an exception.
 
-        A block that has rolled back by itself commits nothing. Errors: DatabaseUnavailableError.
+        A block that has rolled back by itself commits nothing. What the block has put into the audit is logged when it
+        is committed. Errors: DatabaseUnavailableError.
         """
+        committed: list[dict[str, object]] = []
         with _translated_errors(), self._turn(), self.engine.connect() as connection:
-            connection.execution_options(writes=True)
+            connection.execution_options(writes=True, committed=committed)
             transaction = connection.begin()
             yield connection
-            if transaction.is_active:
-                transaction.commit()
+            if not transaction.is_active:
+                return
+            transaction.commit()
+        for line in committed:
+            audit_log.info("audit", **line)
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:

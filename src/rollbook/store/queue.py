@@ -28,15 +28,16 @@ def begin_change(connection: sa.Connection, account_id: int) -> int:
     return number
 
 
-def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> None:
-    """Let nothing be processed from now on; a queue that is paused keeps the time of then."""
+def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> bool:
+    """Let nothing be processed from now on; False when it was paused already, which keeps the time of then."""
     running = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_(None))
-    connection.execute(accounts.update().where(running).values(queue_paused_at=now))
+    return connection.execute(accounts.update().where(running).values(queue_paused_at=now)).rowcount > 0
 
 
-def resume_queue(connection: sa.Connection, account_id: int) -> None:
-    """Let what is due be processed again."""
-    connection.execute(accounts.update().where(accounts.c.id == account_id).values(queue_paused_at=None))
+def resume_queue(connection: sa.Connection, account_id: int) -> bool:
+    """Let what is due be processed again; False when nothing was paused."""
+    paused = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_not(None))
+    return connection.execute(accounts.update().where(paused).values(queue_paused_at=None)).rowcount > 0
 
 
 def read_queue(connection: sa.Connection, account_id: int) -> QueueState:

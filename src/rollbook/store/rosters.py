@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.model import utc_now
+from rollbook.model import Action, Actor, Change, utc_now
 from rollbook.store.accounts import Account
+from rollbook.store.audit import record_change
 from rollbook.store.dialects import statement
 from rollbook.store.engine import load_rows
 from rollbook.store.roster_checks import CHECKS, FILES, IN_THE_WAY, OPENS
@@ -212,6 +213,7 @@ def import_staged(
     complete: Collection[str],
     reason: str,
     *,
+    by: Actor,
     skip_bad_rows: bool,
     report: Callable[[Problem], object],
 ) -> list[Given] | None:
@@ -232,6 +234,8 @@ def import_staged(
             for row in _list_rows(connection, _LIST_PROBLEMS, {"all_of_them": skip_bad_rows}):
                 report(Problem(*row))
                 bad = True
+            change = Change(Action.IMPORT, reason, dict(zip(SOURCES, counts, strict=True)))
+            record_change(connection, account.id, by, change)
             if bad and not skip_bad_rows:
                 transaction.rollback()
     except IntegrityError as error:

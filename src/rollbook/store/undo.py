@@ -73,6 +73,12 @@ class Undoing:
     changed: dict[int, tuple[int, UnenrollmentStatus]]
     refused: dict[int, Obstacle]
 
+    def counts(self) -> dict[str, int]:
+        """Count what was removed and what was restored, for the audit."""
+        statuses = [status for _, status in self.changed.values()]
+        removed, restored = (statuses.count(s) for s in (UnenrollmentStatus.REMOVED, UnenrollmentStatus.RESTORED))
+        return {"removed": removed, "restored": restored}
+
 
 class Undo:
     """What one caller takes back in one transaction; making it takes the account's turn."""

@@ -6,6 +6,7 @@ from typing import NewType
 from xml.sax.saxutils import escape
 
 from rollbook.errors import CallError, WireCode
+from rollbook.model import Change
 from rollbook.wire.xml import UNWRITABLE
 
 # XML text that has been escaped already.
@@ -41,6 +42,7 @@ class Answer:
     info: Markup = NOTHING
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
+    change: Change | None = None  # what the work has changed, for the audit
     stored: bytes | None = None  # the body as it was sent before, for the same Idempotency-Key
 
 
