@@ -162,7 +162,7 @@ def members(campus: Campus) -> set[tuple[str, str]]:
 
 
 def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of the campus."""
+    """Every row of the campus; the audit alone tells that an import has changed nothing."""
     with campus.database.read() as connection:
         return {
             name: sorted(
@@ -173,7 +173,7 @@ def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
                 key=str,
             )
             for name, table in tables.metadata.tables.items()
-            if "account_id" in table.c
+            if "account_id" in table.c and name != "audit"
         }
 
 
