@@ -1,8 +1,10 @@
 """The databases that tests run on, SQLite and a real PostgreSQL, servers on them, and the command line."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,8 +19,10 @@ BOTH = ["sqlite", "postgresql"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make soak` ask for the long form of the tests in tests/faults."""
-    parser.addoption("--soak", action="store_true", help="put the server through faults for minutes, with figures")
+    """Let `make soak` ask for the long form of tests."""
+    parser.addoption(
+        "--soak", action="store_true", help="faults for minutes, with figures; many rounds of what chance decides"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -37,26 +41,52 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def soaks(request: pytest.FixtureRequest) -> bool:
-    """Whether this is the long form of a fault."""
+    """Whether tests take their long form: with --soak."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database without rows, to be copied: migrating anew for every test takes longer."""
+    path = tmp_path_factory.mktemp("migrated") / "rollbook.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql: PostgresServer) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database without rows, to be copied."""
+    with postgresql.fresh_database() as url:
+        _migrate(url)
+        yield urlsplit(url).path.lstrip("/")
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate(database)
+    database.close()
 
 
 @pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database, once of each kind."""
+    """The address of a database, once of each kind; empty, but migrated for tests that ask for `database` too."""
+    migrated = "database" in request.fixturenames
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'rollbook.db'}"
+        path = tmp_path / "rollbook.db"
+        if migrated:
+            shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        yield f"sqlite:///{path}"
     else:
         server: PostgresServer = request.getfixturevalue("postgresql")
-        with server.fresh_database() as url:
+        template = {"template": request.getfixturevalue("migrated_template")} if migrated else {}
+        with server.fresh_database(**template) as url:
             yield url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A migrated, empty database, once of each kind."""
+    """A migrated database without rows, once of each kind."""
     database = Database(database_url)
-    migrate(database)
     yield database
     database.close()
 

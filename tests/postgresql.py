@@ -26,11 +26,11 @@ class PostgresServer:
         self.url = url
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Make an empty database, give its address, and drop it at the end."""
+    def fresh_database(self, template: str = "template1") -> Iterator[str]:
+        """Make a database like the template, an empty one by default, give its address, and drop it at the end."""
         name = f"rollbook_test_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type, unused-ignore]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type, unused-ignore]
             try:
                 yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
             finally:

@@ -4,7 +4,6 @@ What a program needs stands here: the client, what its calls take and give back,
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, RollbookError, ServerUnreachableError
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from rollbook.client.client import Client
     from rollbook.client.results import Batch, Outcome, QueueState
     from rollbook.wire.request import Enrollment, ReportFilters
+
+    __version__: str
 
 __all__ = [
     "Batch",
@@ -27,9 +28,7 @@ __all__ = [
     "RollbookError",
     "ServerUnreachableError",
 ]
-__version__ = version("rollbook")
-
-# Imported when they are first asked for: a server has no need of an HTTP client.
+# Imported when they are first asked for: a server has no need of an HTTP client, and no command but one of the version.
 _HOMES = {
     "Client": "rollbook.client.client",
     "Batch": "rollbook.client.results",
@@ -41,6 +40,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("rollbook")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -15,6 +15,7 @@ from test_oulad_2013 import DATA, needs_data
 
 from campus import Campus
 from conftest import Served
+from rollbook.cli import main
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, environment, run_server
@@ -138,14 +139,36 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     assert desk.campus.current() == 13_529 - 283
 
 
+class DeskInThisProcess(Desk):
+    """The same desk, without the start of a process for each command."""
+
+    def __init__(self, server: ServerProcess, campus: Campus, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(server, campus, folder)
+        self._capsys = capsys
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        self._capsys.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "environ", self.environment)
+            patch.setattr(sys, "argv", ["rollbook", *arguments])
+            patch.chdir(self.folder)
+            with pytest.raises(SystemExit) as end:
+                main()
+        assert end.value.code == expect
+        said = self._capsys.readouterr()
+        return said.out + said.err
+
+
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)
-def test_mistakes_end_with_a_sentence_and_the_documented_code(served: Served, campus: Campus, tmp_path: Path) -> None:
-    desk = Desk(served.server, campus, tmp_path)
-    desk.run("unenroll", expect=2)
-    desk.run("unenroll", "1", "--course", COURSE, expect=2)
-    desk.run("unenroll", "--file", "no-such-file", expect=2)
-    desk.run("restore", expect=2)
-    desk.run("batch", "12345", expect=2)
+def test_mistakes_end_with_a_sentence_and_the_documented_code(
+    served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = DeskInThisProcess(served.server, campus, tmp_path, capsys)
+    assert "Say which enrolments" in desk.run("unenroll", expect=2)
+    assert "Say which enrolments" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
+    assert "cannot be read" in desk.run("unenroll", "--file", "no-such-file", expect=2)
+    assert "Say which" in desk.run("restore", expect=2)
+    assert "no batch 12345" in desk.run("batch", "12345", expect=2)
     assert "has no profile" in _with_profiles(desk, 0o600, "report", "--profile", "other")
     assert "chmod 600" in _with_profiles(desk, 0o644, "report", "--profile", "school")
     desk.environment["ROLLBOOK_USER_KEY"] = "0" * 64

@@ -41,7 +41,7 @@ def test_a_year_of_real_withdrawals_is_unenrolled_and_drained(
         leaving = [ids[f"{row['classSourcedId']}-{row['userSourcedId']}"] for row in csv.DictReader(file)]
     assert len(leaving) == len(set(leaving)) == 3_723
 
-    with run_server(database_url, tmp_path) as server:
+    with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
         assert _unenrol_all(server, campus, leaving) == {"accepted": 3_723}
         campus.wait_until_drained()
         assert Counter(campus.queue().values()) == {"Complete": 3_723}

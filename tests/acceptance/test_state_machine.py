@@ -181,10 +181,10 @@ class Books(RuleBasedStateMachine):
             self.history[id_][-1] = status
 
 
-def test_the_books_are_straight_whatever_happens_in_whatever_order(database: Database) -> None:
+def test_the_books_are_straight_whatever_happens_in_whatever_order(database: Database, soaks: bool) -> None:
     machine = type("BooksOnThisDatabase", (Books,), {"database": database})
     checked = settings(
-        max_examples=80,
+        max_examples=400 if soaks else 40,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
