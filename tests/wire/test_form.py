@@ -1,7 +1,7 @@
 """Whatever a client can write into the form comes out the same, and nothing but the reader's own error comes out."""
 
 from contextlib import suppress
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 import httpx
 from hypothesis import given
@@ -22,6 +22,13 @@ def test_an_urlencoded_package_is_read_as_it_was_written(
 ) -> None:
     body = urlencode([*before, ("Package", package), *after]).encode()
     assert read_package(body, URLENCODED) == package.encode()
+
+
+@given(
+    text=st.lists(st.sampled_from(["%", "=", "+", "\n", "\r", "%3C", "%3c", "3", "C", "x", "<", " ", "_"])).map("".join)
+)
+def test_escapes_whole_or_broken_are_read_as_every_program_reads_them(text: str) -> None:
+    assert read_package(f"Package={text}".encode(), URLENCODED) == unquote_to_bytes(text.replace("+", " "))
 
 
 @given(package=st.binary(), other=st.binary())

@@ -9,7 +9,7 @@ from rollbook.wire.call import Call
 
 def authorise(database: Database, call: Call) -> Caller:
     """Return the caller; errors: SU:10, the same for every way in which keys can be wrong."""
-    with database.read() as connection:
+    with database.glance() as connection:
         caller = find_caller(connection, call.account_key, call.user_key)
     if caller is None:
         raise CallError(INVALID_KEYS, "SmarterU/AccountAPI, SmarterU/UserAPI")

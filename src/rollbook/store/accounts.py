@@ -16,6 +16,7 @@ from rollbook.errors import UserError
 from rollbook.model import Action, Actor, Caller, Change, Policies, Role, utc_now
 from rollbook.store.audit import compare, record_change
 from rollbook.store.dialects import statement
+from rollbook.store.direct import run
 from rollbook.store.tables import accounts, groups, keys, memberships, users
 
 Rows = list[dict[str, object]]
@@ -59,11 +60,12 @@ class Account:
 def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> Caller | None:
     """Find whom the two keys belong to; None when either is unknown or revoked, or they do not belong together."""
     digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
-    row = connection.execute(statement(connection, _FIND_CALLER), digests).one_or_none()
-    if row is None:
-        return None
-    policies = Policies(bool(row.protect_completed), row.hold_seconds, row.retention_days)
-    return Caller(row.account_id, row.account, row.user_id, row.email, Role(row.role), policies)
+    for account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role in run(
+        connection, _FIND_CALLER, digests
+    ):
+        policies = Policies(bool(protect_completed), hold_seconds, retention_days)
+        return Caller(account_id, account, user_id, email, Role(role), policies)
+    return None
 
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:

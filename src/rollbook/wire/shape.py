@@ -38,17 +38,19 @@ def check_shape(element: etree._Element, shape: Shape) -> None:
 
 
 def _walk(element: etree._Element, shape: Shape, unexpected: list[etree._Element]) -> None:
-    counts = dict.fromkeys(shape.children, 0)
+    shapes = shape.children
+    found: list[str] = []
     for child in element:
-        child_shape = shape.children.get(child.tag)
+        name = child.tag
+        child_shape = shapes.get(name)
         if child_shape is None:
             unexpected.append(child)
             continue
-        counts[child.tag] += 1
-        if not child_shape.ignored and (child_shape.children or len(child)):
+        found.append(name)
+        if (child_shape.children or len(child)) and not child_shape.ignored:
             _walk(child, child_shape, unexpected)
-    for name, count in counts.items():
-        child_shape = shape.children[name]
+    for name, child_shape in shapes.items():
+        count = found.count(name)
         if not child_shape.least <= count <= child_shape.most:
             wanted = f"{child_shape.least} to {child_shape.most}" if child_shape.most > 1 else "one"
             raise CallError(WRONG_STRUCTURE, f"{_place(element)}: {count} {name} elements where {wanted} may be")
