@@ -1,0 +1,49 @@
+"""The limit of accepting on PostgreSQL: pgbench, sending the statements of the accept path and nothing else."""
+
+import re
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from places import Place
+from postgresql import postgresql_command
+from statements import accepting, digests
+
+
+def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -> float:
+    """Accept by as many clients; return how many calls a second."""
+    each = calls // clients
+    with TemporaryDirectory() as folder:
+        script = Path(folder, "accept.sql")
+        script.write_text(_script(place, first_call, each))
+        command = postgresql_command("pgbench")
+        command += ["--no-vacuum", "--protocol=prepared", f"--client={clients}", "--jobs=2", f"--transactions={each}"]
+        command += [f"--file={script}", "--define=done=0", place.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"tps = ([\d.]+)", done.stdout)
+    assert found, done.stdout
+    return float(found[1])
+
+
+def _script(place: Place, first_call: int, each: int) -> str:
+    """Write a client's transaction: call number `done` of its own, with the ids that load.call_ids names."""
+    stride = place.count // 100
+    ids = f"ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride}))"
+    values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
+    values |= {"ids": ids, "requested_at": "now()", "due_at": "now()", "protect_completed": "false"}
+    caller, batch, accept = (_fill(sql, values) for sql in accepting("postgresql").values())
+    return f"""
+        \\set call {first_call} + :client_id * {each} + :done
+        \\set done :done + 1
+        \\set first :call * 7919 % {stride} + 1
+        {caller} \\gset
+        BEGIN;
+        {batch.replace(":requested_by", ":user_id")} \\gset
+        {accept};
+        COMMIT;
+    """
+
+
+def _fill(sql: str, values: dict[str, str]) -> str:
+    return re.sub(r"(?<!:):(\w+)", lambda name: values.get(name[1], name[0]), sql)
