@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from campus import Campus
-from postgresql import PostgresServer, start_postgresql
+from postgresql import PostgresServer, run_cluster
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 
@@ -57,17 +57,18 @@ class Place:
     def forget_queue(self) -> None:
         """Empty the queue, so that every id is a fresh one again."""
         if self.on_sqlite:
-            self.run("DELETE FROM unenrollments", "DELETE FROM batches")
+            self.run("DELETE FROM unenrollments", "DELETE FROM batches", "DELETE FROM audit", "DELETE FROM calls")
         else:
-            self.run("TRUNCATE unenrollments, batches, audit")
+            self.run("TRUNCATE unenrollments, batches, refusals, audit, calls")
 
 
 @contextmanager
 def durable_postgresql() -> Iterator[PostgresServer]:
     """Run a PostgreSQL on the disk that syncs what it commits."""
-    with start_postgresql(*SETTINGS) as server, psycopg.connect(server.url) as connection:
-        shown = [connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")]  # type: ignore[arg-type, unused-ignore]
-        assert shown == [("on",), ("on",)]
+    options = [word for setting in SETTINGS for word in ("-c", setting)]
+    with run_cluster(*options) as server, psycopg.connect(server.url) as connection:
+        for name in ("fsync", "synchronous_commit"):
+            assert connection.execute(f"SHOW {name}").fetchone() == ("on",)  # type: ignore[arg-type, unused-ignore]
         yield server
 
 

@@ -72,7 +72,9 @@ class Cluster(PostgresServer):
         while True:
             with self.log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [*postgresql_command("postgres"), "-D", str(self.data), *self._options], stdout=output, stderr=output
+                    [*postgresql_command("postgres"), "-D", str(self.data), *self._options],
+                    stdout=output,
+                    stderr=output,
                 )
             try:
                 return self._wait_until_ready(self._process)
@@ -156,8 +158,8 @@ def run_cluster(*options: str) -> Iterator[Cluster]:
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """Give a folder for a server, as long as the block lasts."""
-    # In /tmp, because the path of a socket must be short.
-    with tempfile.TemporaryDirectory(prefix="rollbook-pg-", dir="/tmp") as folder:
+    # In /var/tmp, which is a disk even where /tmp is memory; the path of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="rollbook-pg-", dir="/var/tmp") as folder:
         yield Path(folder)
 
 

@@ -26,14 +26,8 @@ def run(connection: sa.Connection, sql: str, given: Mapping[str, object]) -> lis
         cursor = driver.execute(text, {name: _written(name, given[name], dialect.name) for name in names})
         return cursor.fetchall() if cursor.description else []
     except dialect.loaded_dbapi.Error as error:
-        lost = dialect.is_disconnect(error, driver, None)
-        if lost:
-            # The other connections that wait in the pool will be lost as well.
-            connection.invalidate(error)
-            connection.engine.dispose()
-        raise sa.exc.DBAPIError.instance(
-            sql, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost
-        ) from error
+        # Treated as one that SQLAlchemy has met itself: a lost connection, and what the engine's listeners make of it.
+        connection._handle_dbapi_exception(error, text, None, None, None)
 
 
 def _written(name: str, value: object, dialect: str) -> object:
