@@ -3,13 +3,15 @@
 import logging
 import os
 import sys
+import threading
+from types import TracebackType
 from typing import Literal
 
 import structlog
 
 
 def configure_logs(form: Literal["auto", "console", "json"]) -> None:
-    """Set up the log of this process; libraries speak through it too, from warnings up."""
+    """Set up the log of this process; libraries speak through it too, from warnings up, and errors that end it."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     shared: list[structlog.types.Processor] = [
@@ -35,3 +37,10 @@ def configure_logs(form: Literal["auto", "console", "json"]) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("rollbook").setLevel(logging.INFO)
+    sys.excepthook = _log_unforeseen
+    threading.excepthook = lambda error: _log_unforeseen(error.exc_type, error.exc_value, error.exc_traceback)
+
+
+def _log_unforeseen(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    cause = (kind, error or kind(), traceback)
+    structlog.get_logger("rollbook").critical("unforeseen error", exc_info=cause)

@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         """The address of the database that is meant."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"
 
+    @property
+    def database_file(self) -> Path | None:
+        """The file of that database; None when it is no SQLite."""
+        return Path(self.database.removeprefix("sqlite:///")) if self.database.startswith("sqlite:///") else None
+
 
 class RemoteSettings(BaseSettings):
     """Which server the commands for people talk to, in whose name."""

@@ -21,6 +21,7 @@ HOMES = {
     "migrate": "start",
     "serve": "serve",
     "worker": "worker",
+    "backup": "backup",
     "unenroll": "unenroll",
     "report": "report",
     "queue": "queue",

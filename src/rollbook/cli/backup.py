@@ -1,0 +1,36 @@
+"""`rollbook backup`: a copy of the SQLite database, while the server runs."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from rollbook.errors import UserError
+from rollbook.settings import load_settings
+from rollbook.store.backup import back_up
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes; only its owner may read it.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file when there is one.")] = False,
+) -> None:
+    """Copy the SQLite database as of this moment, while the server runs, and check the copy."""
+    source = load_settings().database_file
+    if source is None:
+        raise UserError("PostgreSQL makes its own backups: pg_dump --format=custom --file=FILE ADDRESS_OF_THE_DATABASE")
+    if not source.is_file():
+        raise UserError(f"There is no database {source}. See ROLLBOOK_DATABASE_URL and ROLLBOOK_DATA_DIR.")
+    if file.is_dir() or (file.exists() and file.samefile(source)):
+        raise UserError(f"{file} is {'a folder' if file.is_dir() else 'the database itself'}. Name another file.")
+    if file.exists() and not force:
+        raise UserError(f"{file} exists. Name another file, or replace it with --force.")
+    console = Console(stderr=True)
+    columns = TextColumn("Copying"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    started = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Copying")
+        size = back_up(source, file, lambda copied, pages: bar.update(task, completed=copied, total=pages))
+    typer.echo(f"{file}: {size:,} bytes, checked, in {time.monotonic() - started:.1f} s.")

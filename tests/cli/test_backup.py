@@ -1,0 +1,95 @@
+"""A backup taken while the server works holds everything that was answered before it began, and can be served."""
+
+import copy
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from campus import Campus
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import ServerProcess, environment, run_server
+
+
+def _run(database_url: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rollbook", *arguments]
+    told = environment(database_url, folder)
+    return subprocess.run(command, env=told, cwd=folder, capture_output=True, text=True, check=False)
+
+
+class Load:
+    """Two clients that unenrol without a pause; `answered` are the ids of the calls that have been answered."""
+
+    def __init__(self, server: ServerProcess, campus: Campus, ids: list[int]) -> None:
+        self.answered: list[int] = []
+        self._calls = iter([ids[start : start + 10] for start in range(0, len(ids), 10)])
+        self._server = server
+        self._campus = campus
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        with self._server.client() as client:
+            while not self.stopping.is_set():
+                ids = next(self._calls)
+                answer = client.post(self._server.url, data={"Package": self._campus.package(ids)})
+                assert answer.content.count(b"<Unenrollment block=") == 10
+                self.answered += ids
+
+    def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + 30
+        while len(self.answered) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_backup_under_load_is_restored_and_served_with_every_answered_call(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    ids = campus.enroll(8000)
+    with run_server(url, tmp_path, poll_seconds=0.05) as server, ThreadPoolExecutor(2) as threads:
+        load = Load(server, campus, ids)
+        running = [threads.submit(load.run) for _ in range(2)]
+        try:
+            load.wait_for(200)
+            before = len(load.answered)
+            done = _run(url, tmp_path, "backup", "copy.db")
+            load.wait_for(len(load.answered) + 20)
+        finally:
+            load.stopping.set()
+        assert [client.result() for client in running] == [None, None]
+        refused = _run(url, tmp_path, "backup", "copy.db")
+    assert (done.returncode, refused.returncode) == (0, 2), done.stderr
+    assert "copy.db" in done.stdout
+    assert "--force" in refused.stderr
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
+    database.close()
+
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    shutil.copy(tmp_path / "copy.db", restored / "rollbook.db")
+    copied = copy.copy(campus)
+    copied.database = Database(f"sqlite:///{restored / 'rollbook.db'}")
+    with run_server(f"sqlite:///{restored / 'rollbook.db'}", restored, poll_seconds=0.05) as server:
+        assert b"<Result>Success</Result>" in server.post(campus.package(ids[-1:])).content
+        copied.wait_until_drained()
+    queue = copied.queue()
+    copied.database.close()
+    assert set(load.answered[:before]) <= set(queue)
+    assert set(queue.values()) == {"Complete"}
+    assert copied.current() + len(queue) == len(ids)
+
+
+def test_backup_says_what_to_do_instead_when_it_cannot(tmp_path: Path) -> None:
+    none = _run(f"sqlite:///{tmp_path / 'none.db'}", tmp_path, "backup", "copy.db")
+    other = _run("postgresql:///rollbook", tmp_path, "backup", "copy.db")
+    assert (none.returncode, other.returncode) == (2, 2)
+    assert "There is no database" in none.stderr
+    assert "pg_dump" in other.stderr
+    assert list(tmp_path.iterdir()) == []

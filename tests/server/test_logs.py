@@ -1,0 +1,27 @@
+"""A program that reads the log finds one JSON document a line, whatever happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import environment
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_of_json_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE alembic_version RENAME COLUMN version_num TO other"))
+    database.close()
+    command = [sys.executable, "-m", "rollbook", "worker"]
+    done = subprocess.run(command, env=environment(url, tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    line = json.loads(done.stderr)
+    assert (line["event"], line["level"]) == ("unforeseen error", "critical")
+    assert "no such column" in line["exception"]
