@@ -27,7 +27,7 @@ def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -
 
 
 def _script(place: Place, first_call: int, each: int) -> str:
-    """Write a client's transaction: call number `done` of its own, with the ids that load.call_ids names."""
+    """Write a client's transaction: call number `done` of its own, with the ids that generator.call_ids names."""
     stride = place.count // 100
     ids = f"ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride}))"
     values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
