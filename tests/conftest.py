@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,8 +15,11 @@ from postgresql import Cluster, PostgresServer, run_cluster, run_postgresql
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, run_server
+from visitor import Visitor, give_password
 
 BOTH = ["sqlite", "postgresql"]
+
+Visitors = Callable[[], Visitor]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -145,3 +149,26 @@ def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         return run_command(monkeypatch, capsys, *arguments)
 
     return run
+
+
+@pytest.fixture
+def visitors(served: Served) -> Iterator[Visitors]:
+    """Makes browsers at the console, nobody signed in, and closes them at the end."""
+    with ExitStack() as opened:
+        yield lambda: Visitor(served.server, opened.enter_context(served.server.client()))
+
+
+@pytest.fixture
+def stranger(visitors: Visitors) -> Visitor:
+    """Somebody at the console who is not signed in."""
+    return visitors()
+
+
+@pytest.fixture
+def owner(visitors: Visitors, campus: Campus) -> Visitor:
+    """The owner of the campus, signed in to the console."""
+    give_password(campus)
+    visitor = visitors()
+    visitor.sign_in(campus)
+    assert "Queue" in visitor.text()
+    return visitor

@@ -64,6 +64,13 @@ class Settings(BaseSettings):
         10_000, ge=0, description="How many of its last calls are kept for an account; 0 keeps none."
     )
     calls_kept_days: float = Field(7, gt=0, description="How long the last calls of an account are kept.")
+    console: bool = Field(True, description="Whether the pages for administrators are served, at /console.")
+    console_idle_minutes: int = Field(
+        30, ge=1, le=10_000, description="How long a sign-in to the console lasts when no page is asked for."
+    )
+    console_sign_in_hours: int = Field(
+        12, ge=1, le=168, description="How long a sign-in to the console lasts at the very most."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for people, json for programs; auto is console on a terminal."
     )

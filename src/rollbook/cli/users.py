@@ -1,5 +1,6 @@
 """`rollbook user`: the people of an account and their roles."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role
 from rollbook.store.accounts import add_user, find_account, grant_permissions, list_users, set_role
+from rollbook.store.passwords import generate_password, set_password
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 
@@ -62,3 +64,31 @@ def grant(
         owner = find_account(connection, account)
         grant_permissions(connection, owner, email, group, permissions, by=operator())
     typer.echo(f"Changed what {email} may do in {group}.")
+
+
+@app.command()
+def password(
+    email: str,
+    account: AccountOption = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from standard input.")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="Make a password and show it, this once.")] = False,
+) -> None:
+    """Give an administrator or owner a password for the console; it ends where they are signed in.
+
+    Asks for it twice, unless an option says where it comes from.
+    """
+    if stdin and generate:
+        raise UserError("Choose one of --stdin and --generate.")
+    if generate:
+        chosen = generate_password()
+    elif stdin:
+        chosen = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        chosen = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        raise UserError("There is nobody to ask. Use --stdin or --generate.")
+    with open_database() as database, database.write() as connection:
+        set_password(connection, find_account(connection, account), email, chosen, by=operator())
+    if generate:
+        typer.echo(chosen)
+    typer.echo(f"{email} can sign in to the console with this password now.", err=True)

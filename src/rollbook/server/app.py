@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from rollbook.console.app import console_routes
 from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
@@ -78,6 +79,15 @@ def create_app(settings: Settings) -> Starlette:
         last_calls.stop()
         database.close()
 
-    app = Starlette(routes=[Route("/apiv2/", api), Route("/apiv2", api)], lifespan=lifespan)
+    routes = [Route("/apiv2/", api), Route("/apiv2", api)]
+    if settings.console:
+        routes += console_routes(
+            database,
+            receiver.receive,
+            idle_minutes=settings.console_idle_minutes,
+            sign_in_hours=settings.console_sign_in_hours,
+            page_seconds=settings.call_seconds,
+        )
+    app = Starlette(routes=routes, lifespan=lifespan)
     app.state.receiver = receiver
     return app

@@ -138,7 +138,7 @@ def set_role(connection: sa.Connection, account: Account, email: str, role: Role
     """Give a user another role; errors: UserError when the account would be left without an active owner."""
     # Two owners who demote each other at the same time wait here, one for the other.
     connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account.id).with_for_update())
-    user = _find_user(connection, account, email)
+    user = find_user(connection, account, email)
     owners = sa.select(users.c.id).where(users.c.account_id == account.id, users.c.role == Role.OWNER, users.c.active)
     if role is not Role.OWNER and connection.execute(owners).scalars().all() == [user.id]:
         raise UserError(f"{user.email} is the last owner of the account {account.name!r}. Make another owner first.")
@@ -161,7 +161,7 @@ def grant_permissions(
 
     Who was no member of the group becomes one. Errors: UserError, also when several groups have the name.
     """
-    user, name = _find_user(connection, account, email), _clean("group name", group)
+    user, name = find_user(connection, account, email), _clean("group name", group)
     named = sa.select(groups.c.id).where(groups.c.account_id == account.id, groups.c.name == name, groups.c.active)
     ids = connection.execute(named).scalars().all()
     if len(ids) != 1:
@@ -187,7 +187,7 @@ def list_keys(connection: sa.Connection, account: Account) -> Rows:
 
 def new_key(connection: sa.Connection, account: Account, email: str | None, *, by: Actor) -> str:
     """Make a key of a user, or with None of the account, and return it: it can never be read again."""
-    user = None if email is None else _find_user(connection, account, email)
+    user = None if email is None else find_user(connection, account, email)
     if user and not user.active:
         raise UserError(f"{user.email} is not active, so a key would not work.")
     key = secrets.token_hex(32)
@@ -208,7 +208,8 @@ def revoke_key(connection: sa.Connection, account: Account, key_id: int, *, by: 
         raise UserError(f"The account {account.name!r} has no key {key_id}. See: rollbook key list")
 
 
-def _find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool, str]:
+def find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool, str]:
+    """Find a user of the account by e-mail, in any case of its letters; errors: UserError."""
     email = _clean_email(email)
     same = sa.func.lower(users.c.email) == sa.func.lower(email)
     columns = (users.c.id, users.c.email, users.c.active, users.c.role)

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
+from rollbook.store.people import holds, named
 from rollbook.store.tables import batches, courses, enrollments, groups, refusals, sessions, unenrollments, users
 
-Item = sa.Row[tuple[object, ...]]
+Item = sa.Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,18 @@ class ItemFilter:
     """Which items are meant; what is empty or None leaves out nothing. `…_before` is not included, `…_from` is.
 
     With `finished_from` or `after` only items that are no longer pending are meant, in the order of their changes.
+    `learner` and `course` are a part of a name, in any case of its letters, or of an e-mail.
     """
 
     batch_id: int | None = None
+    blocks: Sequence[int] = ()
     statuses: Sequence[str] = ()
     enrollment_ids: Sequence[int] = ()
     requested_from: datetime | None = None
     requested_before: datetime | None = None
+    through_batch: int | None = None
+    learner: str = ""
+    course: str = ""
     finished_from: datetime | None = None
     after: Cursor | None = None
 
@@ -43,18 +50,25 @@ class ItemFilter:
 
 
 def find_items(
-    connection: sa.Connection, account_id: int, chosen: ItemFilter, limit: int, offset: int
+    connection: sa.Connection,
+    account_id: int,
+    chosen: ItemFilter,
+    limit: int,
+    offset: int,
+    *,
+    latest_first: bool = False,
 ) -> Sequence[Item]:
-    """Read items with everything that is shown of them."""
+    """Read items with everything that is shown of them, by batch and block, or in the order of changes."""
     u = unenrollments.c
-    order = (u.change, u.batch_id, u.block) if chosen.by_change else (u.batch_id, u.block)
-    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(chosen))
+    by_batch = (u.batch_id.desc() if latest_first else u.batch_id, u.block)
+    order = (u.change, u.batch_id, u.block) if chosen.by_change else by_batch
+    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(account_id, chosen))
     picked = page.order_by(*order).limit(limit).offset(offset).subquery("picked")
     found = sa.and_(u.batch_id == picked.c.batch_id, u.block == picked.c.block)
     return connection.execute(_items(picked, found).order_by(*order)).all()
 
 
-def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+def _conditions(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
     live = u.status.in_([sa.literal_column("'Pending'"), sa.literal_column("'Complete'")])
     conditions: list[sa.ColumnElement[bool]] = []
@@ -69,6 +83,7 @@ def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(u.requested_at >= chosen.requested_from)
     if chosen.requested_before is not None:
         conditions.append(u.requested_at < chosen.requested_before)
+    conditions += _in_console(account_id, chosen)
     if chosen.by_change:
         conditions.append(u.change.is_not(None))
     if chosen.finished_from is not None:
@@ -78,6 +93,33 @@ def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(u.change >= chosen.after.change)  # for the index
         conditions.append(sa.tuple_(u.change, u.batch_id, u.block) > sa.tuple_(*map(sa.literal, place)))
     return conditions
+
+
+def _in_console(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+    u = unenrollments.c
+    conditions: list[sa.ColumnElement[bool]] = []
+    if chosen.blocks:
+        conditions.append(u.block.in_(chosen.blocks))
+    if chosen.through_batch is not None:
+        conditions.append(u.batch_id <= chosen.through_batch)
+    if chosen.learner:
+        people = sa.select(users.c.id).where(named(account_id, chosen.learner))
+        theirs = sa.select(enrollments.c.id).where(enrollments.c.user_id.in_(people))
+        conditions.append(u.enrollment_id.in_(theirs))
+    if chosen.course:
+        meant = sa.and_(courses.c.account_id == account_id, holds(courses.c.name, chosen.course))
+        among = enrollments.c.course_id.in_(sa.select(courses.c.id).where(meant))
+        same = sa.and_(enrollments.c.id == u.enrollment_id, among)
+        conditions.append(sa.exists(sa.select(enrollments.c.id).where(same)))
+    return conditions
+
+
+def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> Sequence[Item]:
+    """Name the pending items that are meant: batch_id and enrollment_id, in their order."""
+    u = unenrollments.c
+    pending = u.status == sa.literal_column("'Pending'")
+    query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, pending)
+    return connection.execute(query.where(*_conditions(account_id, chosen)).order_by(u.batch_id, u.block)).all()
 
 
 def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
@@ -99,7 +141,7 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
     return sa.select(
         *(u.batch_id, u.block, u.enrollment_id, u.status, u.notes, u.change),
         *(u.requested_at, u.due_at, u.finished_at, u.restored_at),
-        *(learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
+        *(e.user_id, learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
         *(courses.c.name.label("course"), sessions.c.name.label("session"), groups.c.name.label("origin")),
         *(e.enrolled_at, e.started_at, e.progress, e.purged_at, batches.c.reason),
         *(caller.c.email.label("requested_by"), remover.c.email.label("removed_by")),

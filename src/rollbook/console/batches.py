@@ -1,0 +1,94 @@
+"""Batches: who, when, why and with what outcome; what each did, item by item, on a page and as CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+
+from rollbook.console.rendering import REFUSALS, person, progress
+from rollbook.console.visit import PageError, Visit
+from rollbook.store.history import ItemFilter, find_batches, find_items, find_refusals
+
+BATCHES = 50
+ITEMS = 100
+CHUNK = 2000
+
+COLUMNS = (
+    *("Batch", "Block", "AccountUserLearningModuleRelID", "Outcome", "Note", "Learner", "E-mail", "Course", "Session"),
+    *("Group", "Enrolled", "Progress", "Requested", "Requested by", "Reason", "Finished", "Removed by", "Restored"),
+    "Restored by",
+)
+
+
+def show_batches(visit: Visit) -> Response:
+    """List the batches, the latest first."""
+    page = visit.page()
+    with visit.database.read() as connection:
+        found = find_batches(connection, visit.caller.account_id, None, BATCHES + 1, (page - 1) * BATCHES)
+    return visit.render("batches.html", batches=found[:BATCHES], page=page, more=len(found) > BATCHES)
+
+
+def show_batch(visit: Visit) -> Response:
+    """Show one batch with a page of its items, and everything that it refused."""
+    account_id, page = visit.caller.account_id, visit.page()
+    with visit.database.read() as connection:
+        batch = find_batch(visit, connection)
+        only = ItemFilter(batch_id=batch.id)
+        items = find_items(connection, account_id, only, ITEMS + 1, (page - 1) * ITEMS)
+        refused = find_refusals(connection, account_id, batch.id) if page == 1 else []
+    return visit.render(
+        "batch.html", batch=batch, items=items[:ITEMS], refused=refused, page=page, more=len(items) > ITEMS
+    )
+
+
+def find_batch(visit: Visit, connection: Any) -> Any:
+    """Read the batch that the address names; errors: PageError 404, also for one of another account."""
+    found = find_batches(connection, visit.caller.account_id, visit.numbers["batch"], 1, 0)
+    if not found:
+        raise PageError(404, f"This account has no batch {visit.numbers['batch']}.")
+    return found[0]
+
+
+def download_batch(visit: Visit) -> Response:
+    """Send every item of a batch, and what it refused, as CSV."""
+    with visit.database.read() as connection:
+        batch = find_batch(visit, connection)
+    name = f'attachment; filename="rollbook-batch-{batch.id}.csv"'
+    return StreamingResponse(_csv(visit, batch.id), headers={"Content-Disposition": name}, media_type="text/csv")
+
+
+def _csv(visit: Visit, batch_id: int) -> Iterator[str]:
+    yield _lines([COLUMNS])
+    account_id, offset = visit.caller.account_id, 0
+    while True:
+        with visit.database.read() as connection:
+            items = find_items(connection, account_id, ItemFilter(batch_id=batch_id), CHUNK, offset)
+            refused = find_refusals(connection, account_id, batch_id) if len(items) < CHUNK else []
+        yield _lines([_cells(item) for item in items])
+        if len(items) < CHUNK:
+            break
+        offset += CHUNK
+    yield _lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
+
+
+def _cells(item: Any) -> Sequence[object]:
+    return (
+        *(item.batch_id, item.block, item.enrollment_id, item.status, item.notes),
+        *(person(item), item.learner_email, item.course, item.session, item.origin),
+        *(item.enrolled_at, progress(item), item.requested_at, item.requested_by, item.reason),
+        *(item.finished_at, item.removed_by, item.restored_at, item.restored_by),
+    )
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    """Write a value so that a spreadsheet takes it for text: what would begin a formula gets an apostrophe."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -1,0 +1,44 @@
+"""Every page of the console, by its address."""
+
+from starlette.responses import RedirectResponse, Response
+
+from rollbook.console import batches, queue, signing_in, undoing
+from rollbook.console.rendering import STATIC
+from rollbook.console.visit import BASE, Page, PageError, Visit
+
+
+def show_home(_visit: Visit) -> Response:
+    """Lead to the page that is looked at most."""
+    return RedirectResponse(f"{BASE}/queue", 303)
+
+
+def show_static(visit: Visit) -> Response:
+    """Serve a file of ours; its address changes with it, so that it can be kept for long."""
+    content, kind = STATIC.get(visit.path.rpartition("/")[2], (None, None))
+    if content is None:
+        raise PageError(404, "There is no such file.")
+    return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
+def find_nothing(_visit: Visit) -> Response:
+    """Say that there is no such page."""
+    raise PageError(404, "There is no such page.")
+
+
+LOST = Page("", show=find_nothing, change=find_nothing, public=True)
+
+PAGES = (
+    Page("", show=show_home, public=True),
+    Page("/", show=show_home, public=True),
+    Page("/static/{name}", show=show_static, public=True),
+    Page("/sign-in", show=signing_in.show_sign_in, change=signing_in.sign_in, public=True),
+    Page("/sign-out", change=signing_in.sign_out),
+    Page("/queue", show=queue.show_queue),
+    Page("/queue/pause", change=queue.pause),
+    Page("/queue/resume", change=queue.resume),
+    Page("/queue/remove", show=undoing.preview_removal, change=undoing.remove),
+    Page("/batches", show=batches.show_batches),
+    Page("/batches/{batch:int}", show=batches.show_batch),
+    Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
+    Page("/batches/{batch:int}/undo", show=undoing.preview_undo, change=undoing.undo),
+)

@@ -1,0 +1,69 @@
+"""How values look on a page: times, progress, roles; and the templates that show them, always escaped."""
+
+import hashlib
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rollbook.errors import UNENROLL_MALFORMED_ID, UNENROLL_QUEUED_ID, UNENROLL_REPEATED_ID, UNENROLL_UNKNOWN_ID
+
+REFUSALS = {
+    UNENROLL_MALFORMED_ID.code: "This is no id of an enrolment.",
+    UNENROLL_UNKNOWN_ID.code: "No current enrolment of this account has this id, or it is protected.",
+    UNENROLL_QUEUED_ID.code: "It was in the queue already.",
+    UNENROLL_REPEATED_ID.code: "The same id stood there twice.",
+}
+# A status stands for a shape as well as for a colour.
+MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}
+
+STATIC = {
+    name: (files("rollbook.console").joinpath("static", name).read_bytes(), kind)
+    for name, kind in (("console.css", "text/css"), ("console.js", "text/javascript"), ("icon.svg", "image/svg+xml"))
+}
+
+
+def static(name: str) -> str:
+    """The address of a file of ours; it changes when the file does."""
+    return f"/console/static/{name}?{hashlib.sha256(STATIC[name][0]).hexdigest()[:12]}"
+
+
+def time(moment: datetime | None) -> Markup:
+    """A moment, to the minute."""
+    if moment is None:
+        return Markup("&ndash;")
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M}")
+
+
+def progress(item: Any) -> str:
+    """How far a learner had come, in the words of the queue (protocol §7)."""
+    if item.purged_at is not None:
+        return "No longer kept"
+    if item.progress is not None:
+        return f"{item.progress}%"
+    return "Not Started" if item.started_at is None else "0%"
+
+
+def person(item: Any) -> str:
+    """A learner's name, or a word for one who has none."""
+    return f"{item.given_name} {item.family_name}".strip() or "No name"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its word."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+TEMPLATES = Environment(
+    loader=PackageLoader("rollbook.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
+TEMPLATES.filters |= {"time": time, "progress": progress, "person": person, "count": count}
+TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

@@ -1,0 +1,48 @@
+"""Signing in and out."""
+
+from starlette.responses import RedirectResponse, Response
+
+from rollbook.console.guard import drop_cookie, safe_next, set_cookie
+from rollbook.console.visit import Visit, redirect
+from rollbook.model import utc_now
+from rollbook.store.passwords import check_password, has_several_accounts
+from rollbook.store.sign_ins import begin_sign_in, end_sign_in
+
+
+def show_sign_in(visit: Visit) -> Response:
+    """Ask for e-mail and password; the answer brings the cookie that the form is bound to."""
+    return _form(visit, 200, None, visit.query.get("next", ""), ended="ended" in visit.query)
+
+
+def sign_in(visit: Visit) -> Response:
+    """Sign in with a new token, whatever token the browser came with, and lead on to a page of ours."""
+    user = check_password(
+        visit.database, visit.text("account"), visit.text("email"), str(visit.form.get("password", ""))
+    )
+    if user is None:
+        wrong = "This e-mail and this password do not go together, or may not sign in here."
+        return _form(visit, 403, wrong, visit.text("next"))
+    account_id, user_id = user
+    with visit.database.write() as connection:
+        end_sign_in(connection, visit.token)
+        token = begin_sign_in(connection, account_id, user_id, utc_now())
+    return RedirectResponse(safe_next(visit.text("next")), 303, set_cookie(token))
+
+
+def sign_out(visit: Visit) -> Response:
+    """End this sign-in, here and in the database."""
+    with visit.database.write() as connection:
+        end_sign_in(connection, visit.token)
+    response = redirect("/sign-in", out=1)
+    response.headers.update(drop_cookie())
+    return response
+
+
+def _form(visit: Visit, code: int, wrong: str | None, next_path: str, *, ended: bool = False) -> Response:
+    with visit.database.read() as connection:
+        several = has_several_accounts(connection)
+    fields = {"email": visit.text("email"), "account": visit.text("account"), "next": next_path}
+    out = "out" in visit.query
+    page = visit.render("sign_in.html", code=code, wrong=wrong, several=several, ended=ended, out=out, **fields)
+    page.headers.update(set_cookie(visit.token))
+    return page

@@ -1,0 +1,131 @@
+"""Taking back: items out of the queue before they are processed, whole batches or single items after."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.responses import Response
+
+from rollbook.console.batches import find_batch
+from rollbook.console.queue import read_filter
+from rollbook.console.visit import PageError, Visit, redirect
+from rollbook.errors import UserError
+from rollbook.model import Action, Change, UnenrollmentStatus, utc_now
+from rollbook.store.history import ItemFilter, find_items, find_pending
+from rollbook.store.undo import Obstacle, Target, Undo, Undoing
+
+SHOWN = 200
+# What one transaction takes out of the queue: as much as a worker's step.
+STEP = 1000
+
+OBSTACLES = {
+    Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrolment first.",
+    Obstacle.PURGED: "The progress is no longer kept: the account's retention is over.",
+}
+# Why there is nothing to be undone about an item that neither waits nor is complete.
+SETTLED = {
+    UnenrollmentStatus.REMOVED: "It was taken out of the queue in time; the learner never left.",
+    UnenrollmentStatus.FAILED: "It failed; the learner never left.",
+    UnenrollmentStatus.RESTORED: "It has been undone before.",
+}
+WILL_BE = {UnenrollmentStatus.REMOVED: "Taken out of the queue", UnenrollmentStatus.RESTORED: "Comes back"}
+
+
+def preview_removal(visit: Visit) -> Response:
+    """Show what would be taken out of the queue: the items that were ticked, or all that the filters leave."""
+    with visit.database.read() as connection:
+        found = _find_removal(visit, connection)
+        shown = ItemFilter(enrollment_ids=[row.enrollment_id for row in found[:SHOWN]], statuses=["Pending"])
+        items = find_items(connection, visit.caller.account_id, shown, SHOWN, 0) if found else []
+    if not found:
+        raise UserError("Nothing that waits in the queue was chosen. Go back and tick what is meant.")
+    fields = {name: visit.text(name) for name in ("all", "learner", "course", "batch")}
+    through = max(row.batch_id for row in found)
+    return visit.render(
+        "remove.html", items=items, total=len(found), ticked=visit.ids("item"), fields=fields | {"through": through}
+    )
+
+
+def remove(visit: Visit) -> Response:
+    """Take them out of the queue, a bounded number in each transaction, and say how many there were."""
+    reason, removed = visit.reason(), 0
+    with visit.database.read() as connection:
+        ids = [row.enrollment_id for row in _find_removal(visit, connection)]
+    for start in range(0, len(ids), STEP):
+        with visit.database.write() as connection:
+            undo = _begin(visit, connection, reason)
+            done = undo.remove(undo.find_enrollments(ids[start : start + STEP]))
+            _record(visit, connection, Action.REMOVE, None, done)
+        removed += len(done.changed)
+    return redirect("/queue", done="removed", n=removed)
+
+
+def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
+    ticked = visit.ids("item")
+    if visit.text("all"):
+        return find_pending(connection, visit.caller.account_id, read_filter(visit, "Pending"))
+    if ticked:
+        return find_pending(connection, visit.caller.account_id, ItemFilter(enrollment_ids=ticked))
+    return []
+
+
+def preview_undo(visit: Visit) -> Response:
+    """Show what would come back and what cannot and why, by doing it and not keeping it."""
+    account_id, blocks = visit.caller.account_id, visit.ids("block")
+    with visit.database.write() as connection:
+        batch = find_batch(visit, connection)
+        targets, done = _undo(visit, connection, blocks, None)
+        connection.rollback()
+    refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
+    first = [*refused, *done.changed][:SHOWN]
+    with visit.database.read() as connection:
+        shown = ItemFilter(batch_id=batch.id, blocks=first)
+        items = {item.block: item for item in find_items(connection, account_id, shown, SHOWN, 0)}
+    will = {block: WILL_BE[status] for block, (_, status) in done.changed.items()}
+    return visit.render(
+        "undo.html", batch=batch, blocks=blocks, items=[items[block] for block in first], refused=refused, will=will
+    )
+
+
+def undo(visit: Visit) -> Response:
+    """Undo the batch, or the items that were ticked, in one transaction."""
+    batch_id, reason = visit.numbers["batch"], visit.reason()
+    with visit.database.write() as connection:
+        _, done = _undo(visit, connection, visit.ids("block"), reason)
+        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+    statuses = [status for _, status in done.changed.values()]
+    return redirect(
+        f"/batches/{batch_id}",
+        done="undone",
+        n=statuses.count(UnenrollmentStatus.RESTORED),
+        removed=statuses.count(UnenrollmentStatus.REMOVED),
+        refused=len(done.refused),
+    )
+
+
+def _undo(
+    visit: Visit, connection: sa.Connection, blocks: Sequence[int], reason: str | None
+) -> tuple[list[Target], Undoing]:
+    undo = _begin(visit, connection, reason)
+    targets = undo.find_batch(visit.numbers["batch"])
+    if targets is None:
+        raise PageError(404, f"This account has no batch {visit.numbers['batch']}.")
+    chosen = [target for target in targets if not blocks or target.block in set(blocks)]
+    return chosen, undo.restore(chosen)
+
+
+def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
+    who = visit.caller
+    return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
+
+
+def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
+    if done.changed:
+        changed = {"enrollments": [id_ for id_, _ in done.changed.values()]}
+        visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))
+
+
+def _explain(target: Target, done: Undoing) -> str:
+    why = done.refused[target.block]
+    settled = SETTLED.get(target.status, "") if target.status else ""
+    return OBSTACLES.get(why, settled)

@@ -1,0 +1,129 @@
+"""One visit of a page: who asks, from where, with what; and how it is answered."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from starlette.datastructures import FormData, QueryParams
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rollbook.console.rendering import TEMPLATES
+from rollbook.errors import UserError
+from rollbook.model import Actor, Caller, Change, utc_now
+from rollbook.store.audit import record_change
+from rollbook.store.engine import Database
+
+BASE = "/console"
+
+
+class PageError(Exception):
+    """Ends a visit with a page that says what is wrong."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a page is made from; `token` is the cookie, signed in or not."""
+
+    database: Database
+    signed_in: Caller | None
+    token: str
+    path: str
+    numbers: Mapping[str, int]
+    query: QueryParams
+    form: FormData
+    address: str | None
+    request_id: str
+
+    @property
+    def caller(self) -> Caller:
+        """Who is signed in; pages that are not public have somebody."""
+        if self.signed_in is None:
+            raise PageError(403, "Nobody is signed in.")
+        return self.signed_in
+
+    @property
+    def actor(self) -> Actor:
+        """Who is signed in, and from where, for the audit."""
+        caller = self.caller
+        return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
+
+    def record(self, connection: sa.Connection, change: Change) -> None:
+        """Put a change into the audit, in the transaction that makes it."""
+        record_change(connection, self.caller.account_id, self.actor, change)
+
+    @property
+    def csrf(self) -> str:
+        """What every form of this sign-in carries; it cannot be made without the cookie."""
+        return csrf_of(self.token)
+
+    def require_owner(self) -> None:
+        """End the visit unless the one who is signed in is an owner."""
+        if self.caller.role != "owner":
+            raise PageError(403, "This is for owners of the account.")
+
+    def text(self, name: str) -> str:
+        """A field of the form, or of the query when nothing is sent, without the white space around it."""
+        value = (self.form or self.query).get(name, "")
+        return value.strip() if isinstance(value, str) else ""
+
+    def ids(self, name: str) -> list[int]:
+        """Every value of a field that is an id; what is none is left out."""
+        texts = [str(value) for value in (self.form or self.query).getlist(name)]
+        return [int(text) for text in texts if _is_id(text)]
+
+    def reason(self) -> str | None:
+        """The field `reason`: one line of at most 500 characters, or none. Errors: UserError."""
+        reason = self.text("reason")
+        if len(reason) > 500 or not all(character.isprintable() for character in reason):
+            raise UserError("A reason is text of at most 500 characters, on one line.")
+        return reason or None
+
+    def number(self, name: str) -> int | None:
+        """A field that is a whole number; what is none counts as not given."""
+        text = self.text(name)
+        return int(text) if _is_id(text) else None
+
+    def page(self) -> int:
+        """Which page of a list is asked for, from 1."""
+        return max(1, min(self.number("page") or 1, 100_000))
+
+    def render(self, template: str, *, code: int = 200, **context: object) -> Response:
+        """Make the page."""
+        html = TEMPLATES.get_template(template).render(visit=self, now=utc_now(), **context)
+        return HTMLResponse(html, code)
+
+
+def csrf_of(token: str) -> str:
+    """Derive the token of forms from the token of the cookie."""
+    return hmac.new(token.encode(), b"rollbook console form", hashlib.sha256).hexdigest()
+
+
+def redirect(path: str, **query: object) -> Response:
+    """Lead on to another page after a change, so that going back or reloading repeats nothing."""
+    asked = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
+    return RedirectResponse(f"{BASE}{path}" + (f"?{asked}" if asked else ""), 303)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+View = Callable[[Visit], Response]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: what it shows (GET) and what it does (POST); a public one is there for those not signed in."""
+
+    path: str
+    show: View | None = None
+    change: View | None = None
+    public: bool = False

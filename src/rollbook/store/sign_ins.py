@@ -1,0 +1,86 @@
+"""Who is signed in to the console: the only SQL about it. The cookie itself is never kept, only its digest."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller, Policies, Role
+from rollbook.store.engine import Database
+from rollbook.store.passwords import ADMINISTERING
+from rollbook.store.tables import accounts, sign_ins, users
+
+# Not every page has to write: the time of the last one is right to a minute.
+SEEN_STEP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """How long a sign-in lasts without a page being asked for, and how long at the very most."""
+
+    idle: timedelta
+    whole: timedelta
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """Somebody who is signed in; `stale` when the time of the last page should be written down."""
+
+    caller: Caller
+    stale: bool
+
+
+def begin_sign_in(connection: sa.Connection, account_id: int, user_id: int, now: datetime) -> str:
+    """Sign a user in and return the token of the cookie: always a new one."""
+    token = secrets.token_urlsafe(32)
+    row = {"digest": _digest(token), "account_id": account_id, "user_id": user_id, "created_at": now, "seen_at": now}
+    connection.execute(sign_ins.insert(), row)
+    return token
+
+
+def find_sign_in(connection: sa.Connection, token: str, now: datetime, lifetime: Lifetime) -> SignIn | None:
+    """Find who is signed in; None when nobody is, or not any more, or when the role or the user has been taken away."""
+    policies = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
+    query = (
+        sa.select(
+            accounts.c.id, accounts.c.name, users.c.id, users.c.email, users.c.role, sign_ins.c.seen_at, *policies
+        )
+        .join_from(sign_ins, users, users.c.id == sign_ins.c.user_id)
+        .join(accounts, accounts.c.id == sign_ins.c.account_id)
+        .where(
+            sign_ins.c.digest == _digest(token),
+            users.c.account_id == sign_ins.c.account_id,
+            sign_ins.c.seen_at > now - lifetime.idle,
+            sign_ins.c.created_at > now - lifetime.whole,
+            users.c.active,
+            users.c.role.in_(ADMINISTERING),
+        )
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    account_id, account, user_id, email, role, seen_at, *decided = row
+    caller = Caller(account_id, account, user_id, email or "", Role(role), Policies(*decided))
+    return SignIn(caller, seen_at < now - SEEN_STEP)
+
+
+def keep_alive(connection: sa.Connection, token: str, now: datetime) -> None:
+    """Write down that a page was asked for just now."""
+    connection.execute(sign_ins.update().where(sign_ins.c.digest == _digest(token)).values(seen_at=now))
+
+
+def end_sign_in(connection: sa.Connection, token: str) -> None:
+    """Sign out."""
+    connection.execute(sign_ins.delete().where(sign_ins.c.digest == _digest(token)))
+
+
+def purge_sign_ins(database: Database, now: datetime) -> None:
+    """Forget who has not been here for a week; whatever the settings, those are over."""
+    with database.write() as connection:
+        connection.execute(sign_ins.delete().where(sign_ins.c.seen_at < now - timedelta(days=7)))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

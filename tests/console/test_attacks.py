@@ -1,0 +1,183 @@
+"""Attacks on the console, over HTTPS, each named for the hole that it would come in by."""
+
+import csv
+import io
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from conftest import Served, Visitors
+from rollbook.store.tables import courses, enrollments, sign_ins, users
+from visitor import COOKIE, PASSWORD, Visitor, give_password
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def _paused(visitor: Visitor) -> bool:
+    visitor.open("/console/queue")
+    return "Paused" in visitor.text()
+
+
+@pytest.mark.parametrize(
+    ("headers", "with_token"),
+    [
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, True),
+        ({}, False),
+    ],
+    ids=["other_origin", "no_origin_to_name", "cross_site", "same_site", "without_token"],
+)
+def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor, headers: dict[str, str], with_token: bool) -> None:
+    owner.open("/console/queue")
+    fields = {"csrf": owner.csrf() if with_token else ""}
+    answer = owner.post("/console/queue/pause", fields, headers)
+    assert answer.status_code == 403
+    assert not _paused(owner)
+    owner.submit("/console/queue/pause")
+    assert _paused(owner)
+
+
+def test_csrf_the_token_of_another_sign_in_opens_nothing(visitors: Visitors, campus: Campus, owner: Visitor) -> None:
+    other = visitors()
+    other.sign_in(campus)
+    owner.post("/console/queue/pause", {"csrf": other.csrf()})
+    assert owner.answer.status_code == 403
+    assert not _paused(owner)
+
+
+def test_session_fixation_a_token_from_before_signing_in_is_worth_nothing(
+    visitors: Visitors, campus: Campus, stranger: Visitor
+) -> None:
+    give_password(campus)
+    stranger.open("/console/sign-in")
+    planted = stranger.client.cookies[COOKIE]
+    stranger.sign_in(campus)
+    assert stranger.client.cookies[COOKIE] != planted
+    thief = visitors()
+    thief.client.cookies.set(COOKIE, planted)
+    assert thief.open("/console/queue").status_code == 303
+
+
+def test_session_theft_the_database_holds_no_token_that_could_be_used(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    with served.database.read() as connection:
+        query = sa.select(sign_ins.c.digest).where(sign_ins.c.account_id == campus.account.id)
+        digest = connection.execute(query).scalar_one()
+    assert owner.client.cookies[COOKIE].encode() not in digest
+    owner.client.cookies.clear()
+    owner.client.cookies.set(COOKIE, digest.hex()[:43])
+    assert owner.open("/console/queue").status_code == 303
+
+
+def test_cookie_theft_the_cookie_is_for_https_and_for_no_script(campus: Campus, stranger: Visitor) -> None:
+    give_password(campus)
+    stranger.open("/console/sign-in")
+    answer = stranger.post(
+        "/console/sign-in",
+        {"csrf": stranger.csrf(), "account": campus.name, "email": "owner@example.org", "password": PASSWORD},
+    )
+    name, *rules = answer.headers["Set-Cookie"].split("; ")
+    assert name.startswith("__Host-")
+    assert set(rules) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}
+
+
+def test_stored_xss_through_names_reasons_and_notes(served: Served, campus: Campus, owner: Visitor) -> None:
+    (id_,) = campus.enroll(1)
+    with served.database.write() as connection:
+        learner = sa.select(enrollments.c.user_id).where(enrollments.c.id == id_).scalar_subquery()
+        connection.execute(sa.update(users).where(users.c.id == learner).values(given_name=SCRIPT, email=SCRIPT))
+        mine = courses.c.id == campus.course_id
+        connection.execute(sa.update(courses).where(mine).values(name=f'"><img src=x onerror=1>{SCRIPT}'))
+    headers = {"Rollbook-Reason": SCRIPT}
+    batch = served.server.post(campus.package([id_, SCRIPT.replace("<", "&lt;")]), headers).headers["Rollbook-Batch"]
+    pages = ["/console/queue?status=All", f"/console/batches/{batch}", "/console/batches"]
+    pages += [f"/console/batches/{batch}/undo", "/console/queue/remove?all=1"]
+    for page in pages:
+        assert owner.open(page).status_code == 200
+        assert "&lt;script&gt;" in owner.answer.text
+        assert SCRIPT not in owner.answer.text
+        assert "<img" not in owner.answer.text
+    owner.open("/console/queue/remove", all=1)
+    owner.submit("/console/queue/remove", reason=SCRIPT)
+    owner.open(f"/console/batches/{batch}")
+    assert owner.text().count(SCRIPT) >= 3
+    assert SCRIPT not in owner.answer.text
+
+
+def test_no_script_of_a_page_runs_but_our_own_file(owner: Visitor) -> None:
+    for page in ("/console/queue", "/console/batches", "/console/sign-in", "/console/nowhere"):
+        policy = owner.open(page).headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert owner.page().xpath("//script[not(@src)] | //style | //@style | //@onclick") == []
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"])
+def test_csv_formula_injection_a_name_stays_text(served: Served, campus: Campus, owner: Visitor, name: str) -> None:
+    (id_,) = campus.enroll(1)
+    with served.database.write() as connection:
+        connection.execute(sa.update(courses).where(courses.c.id == campus.course_id).values(name=name))
+    batch = campus.accept([id_]).batch_id
+    answer = owner.open(f"/console/batches/{batch}/items.csv")
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert row["Course"] == f"'{name}"
+    assert row["Outcome"] == "Pending"
+
+
+def test_idor_another_account_sees_and_changes_nothing(served: Served, campus: Campus, owner: Visitor) -> None:
+    other = Campus(served.database)
+    ids = other.enroll(2)
+    batch = other.accept(ids).batch_id
+    other.drain()
+    waiting = other.enroll(1)
+    other.accept(waiting)
+    for path in (f"/console/batches/{batch}", f"/console/batches/{batch}/items.csv", f"/console/batches/{batch}/undo"):
+        assert owner.open(path).status_code == 404
+    owner.open("/console/queue", status="All")
+    assert owner.page().xpath("//form[@id='items']//tbody/tr") == []
+    csrf = owner.csrf()
+    assert owner.post(f"/console/batches/{batch}/undo", {"csrf": csrf}).status_code == 404
+    owner.post("/console/queue/remove", {"csrf": csrf, "item": waiting})
+    assert set(other.queue().values()) == {"Complete", "Pending"}
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/", "//evil.example/", "/\\evil.example", "/console/../evil", "javascript:alert(1)",
+     "/console//evil.example/..", "/console/\r\nLocation: https://evil.example", "/consolevil", "/apiv2/"],
+)  # fmt: skip
+def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, stranger: Visitor, target: str) -> None:
+    give_password(campus)
+    stranger.open("/console/sign-in", next=target)
+    form = {"account": campus.name, "email": "owner@example.org", "password": PASSWORD}
+    stranger.post("/console/sign-in", {"csrf": stranger.csrf(), "next": target, **form})
+    assert stranger.answer.headers["Location"] == "/console/queue"
+
+
+def test_signing_in_leads_back_to_where_somebody_wanted_to_go(campus: Campus, stranger: Visitor) -> None:
+    give_password(campus)
+    stranger.open("/console/batches", page=3)
+    assert stranger.follow().status_code == 200
+    stranger.submit("/console/sign-in", account=campus.name, email="owner@example.org", password=PASSWORD)
+    assert stranger.answer.url.path == "/console/batches"
+    assert stranger.answer.url.params["page"] == "3"
+
+
+def test_clickjacking_no_page_lets_itself_be_framed(owner: Visitor, stranger: Visitor) -> None:
+    for visitor, page in ((owner, "/console/queue"), (owner, "/console/nowhere"), (stranger, "/console/sign-in")):
+        answer = visitor.open(page)
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_plain_http_gives_no_page_and_takes_no_password(served: Served, stranger: Visitor) -> None:
+    plain = served.server.http_url.removesuffix("/apiv2/")
+    answer = stranger.client.get(f"{plain}/console/sign-in")
+    assert answer.status_code == 403
+    assert "<form" not in answer.text
+    assert "Set-Cookie" not in answer.headers

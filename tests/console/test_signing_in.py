@@ -1,0 +1,114 @@
+"""Who gets into the console, and when that is over."""
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from campus import OPERATOR, Campus
+from conftest import Served, Visitors
+from rollbook.model import Role, utc_now
+from rollbook.store.accounts import set_role
+from rollbook.store.tables import sign_ins, users
+from visitor import COOKIE, Visitor, give_password
+
+
+def _is_in(visitor: Visitor) -> bool:
+    return visitor.open("/console/queue").status_code == 200
+
+
+def test_an_administrator_signs_in_and_out(visitors: Visitors, campus: Campus) -> None:
+    give_password(campus, "administrator@example.org")
+    visitor = visitors()
+    visitor.sign_in(campus, "Administrator@Example.org")
+    assert _is_in(visitor)
+    kept = visitor.client.cookies[COOKIE]
+    visitor.submit("/console/sign-out")
+    assert "You are signed out" in visitor.text()
+    assert not _is_in(visitor)
+    visitor.client.cookies.set(COOKIE, kept)
+    assert not _is_in(visitor)
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("owner@example.org", "another password"),
+        ("owner@example.org", ""),
+        ("nobody@example.org", "correct horse battery"),
+        ("administrator@example.org", "correct horse battery"),
+        ("learner@example.org", "correct horse battery"),
+    ],
+    ids=["wrong_password", "empty_password", "unknown_email", "no_password_set", "learner"],
+)
+def test_all_others_get_the_same_answer(campus: Campus, stranger: Visitor, email: str, password: str) -> None:
+    give_password(campus)
+    answer = stranger.sign_in(campus, email, password)
+    assert answer.status_code == 403
+    assert "This e-mail and this password do not go together" in stranger.text()
+    assert not _is_in(stranger)
+
+
+def test_the_same_email_in_another_account_is_somebody_else(served: Served, campus: Campus, stranger: Visitor) -> None:
+    give_password(campus)
+    other = Campus(served.database)
+    give_password(other, password="another password")
+    assert stranger.sign_in(campus, password="another password").status_code == 403
+    assert stranger.sign_in(other, password="another password").status_code == 200
+    assert other.name in stranger.answer.text
+
+
+def test_a_new_password_ends_every_sign_in(campus: Campus, owner: Visitor) -> None:
+    assert _is_in(owner)
+    give_password(campus, password="a newer password")
+    assert not _is_in(owner)
+
+
+def test_losing_the_role_ends_every_sign_in(served: Served, visitors: Visitors, campus: Campus) -> None:
+    give_password(campus, "administrator@example.org")
+    visitor = visitors()
+    visitor.sign_in(campus, "administrator@example.org")
+    assert _is_in(visitor)
+    with served.database.write() as connection:
+        set_role(connection, campus.account, "administrator@example.org", Role.LEARNER, by=OPERATOR)
+    assert not _is_in(visitor)
+
+
+def test_an_inactive_user_is_out(served: Served, campus: Campus, owner: Visitor) -> None:
+    with served.database.write() as connection:
+        mine = users.c.account_id == campus.account.id
+        connection.execute(sa.update(users).where(mine, users.c.email == "owner@example.org").values(active=False))
+    assert not _is_in(owner)
+
+
+@pytest.mark.parametrize(("column", "ago"), [("seen_at", timedelta(minutes=31)), ("created_at", timedelta(hours=13))])
+def test_a_sign_in_ends_when_idle_and_in_any_case(
+    served: Served, campus: Campus, owner: Visitor, column: str, ago: timedelta
+) -> None:
+    def set_time(back: timedelta) -> None:
+        with served.database.write() as connection:
+            mine = sign_ins.c.account_id == campus.account.id
+            connection.execute(sa.update(sign_ins).where(mine).values({column: utc_now() - back}))
+
+    set_time(ago - timedelta(hours=1) if column == "created_at" else ago - timedelta(minutes=2))
+    assert _is_in(owner) or column == "created_at"
+    set_time(ago)
+    assert not _is_in(owner)
+
+
+def test_a_page_that_refreshes_by_itself_does_not_keep_the_sign_in(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    def seen_ago() -> timedelta:
+        with served.database.read() as connection:
+            query = sa.select(sign_ins.c.seen_at).where(sign_ins.c.account_id == campus.account.id)
+            seen_at: datetime = connection.execute(query).scalar_one()
+        return utc_now() - seen_at
+
+    with served.database.write() as connection:
+        mine = sign_ins.c.account_id == campus.account.id
+        connection.execute(sa.update(sign_ins).where(mine).values(seen_at=utc_now() - timedelta(minutes=20)))
+    owner.client.get(f"{owner.origin}/console/queue", headers={"Rollbook-Live": "1"})
+    assert seen_ago() > timedelta(minutes=19)
+    assert _is_in(owner)
+    assert seen_ago() < timedelta(minutes=1)
