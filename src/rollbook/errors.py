@@ -2,7 +2,8 @@
 
 RollbookError               whatever Rollbook raises on purpose
 ├── CallError                       ends a call with one code of the wire
-├── TransportError                  ends a call by an HTTP status: 408, 413, 422 or 503
+├── TransportError                  ends a call by an HTTP status: 408, 413, 422, 429 or 503
+│   ├── ThrottledError              a limit is reached: 429
 │   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
 │       └── ConflictError           another transaction was in the way: 503 when trying again did not help
 ├── UserError                       a person asked for what cannot be done; the message says what to do
@@ -144,6 +145,15 @@ class TransportError(RollbookError):
         self.status = status
         self.detail = detail
         self.retry_after = retry_after
+
+
+class ThrottledError(TransportError):
+    """A limit is reached; the same call can be sent again after `retry_after` seconds."""
+
+    closes = False
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(429, detail, retry_after=retry_after)
 
 
 class DatabaseUnavailableError(TransportError):

@@ -71,6 +71,19 @@ class Settings(BaseSettings):
     console_sign_in_hours: int = Field(
         12, ge=1, le=168, description="How long a sign-in to the console lasts at the very most."
     )
+    wrong_keys_per_address: int = Field(
+        30, ge=0, description="Wrong keys from one address in a minute, until its calls are answered 429; 0: no limit."
+    )
+    wrong_keys_per_account: int = Field(
+        300, ge=0, description="Wrong user keys with one account's key in a minute, until its calls are answered 429."
+    )
+    calls_per_account: int = Field(0, ge=0, description="Calls of one account in a minute; 0: no limit.")
+    sign_ins_per_address: int = Field(
+        30, ge=0, description="Wrong sign-ins to the console from one address in a minute; 0: no limit."
+    )
+    sign_ins_per_email: int = Field(
+        10, ge=0, description="Wrong sign-ins to the console with one e-mail in a minute; 0: no limit."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for people, json for programs; auto is console on a terminal."
     )

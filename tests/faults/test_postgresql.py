@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from load import Load, check_books, report
 
 from campus import Campus
-from load import Load, check_books, report
 from postgresql import Cluster
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate

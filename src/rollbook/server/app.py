@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rollbook.console.app import console_routes
+from rollbook.model import Limit
 from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
@@ -21,6 +22,7 @@ from rollbook.server.perform import perform
 from rollbook.server.receive import Receiver
 from rollbook.server.record import Record, Recorder
 from rollbook.server.respond import respond
+from rollbook.server.throttle import Throttle
 from rollbook.settings import Settings
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
@@ -32,8 +34,11 @@ from rollbook.wire.form import read_package
 class Api:
     """The one endpoint, for every HTTP method (protocol T1, T4)."""
 
-    def __init__(self, database: Database, receiver: Receiver, recorder: Recorder, call_seconds: float) -> None:
+    def __init__(
+        self, database: Database, receiver: Receiver, throttle: Throttle, recorder: Recorder, call_seconds: float
+    ) -> None:
         self._database = database
+        self._throttle = throttle
         self._receiver = receiver
         self._recorder = recorder
         self._call_seconds = call_seconds
@@ -43,19 +48,22 @@ class Api:
 
         async def work(record: Record) -> Answer:
             body = await self._receiver.receive(request)
+            self._throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
             with deadline(self._call_seconds):
-                return await run_in_threadpool(answer_call, self._database, body, request.headers, record)
+                return await run_in_threadpool(
+                    answer_call, self._database, self._throttle, body, request.headers, record
+                )
 
         response = await respond(request, self._recorder, work)
         await response(scope, receive, send)
 
 
-def answer_call(database: Database, body: bytes, headers: Headers, record: Record) -> Answer:
+def answer_call(database: Database, throttle: Throttle, body: bytes, headers: Headers, record: Record) -> Answer:
     """Answer one call whose body has arrived: each line may end it with an error of the wire."""
     extensions = read_extensions(headers)
     package = read_package(body, headers.get("content-type", ""))
     call = read_call(package, extensions)
-    record.caller = authorise(database, call)
+    record.caller = authorise(database, throttle, call, record.address)
     method = dispatch(call)
     record.method = call.method
     return perform(database, record.caller, record.actor(record.caller), call, method)
@@ -68,14 +76,18 @@ def create_app(settings: Settings) -> Starlette:
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
     metrics = CallMetrics()
     last_calls = LastCalls(database, metrics.count_dropped)
-    api = Api(database, receiver, Recorder(metrics, last_calls if settings.calls_kept else None), settings.call_seconds)
+    throttle = Throttle(database, {limit: getattr(settings, limit) for limit in Limit})
+    recorder = Recorder(metrics, last_calls if settings.calls_kept else None)
+    api = Api(database, receiver, throttle, recorder, settings.call_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         # A thread without a connection would only wait for one.
         current_default_thread_limiter().total_tokens = settings.pool_size
         last_calls.start()
+        throttle.start()
         yield
+        throttle.stop()
         last_calls.stop()
         database.close()
 

@@ -36,6 +36,8 @@ _FIND_CALLER = """
       AND user_key.digest = :user_digest AND user_key.revoked_at IS NULL AND u.active
 """
 
+_FIND_KEY_HOLDER = "SELECT account_id FROM keys WHERE digest = :digest AND user_id IS NULL AND revoked_at IS NULL"
+
 # A permission that is not named stays as it is.
 _GRANT = """
     INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
@@ -65,6 +67,13 @@ def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> C
     ):
         policies = Policies(bool(protect_completed), hold_seconds, retention_days)
         return Caller(account_id, account, user_id, email, Role(role), policies)
+    return None
+
+
+def find_key_holder(connection: sa.Connection, account_key: str) -> int | None:
+    """Find the account that an account's key belongs to; None when it is unknown or revoked."""
+    for (account_id,) in run(connection, _FIND_KEY_HOLDER, {"digest": _digest(account_key)}):
+        return int(account_id)
     return None
 
 
