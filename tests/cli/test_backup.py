@@ -9,7 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from campus import Campus
+from commands import Run
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, environment, run_server
@@ -86,10 +89,13 @@ def test_a_backup_under_load_is_restored_and_served_with_every_answered_call(tmp
     assert copied.current() + len(queue) == len(ids)
 
 
-def test_backup_says_what_to_do_instead_when_it_cannot(tmp_path: Path) -> None:
-    none = _run(f"sqlite:///{tmp_path / 'none.db'}", tmp_path, "backup", "copy.db")
-    other = _run("postgresql:///rollbook", tmp_path, "backup", "copy.db")
-    assert (none.returncode, other.returncode) == (2, 2)
-    assert "There is no database" in none.stderr
-    assert "pg_dump" in other.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("database_url", "way_out"),
+    [("sqlite:////nowhere/rollbook.db", "There is no database"), ("postgresql:///rollbook", "pg_dump")],
+    ids=["none", "postgresql"],
+)
+def test_backup_says_what_to_do_instead_when_it_cannot(rollbook: Run, tmp_path: Path, way_out: str) -> None:
+    done = rollbook("backup", "copy.db")
+    assert done.code == 2
+    assert way_out in done.err
+    assert not (tmp_path / "copy.db").exists()

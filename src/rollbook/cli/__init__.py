@@ -21,6 +21,7 @@ HOMES = {
     "migrate": "start",
     "serve": "serve",
     "worker": "worker",
+    "doctor": "doctor",
     "backup": "backup",
     "unenroll": "unenroll",
     "report": "report",

@@ -1,0 +1,98 @@
+"""The checks of `rollbook doctor` that ask the database: reachable, schema, clock, queue, its own settings."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from rollbook.cli.database import open_database
+from rollbook.cli.findings import Finding, trouble, warning
+from rollbook.errors import DatabaseUnavailableError, UnknownSchemaError, UserError
+from rollbook.model import utc_now
+from rollbook.settings import Settings
+from rollbook.store.backlog import read_backlog
+from rollbook.store.condition import ServerFacts, latest_time, server_facts
+from rollbook.store.engine import Database
+from rollbook.store.schema import check_schema
+
+CLOCK_SECONDS = 2
+LATE_SECONDS = 60
+VERY_LATE_SECONDS = 900
+START_WORKER = "Start one: rollbook worker, or rollbook serve without --no-worker. If one runs, see its log."
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Check everything that the database knows; without it there is one finding."""
+    file = settings.database_file
+    if file is not None and not file.is_file():
+        advice = "Make it with rollbook init, or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
+        yield trouble("database", f"there is no file {file}", advice)
+        return
+    try:
+        with open_database(settings, any_schema=True) as database:
+            with database.read() as connection:
+                facts = server_facts(connection)
+            yield Finding("database", "PostgreSQL answers" if facts else f"SQLite, {file}")
+            if facts is not None:
+                yield from _check_server(facts, settings)
+            yield from _check_content(database, facts)
+    except DatabaseUnavailableError as error:
+        yield trouble("database", error.detail, "Start it, or correct ROLLBOOK_DATABASE_URL.")
+    except UserError as error:
+        yield trouble("database", str(error), "Correct ROLLBOOK_DATABASE_URL.")
+
+
+def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Finding]:
+    try:
+        check_schema(database)
+    except UnknownSchemaError as error:
+        yield trouble("schema", str(error), "See the sentence itself; servers and workers refuse to start.")
+        return
+    yield Finding("schema", "the one of this release")
+    with database.read() as connection:
+        yield _check_clock(connection, facts)
+        yield from _check_queue(connection)
+
+
+def _check_clock(connection: sa.Connection, facts: ServerFacts | None) -> Finding:
+    now = utc_now()
+    if facts is not None and abs(apart := (facts.clock - now).total_seconds()) > CLOCK_SECONDS:
+        found = f"the database's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} this machine's"
+        return warning(
+            "clock", found, "Let both machines keep time by NTP: what is due is judged by the workers' clocks."
+        )
+    latest = latest_time(connection)
+    if latest is not None and (ahead := (latest - now).total_seconds()) > CLOCK_SECONDS:
+        found = f"something was recorded {ahead:.0f} s in the future, at {latest:%Y-%m-%d %H:%M:%S} UTC"
+        return trouble("clock", found, "Set this machine's clock right; if it is, another one's was wrong then.")
+    return Finding("clock", "agrees with the times recorded" + (" and with the database" if facts else ""))
+
+
+def _check_queue(connection: sa.Connection) -> Iterator[Finding]:
+    now = utc_now()
+    backlog = read_backlog(connection, now)
+    late = (now - backlog.late_since).total_seconds() if backlog.late_since else 0
+    found = f"{backlog.due:,} items due, {backlog.held:,} held, {backlog.paused:,} paused"
+    if late > LATE_SECONDS:
+        grade = trouble if late > VERY_LATE_SECONDS else warning
+        yield grade("queue", f"{found}; the first fell due {late:,.0f} s ago: no worker seems to run", START_WORKER)
+    else:
+        yield Finding("queue", found)
+    if backlog.paused:
+        found = f"{backlog.paused:,} items wait in the queues of {backlog.paused_accounts} paused accounts"
+        yield warning("pause", found, "When the reason is over: rollbook resume, with the keys of the account.")
+
+
+def _check_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
+    off = [name for name in ("fsync", "synchronous_commit", "full_page_writes") if facts.settings[name] == "off"]
+    if off:
+        found = f"{', '.join(off)} off: an accepted call may be lost when the machine fails"
+        yield trouble("durability", found, "Switch it on in postgresql.conf; Rollbook promises that nothing is lost.")
+    else:
+        yield Finding("durability", "what is answered has been written")
+    most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.pool_size + 3
+    if wanted > most:
+        found = f"this server would open up to {wanted}, PostgreSQL allows {most}"
+        yield warning("connections", found, "Lower ROLLBOOK_POOL_SIZE or ROLLBOOK_WORKERS, or raise max_connections.")
+    else:
+        yield Finding("connections", f"this server opens up to {wanted} of {most}")
+    yield Finding("size", f"{facts.size / 1e6:,.0f} MB; the free room of its disk is for its own machine to watch")

@@ -1,0 +1,23 @@
+"""`rollbook doctor`: looks at everything that a server needs, and says what to do."""
+
+from dataclasses import asdict
+
+import typer
+
+from rollbook.cli.database_checks import check_database
+from rollbook.cli.findings import State
+from rollbook.cli.machine_checks import check_machine
+from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.settings import load_settings
+
+
+def doctor(form: FormatOption = Format.TABLE) -> None:
+    """Check the database, the queue, the clock, the certificate and the machine, and say what to do.
+
+    Run it where the server runs, as its user and with its settings. Exit code 0: all is well; 1: something is not.
+    """
+    settings = load_settings()
+    findings = [*check_database(settings), *check_machine(settings)]
+    print_rows([asdict(finding) for finding in findings], ("part", "state", "found", "advice"), form)
+    if any(finding.state is not State.OK for finding in findings):
+        raise typer.Exit(1)

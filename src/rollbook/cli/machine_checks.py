@@ -1,0 +1,107 @@
+"""The checks of `rollbook doctor` that look at the machine: certificate, files, disk, settings, descriptors."""
+
+import resource
+import shutil
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+from cryptography import x509
+
+from rollbook.cli.findings import Finding, trouble, warning
+from rollbook.model import utc_now
+from rollbook.server.tls import RENEW_DAYS
+from rollbook.settings import Settings
+
+OTHERS = 0o077
+LOW_DISK, NO_DISK = 1_000_000_000, 100_000_000  # bytes
+LARGE_WAL = 500_000_000  # bytes
+WIDE_NETWORK = 256  # addresses
+FEW_DESCRIPTORS = 2048
+
+
+def check_machine(settings: Settings) -> Iterator[Finding]:
+    """Check everything outside the database."""
+    yield from _check_certificate(settings)
+    yield from _check_files(settings)
+    yield from _check_disk(settings)
+    yield from _check_proxies(settings)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < FEW_DESCRIPTORS:
+        advice = "Each connection takes one. Set LimitNOFILE= in the unit, or ulimit -n where the server is started."
+        yield warning("descriptors", f"{soft} files and connections at most, in this shell", advice)
+    else:
+        yield Finding("descriptors", f"{soft} files and connections at most, in this shell")
+
+
+def _check_certificate(settings: Settings) -> Iterator[Finding]:
+    cert = settings.tls_cert or settings.data_dir / "localhost.pem"
+    key = settings.tls_key or settings.data_dir / "localhost-key.pem"
+    own = settings.tls_cert is None and settings.tls_key is None
+    missing = [path for path in (cert, key) if not path.is_file()]
+    if own and missing:
+        yield Finding("certificate", "none yet; the server makes one for localhost when it starts")
+        return
+    if missing:
+        yield trouble(
+            "certificate", f"there is no file {missing[0]}", "Correct ROLLBOOK_TLS_CERT and ROLLBOOK_TLS_KEY."
+        )
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+        end = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        advice = "Give the certificate in PEM, with its chain, and the key that belongs to it, readable to the server."
+        yield trouble("certificate", f"{cert} and {key} do not work together: {error}", advice)
+        return
+    renew = "Restart the server: it makes a new one." if own else "Renew it, then restart the server."
+    if end < utc_now():
+        yield trouble("certificate", f"{cert} ended on {end:%Y-%m-%d}", renew)
+    elif end < utc_now() + timedelta(days=RENEW_DAYS):
+        yield warning("certificate", f"{cert} ends on {end:%Y-%m-%d}", renew)
+    else:
+        yield Finding("certificate", f"{cert}, until {end:%Y-%m-%d}")
+
+
+def _check_files(settings: Settings) -> Iterator[Finding]:
+    key = settings.tls_key or settings.data_dir / "localhost-key.pem"
+    secret = [path for path in (settings.database_file, key, Path(".env")) if path is not None and path.exists()]
+    open_ = [path for path in secret if path.stat().st_mode & OTHERS]
+    for path in open_:
+        advice = f"chmod 600 {path}, and see who has read it."
+        yield warning("files", f"{path} is open to other users ({path.stat().st_mode & 0o777:o})", advice)
+    if not open_:
+        yield Finding("files", "database, key and .env are for their owner alone")
+
+
+def _check_disk(settings: Settings) -> Iterator[Finding]:
+    file = settings.database_file
+    folder = file.parent if file is not None else settings.data_dir
+    if not folder.is_dir():
+        return
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 1e9:,.1f} GB free at {folder}"
+    if free < LOW_DISK:
+        advice = "Make room: without it calls are refused with 503, and nothing is lost."
+        yield (trouble if free < NO_DISK else warning)("disk", found, advice)
+    else:
+        yield Finding("disk", found)
+    wal = file.with_name(f"{file.name}-wal") if file is not None else None
+    if wal is not None and wal.exists() and wal.stat().st_size > LARGE_WAL:
+        advice = "Something reads for very long, a backup or another program; it shrinks when that has ended."
+        yield warning("wal", f"{wal} has {wal.stat().st_size / 1e6:,.0f} MB", advice)
+
+
+def _check_proxies(settings: Settings) -> Iterator[Finding]:
+    named = [ip_network(text, strict=False) for text in settings.trusted_proxies.replace(" ", "").split(",") if text]
+    wide = [str(network) for network in named if network.num_addresses > WIDE_NETWORK]
+    if wide:
+        found = f"everybody in {', '.join(wide)} can claim that a call came over HTTPS, and from where"
+        yield warning("proxies", found, "Name the addresses of the proxies alone in ROLLBOOK_TRUSTED_PROXIES.")
+    elif settings.http_port is not None and not named:
+        found = "there is a plain port, but no proxy that may use it"
+        yield warning("proxies", found, "Name the proxies in ROLLBOOK_TRUSTED_PROXIES, or leave the plain port out.")
+    else:
+        yield Finding("proxies", settings.trusted_proxies or "none trusted")

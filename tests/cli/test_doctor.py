@@ -1,0 +1,124 @@
+"""`rollbook doctor` is content with what is well, and names what is not, with what to do."""
+
+import resource
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from commands import Run
+from rollbook.model import utc_now
+from rollbook.server.tls import self_signed_certificate
+from rollbook.store.engine import Database
+from rollbook.store.queue import pause_queue
+from rollbook.store.tables import batches, unenrollments
+
+# The PostgreSQL of the tests does without fsync, which is what a doctor has to say first.
+USUAL = {"sqlite": {}, "postgresql": {"durability": "trouble"}}
+
+
+@pytest.fixture
+def examine(rollbook: Run, environment: Path, database: Database) -> Iterator["Examination"]:
+    """Enough descriptors, a data directory, and what the doctor says of it."""
+    environment.mkdir(mode=0o700)
+    for file in environment.parent.glob("rollbook.db*"):
+        file.chmod(0o600)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]), before[1]))
+    yield Examination(rollbook, USUAL[database.engine.dialect.name])
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+class Examination:
+    """Runs the doctor; what is always said of the database of the tests is left out."""
+
+    def __init__(self, rollbook: Run, usual: dict[str, str]) -> None:
+        self._rollbook = rollbook
+        self._usual = usual
+
+    def __call__(self) -> dict[str, tuple[str, str]]:
+        """Give the parts that are not well, each with its state and with all that was said."""
+        done = self._rollbook("doctor", "--format", "json")
+        bad = {
+            row["part"]: (row["state"], f"{row['found']} {row['advice']}") for row in done.json if row["state"] != "ok"
+        }
+        assert done.code == (1 if bad else 0)
+        assert all(len(said.split()) > 5 for _, said in bad.values()), "it says what to do"
+        assert {part: bad.pop(part)[0] for part in self._usual} == self._usual
+        return bad
+
+
+def test_what_is_well_is_left_in_peace(examine: Examination, database: Database, environment: Path) -> None:
+    campus = Campus(database)
+    campus.set(hold_seconds=3600)
+    campus.accept(campus.enroll(3))
+    self_signed_certificate(environment)
+    assert examine() == {}
+
+
+def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(
+    examine: Examination, database: Database
+) -> None:
+    late, paused = Campus(database), Campus(database)
+    for campus in (late, paused):
+        campus.accept(campus.enroll(2))
+    with database.write() as connection:
+        pause_queue(connection, paused.account.id, utc_now())
+        connection.execute(unenrollments.update().values(due_at=utc_now() - timedelta(hours=2)))
+    bad = examine()
+    assert {part: state for part, (state, _) in bad.items()} == {"queue": "trouble", "pause": "warning"}
+    assert "2 items due, 0 held, 2 paused" in bad["queue"][1]
+    assert "rollbook worker" in bad["queue"][1]
+    assert "rollbook resume" in bad["pause"][1]
+
+
+def test_a_time_from_the_future_means_that_a_clock_was_wrong(examine: Examination, database: Database) -> None:
+    campus = Campus(database)
+    campus.accept(campus.enroll(1))
+    with database.write() as connection:
+        connection.execute(batches.update().values(requested_at=utc_now() + timedelta(hours=1)))
+    state, said = examine()["clock"]
+    assert state == "trouble"
+    assert "in the future" in said
+
+
+def test_another_schema_is_named_with_the_way_out(examine: Examination, database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+    state, said = examine()["schema"]
+    assert state == "trouble"
+    assert "rollbook migrate" in said
+
+
+@pytest.mark.parametrize(
+    ("database_url", "way_out"),
+    [("postgresql://nobody@127.0.0.1:1/none", "Start it"), ("sqlite:////nowhere/rollbook.db", "rollbook init")],
+    ids=["postgresql", "sqlite"],
+)
+def test_a_database_that_is_not_there_is_a_finding_like_others(rollbook: Run, way_out: str) -> None:
+    done = rollbook("doctor", "--format", "json")
+    assert done.code == 1
+    [finding] = [row for row in done.json if row["part"] == "database"]
+    assert finding["state"] == "trouble"
+    assert way_out in finding["advice"]
+
+
+def test_the_machine_is_looked_at_too(
+    examine: Examination, database: Database, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (self_signed_certificate(tmp_path / name) for name in ("one", "two"))
+    monkeypatch.setenv("ROLLBOOK_TLS_CERT", str(first.cert))
+    monkeypatch.setenv("ROLLBOOK_TLS_KEY", str(second.key))
+    monkeypatch.setenv("ROLLBOOK_TRUSTED_PROXIES", "10.0.0.0/8")
+    second.key.chmod(0o644)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    bad = examine()
+    states = {part: state for part, (state, _) in bad.items()}
+    expected = {"certificate": "trouble", "files": "warning", "proxies": "warning", "descriptors": "warning"}
+    assert states == expected
+    assert "do not work together" in bad["certificate"][1]
+    assert f"chmod 600 {second.key}" in bad["files"][1]
+    assert "10.0.0.0/8" in bad["proxies"][1]
