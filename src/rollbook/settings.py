@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     call_seconds: float = Field(
         4, gt=0, description="How long a call may wait for the database in all; after it the answer is 503."
     )
+    max_connections: int = Field(
+        4096, ge=1, description="Connections of a process; above, those that wait longest for a call are closed."
+    )
+    head_seconds: float = Field(10, gt=0, description="How long a TLS handshake, and the head of a call, may take.")
+    write_seconds: float = Field(30, gt=0, description="How long a client may leave its answer unread.")
     keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
     poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")
     drain_step: int = Field(1000, ge=1, description="How many items a worker finishes in one transaction.")

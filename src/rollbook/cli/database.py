@@ -12,10 +12,12 @@ from rollbook.store.schema import check_schema
 
 
 @contextmanager
-def open_database(settings: Settings | None = None, *, any_schema: bool = False) -> Iterator[Database]:
+def open_database(
+    settings: Settings | None = None, *, any_schema: bool = False, statement_seconds: float | None = None
+) -> Iterator[Database]:
     """Give the database of the settings; errors: DatabaseUnavailableError, UnknownSchemaError unless `any_schema`."""
     settings = settings or load_settings()
-    database = Database(settings.database, settings.pool_size)
+    database = Database(settings.database, settings.pool_size, statement_seconds)
     try:
         if not any_schema:
             check_schema(database)

@@ -10,7 +10,7 @@ import typer
 
 from rollbook.cli.database import open_database
 from rollbook.cli.operating import operating
-from rollbook.cli.working import make_worker
+from rollbook.cli.working import STATEMENT_SECONDS, make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.listen import bind
@@ -39,7 +39,7 @@ def serve(
     )
     configure_logs(settings.log_format)
     certificate = _certificate(settings)
-    with open_database(settings) as database:
+    with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
         _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets])

@@ -4,7 +4,7 @@ import signal
 
 from rollbook.cli.database import open_database
 from rollbook.cli.operating import operating
-from rollbook.cli.working import make_worker
+from rollbook.cli.working import STATEMENT_SECONDS, make_worker
 from rollbook.logs import configure_logs
 from rollbook.settings import load_settings
 
@@ -13,7 +13,7 @@ def worker() -> None:
     """Drain the unenrollment queue until stopped; any number of workers may share a PostgreSQL database."""
     settings = load_settings()
     configure_logs(settings.log_format)
-    with open_database(settings) as database:
+    with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
         draining = make_worker(database, settings)
         with operating(settings, database, draining) as stopping:
 

@@ -5,6 +5,9 @@ from rollbook.store.engine import Database
 from rollbook.worker.drain import Worker
 from rollbook.worker.purge import Purge
 
+# A worker's statement that takes longer is one that PostgreSQL will not finish: begin again, elsewhere if need be.
+STATEMENT_SECONDS = 60
+
 
 def make_worker(database: Database, settings: Settings) -> Worker:
     """Make a worker that drains the queue and forgets what is kept long enough."""

@@ -18,6 +18,7 @@ import uvicorn
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.app import create_app
+from rollbook.server.connections import Connection, Limits
 from rollbook.server.receive import Receiver
 from rollbook.server.tls import Certificate
 from rollbook.settings import Settings
@@ -57,28 +58,42 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with a plain socket beside the HTTPS one, and bodies hurried along when it stops."""
+    """uvicorn's server with a plain socket beside the HTTPS one, its connections within limits.
 
-    def __init__(self, config: uvicorn.Config, receiver: Receiver, stopping: threading.Event) -> None:
+    When it stops, it hurries bodies along.
+    """
+
+    def __init__(self, config: uvicorn.Config, receiver: Receiver, limits: Limits, stopping: threading.Event) -> None:
         super().__init__(config)
         self._receiver = receiver
+        self._limits = limits
         self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        https, *plain = sockets or []
-        await super().startup([https])
+        await super().startup([])
         loop = asyncio.get_running_loop()
+        https, *plain = sockets or []
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=https,
+                ssl=self.config.ssl,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=self._limits.head_seconds,
+                ssl_shutdown_timeout=self._limits.write_seconds,
+            )
+        ]
         for plain_socket in plain:
-            self.servers.append(await loop.create_server(self._plain_protocol, sock=plain_socket, backlog=BACKLOG))
+            self.servers.append(await loop.create_server(self._connection, sock=plain_socket, backlog=BACKLOG))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
         self._receiver.hurry()
         await super().shutdown(sockets)
 
-    def _plain_protocol(self) -> asyncio.Protocol:
-        make = self.config.http_protocol_class
-        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+    def _connection(self) -> asyncio.Protocol:
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        return Connection(self._limits, config=self.config, **state)
 
 
 def _run_server(
@@ -103,7 +118,7 @@ def _run_server(
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver, stopping).run(sockets)
+    _Server(config, app.state.receiver, Limits(settings), stopping).run(sockets)
 
 
 def _exit_successfully(_number: int, _frame: object) -> NoReturn:

@@ -27,6 +27,8 @@ NETWORK = {
 # A transaction whose process is frozen or gone must not keep its locks.
 IDLE_SECONDS = 30
 POOL_SECONDS = 3
+# What PostgreSQL is given to say that it has ended a statement, before it is taken for frozen.
+GRACE_SECONDS = 1
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -34,15 +36,17 @@ class NoAnswerError(psycopg.OperationalError):
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection that keeps to the deadline of its call (store/deadline)."""
+    """A connection that keeps to the deadline of its call (store/deadline), and in any case to `longest_wait`."""
+
+    longest_wait: float | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait as psycopg does, but not beyond the deadline."""
-        left = time_left()
-        if left is None:
+        """Wait as psycopg does, but not for longer than is allowed."""
+        allowed = [limit for limit in (timeout, time_left(), self.longest_wait) if limit is not None]
+        if not allowed:
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, left if timeout is None else min(left, timeout))
+            return super().wait(gen, interval, min(allowed))
         except psycopg.errors._WaitTimeout:
             # Nothing is cancelled: a commit that waits for a replica would then be answered as if it had been kept.
             self.close()
@@ -67,7 +71,10 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
 
     def connect() -> psycopg.Connection[TupleRow]:
         bounded(POOL_SECONDS)
-        return Connection.connect(**parameters)  # type: ignore[arg-type]
+        connection = Connection.connect(**parameters)  # type: ignore[arg-type]
+        if statement_seconds is not None:
+            connection.longest_wait = statement_seconds + GRACE_SECONDS
+        return connection
 
     engine = sa.create_engine(
         "postgresql+psycopg://",
