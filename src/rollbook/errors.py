@@ -5,6 +5,7 @@ RollbookError               whatever Rollbook raises on purpose
 ├── TransportError                  ends a call by an HTTP status: 408, 413, 422, 429 or 503
 │   ├── ThrottledError              a limit is reached: 429
 │   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
+│       ├── LockTimeoutError        others held for too long what was needed: 503
 │       └── ConflictError           another transaction was in the way: 503 when trying again did not help
 ├── UserError                       a person asked for what cannot be done; the message says what to do
 │   └── UnknownSchemaError          the database was made by another release, or by nobody yet
@@ -166,6 +167,10 @@ class DatabaseUnavailableError(TransportError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(503, detail, retry_after=1)
+
+
+class LockTimeoutError(DatabaseUnavailableError):
+    """Others held for too long what was needed; nothing was done."""
 
 
 class ConflictError(DatabaseUnavailableError):

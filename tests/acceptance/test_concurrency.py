@@ -1,8 +1,6 @@
 """Calls at once with the same ids, and processes killed under load: nothing is lost, nothing is done twice."""
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ from campus import Campus, read_outcomes
 from conftest import Served
 from rollbook.store.engine import Database
 from rollbook.store.tables import enrollments, unenrollments, users
-from server_process import environment, run_server
+from server_process import run_server
 
 
 def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, campus: Campus, soaks: bool) -> None:
@@ -114,39 +112,6 @@ def test_calls_that_race_with_the_worker_never_accept_an_id_twice(
     with database.read() as connection:
         items = connection.execute(sa.select(sa.func.count()).select_from(unenrollments)).scalar_one()
     assert items == len(campus.queue())
-
-
-def test_a_worker_killed_again_and_again_finishes_every_item_exactly_once(
-    database: Database, database_url: str, tmp_path: Path
-) -> None:
-    campus = Campus(database)
-    ids = campus.enroll(5000)
-    campus.accept(ids)
-    kills = 0
-    while "Pending" in campus.queue().values():
-        before = Counter(campus.queue().values())["Complete"]
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "rollbook", "worker"],
-            env=environment(database_url, tmp_path, drain_step=25),
-            stderr=subprocess.DEVNULL,
-            cwd=tmp_path,
-        )
-        # Let it get into its work, and kill it in the midst of a step.
-        while worker.poll() is None and Counter(campus.queue().values())["Complete"] == before:
-            time.sleep(0.005)
-        time.sleep(random.uniform(0, 0.05))
-        worker.kill()
-        worker.wait()
-        kills += 1
-    assert kills >= 3
-    assert Counter(campus.queue().values()) == {"Complete": 5000}
-    with database.read() as connection:
-        ends = connection.execute(
-            sa.select(sa.func.count(), sa.func.count(sa.distinct(unenrollments.c.enrollment_id)))
-            .join(enrollments, enrollments.c.id == unenrollments.c.enrollment_id)
-            .where(enrollments.c.unenrolled_at == unenrollments.c.finished_at)
-        ).one()
-    assert tuple(ends) == (5000, 5000)
 
 
 # A connection that the killed server has left half open is found by the garbage collector, and that is no news.

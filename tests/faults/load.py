@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -132,14 +132,19 @@ class Load:
                 self.wrong.append(f"{chosen} in_doubt={in_doubt}: {answer.text}")
 
 
-def check_books(load: Load) -> dict[str, int]:
-    """Wait until the queue is empty, then see that nothing answered was lost and nothing was done twice."""
-    campus = load.campus
+def check_books(*loads: Load, removed: Iterable[int] = ()) -> dict[str, int]:
+    """Wait until the queue is empty, then see that nothing answered was lost and nothing was done twice.
+
+    `removed` are the ids that were answered as taken out of the queue.
+    """
+    campus = loads[0].campus
+    answered = [id_ for load in loads for id_ in load.accepted]
     campus.wait_until_drained()
     queue = campus.queue()
-    assert load.wrong == []
-    assert len(load.accepted) == len(set(load.accepted))
-    assert set(load.accepted) <= set(queue)
+    assert [wrong for load in loads for wrong in load.wrong] == []
+    assert len(answered) == len(set(answered))
+    assert set(answered) <= set(queue)
+    assert {queue[id_] for id_ in removed} <= {"Removed"}
     same_time = enrollments.c.unenrolled_at == unenrollments.c.finished_at
     items = sa.select(sa.func.count(), sa.func.count(sa.distinct(unenrollments.c.enrollment_id))).join(
         enrollments, sa.and_(enrollments.c.id == unenrollments.c.enrollment_id, same_time)
@@ -147,11 +152,14 @@ def check_books(load: Load) -> dict[str, int]:
     with campus.database.read() as connection:
         ended = tuple(connection.execute(items.where(unenrollments.c.account_id == campus.account.id)).one())
         pairs = sa.select(unenrollments.c.status, sa.func.count()).group_by(unenrollments.c.status)
-        books = {str(status): int(count) for status, count in connection.execute(pairs)}
-    assert books == {"Complete": len(queue)}
-    assert ended == (len(queue), len(queue))
-    assert campus.current() == len(load.ids) - len(queue)
-    return {"accepted": len(queue), "complete": books["Complete"], "answered": len(load.accepted)}
+        mine = pairs.where(unenrollments.c.account_id == campus.account.id)
+        books = Counter({str(status): int(count) for status, count in connection.execute(mine)})
+    assert set(books) <= {"Complete", "Removed"}
+    assert books["Complete"] + books["Removed"] == len(queue)
+    assert ended == (books["Complete"], books["Complete"])
+    assert campus.current() == sum(len(load.ids) for load in loads) - books["Complete"]
+    counts = {"answered": len(answered), "accepted": len(queue), "complete": books["Complete"]}
+    return counts | ({"removed": books["Removed"]} if books["Removed"] else {})
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:

@@ -162,7 +162,6 @@ def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
     migrate(database)
     campus = Campus(database)
     with run_server(url, tmp_path, "--workers", "2") as server:
-        time.sleep(5.5)  # one that dies younger than that would be a reason to give up
         listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
         children = [int(pid) for pid in listed.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         assert len(children) == 2

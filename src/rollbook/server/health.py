@@ -3,10 +3,13 @@
 import threading
 
 from rollbook.errors import DatabaseUnavailableError
+from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.store.schema import can_serve
 
 OK = "ok"
+# Who asks does not wait for long, and a database that does not answer is not ready.
+LONGEST_SECONDS = 2
 
 
 class Health:
@@ -20,7 +23,9 @@ class Health:
         """Say of each part that it is ok, or what is wrong with it."""
         database, schema = OK, OK
         try:
-            if not can_serve(self._database):
+            with deadline(LONGEST_SECONDS):
+                usable = can_serve(self._database)
+            if not usable:
                 schema = "not the schema of this release; run: rollbook migrate"
         except DatabaseUnavailableError as error:
             database, schema = error.detail, "not known without the database"

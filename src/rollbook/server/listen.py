@@ -28,8 +28,10 @@ log = structlog.get_logger("rollbook.server")
 # From SIGTERM to the end it is 10 seconds at most: calls under way get these, closing down gets the rest.
 GRACEFUL_SECONDS = 7
 BACKLOG = 2048
-# A process that dies younger than this would die again at once: give up instead of starting it for ever.
+# A process that dies younger than this would die again at once: give up instead of starting it for ever. Not if it was
+# killed, by somebody or for want of memory: that says nothing of the next, which is started after a pause.
 CRASH_SECONDS = 5
+KILLED_PAUSE_SECONDS = 0.5
 
 
 def bind(host: str, port: int, options: str = "--host, --port and --http-port") -> socket.socket:
@@ -145,9 +147,12 @@ def _supervise(
             for place, (process, started) in enumerate(children):
                 if process.is_alive() or stopping.is_set():
                     continue
-                if time.monotonic() - started < CRASH_SECONDS:
+                young = time.monotonic() - started < CRASH_SECONDS
+                if young and process.exitcode != -signal.SIGKILL:
                     raise UserError(f"A server process ended at once, with exit code {process.exitcode}; see its log.")
                 log.error("server process died; starting another", pid=process.pid, exit_code=process.exitcode)
+                if young:
+                    stopping.wait(KILLED_PAUSE_SECONDS)
                 children[place] = spawn()
     finally:
         _end_together([process for process, _ in children])

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from rollbook.errors import ConflictError, DatabaseUnavailableError, UserError
+from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
 from rollbook.store.deadline import bounded
 from rollbook.store.postgresql import open_postgresql
 
@@ -186,6 +186,8 @@ def _translated_errors() -> Iterator[None]:
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.DeadlockDetected):
             raise ConflictError("two transactions waited for each other") from error
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise LockTimeoutError("others held what was needed for too long") from error
         if _means_unavailable(error):
             raise DatabaseUnavailableError(f"the database cannot be used: {error.orig}") from error
         raise

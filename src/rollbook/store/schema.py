@@ -1,36 +1,57 @@
 """Brings a database to the schema that this release knows, and refuses to run on another."""
 
+import time
+
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from rollbook.errors import UnknownSchemaError
+from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
 from rollbook.store.engine import Database
 from rollbook.store.tables import metadata
 
 MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
 
+# Calls that come while a migration waits for a table wait behind it. So it waits briefly, and often.
+LOCK_MILLISECONDS = 500
+LOCK_ATTEMPTS = 60
+PAUSE_SECONDS = 1.0
+
 
 def migrate(database: Database) -> tuple[str | None, str]:
     """Make the tables of an empty database, or run the migrations that one lacks, in one transaction.
 
-    Returns the revisions before and after. Errors: UnknownSchemaError when a newer release has made the database.
+    Returns the revisions before and after. Servers and workers of the release before may run meanwhile. Errors:
+    UnknownSchemaError when a newer release has made the database; DatabaseUnavailableError when its tables never became
+    free.
     """
-    with database.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        before = _revision(connection)
-        _refuse_newer(before)
-        config = _config()
-        config.attributes["connection"] = connection
-        if before is None:
-            metadata.create_all(connection)
-            command.stamp(config, "head")
-        else:
-            command.upgrade(config, "head")
-        return before, _head()
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            with database.write() as connection:
+                return _migrate(connection)
+        except (LockTimeoutError, ConflictError):
+            if attempt == LOCK_ATTEMPTS:
+                raise
+            time.sleep(PAUSE_SECONDS)
+    raise AssertionError("unreachable")
+
+
+def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"))
+    before = _revision(connection)
+    _refuse_newer(before)
+    config = _config()
+    config.attributes["connection"] = connection
+    if before is None:
+        metadata.create_all(connection)
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, "head")
+    return before, _head()
 
 
 def check_schema(database: Database) -> None:

@@ -1,0 +1,135 @@
+"""Servers and workers killed at random under load: every item that was accepted is finished, and once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from load import Load, check_books, report
+from lxml import etree
+
+from campus import OPERATOR, Campus
+from rollbook.store.accounts import set_policies
+from rollbook.store.engine import Database
+from server_process import ServerProcess, environment, run_server
+
+# A connection that a killed server has left half open is found by the garbage collector, and that is no news.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+class Killing:
+    """What is killed again and again, until it is stopped."""
+
+    def __init__(self, url: str, folder: Path, longest_life: float) -> None:
+        self.stopping = threading.Event()
+        self.kills: Counter[str] = Counter()
+        self._url = url
+        self._folder = folder
+        self._longest_life = longest_life
+
+    def workers(self) -> None:
+        """Run one worker after the other, and kill each."""
+        while not self.stopping.is_set():
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "rollbook", "worker"],
+                env=environment(self._url, self._folder, drain_step=25, poll_seconds=0.1),
+                stderr=subprocess.PIPE,
+                cwd=self._folder,
+            )
+            assert worker.stderr is not None
+            assert b"worker started" in worker.stderr.readline()
+            self._live()
+            worker.kill()
+            worker.communicate()
+            self.kills["workers"] += 1
+
+    def children(self, server: ServerProcess) -> None:
+        """Kill one of a server's processes after the other."""
+        while not self.stopping.is_set():
+            self._live()
+            listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+            with suppress(FileNotFoundError, IndexError):  # one has just died, or none has been started yet
+                serving = [pid for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+                os.kill(int(random.choice(serving)), signal.SIGKILL)
+                self.kills["server processes"] += 1
+
+    def servers(self, port: int) -> None:
+        """Run one whole server after the other on the same port, and kill each."""
+        while not self.stopping.is_set():
+            with run_server(self._url, self._folder, "--no-worker", "--port", str(port)) as server:
+                self._live()
+                server.kill()
+            self.kills["servers"] += 1
+
+    def _live(self) -> None:
+        self.stopping.wait(random.uniform(0.05, self._longest_life))
+
+
+def _remove(load: Load, stopping: threading.Event) -> set[int]:
+    """Take some of what was accepted last out of the queue again, now and then."""
+    removed: set[int] = set()
+    with load.server.client() as client:
+        while not stopping.wait(0.3):
+            items = "".join(
+                f"<Unenrollment><AccountUserLearningModuleRelID>{id_}</AccountUserLearningModuleRelID></Unenrollment>"
+                for id_ in load.accepted[-3:]
+            )
+            package = load.campus.call("removeUnenrollments", f"<Unenrollments>{items}</Unenrollments>")
+            try:
+                answer = client.post(load.server.url, data={"Package": package})
+            except httpx.TransportError:
+                continue
+            found = etree.fromstring(answer.content).iterfind("Info//AccountUserLearningModuleRelID")
+            removed.update(int(element.text or "") for element in found)
+    return removed
+
+
+def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
+    database: Database, database_url: str, tmp_path: Path, soaks: bool
+) -> None:
+    seconds, kind = 300 if soaks else 5, database.engine.dialect.name
+    campus = Campus(database)
+    with database.write() as connection:
+        set_policies(connection, campus.account, {"hold_seconds": 1}, by=OPERATOR)
+    ids = campus.enroll(120_000 if soaks else 4_000)
+    killing = Killing(database_url, tmp_path, longest_life=3 if soaks else 1)
+    with run_server(database_url, tmp_path, "--no-worker", "--workers", "2") as server, ThreadPoolExecutor(5) as pool:
+        with run_server(database_url, tmp_path, "--no-worker") as other:
+            other.kill()
+        tasks = [
+            pool.submit(killing.workers),
+            pool.submit(killing.children, server),
+            pool.submit(killing.servers, other.port),
+        ]
+        tasks += [pool.submit(killing.workers)] if kind == "postgresql" else []
+        with (
+            Load(campus, server, ids[::2], clients=2, pause=0.02) as one,
+            Load(campus, other, ids[1::2], clients=2, pause=0.02) as two,
+        ):
+            removing = pool.submit(_remove, one, killing.stopping)
+            killing.stopping.wait(seconds)
+            killing.stopping.set()
+            for task in tasks:
+                task.result()
+        removed = removing.result()
+        worker = subprocess.Popen([sys.executable, "-m", "rollbook", "worker"], env=environment(database_url, tmp_path))
+        try:
+            books = check_books(one, two, removed=removed)
+        finally:
+            worker.terminate()
+            worker.wait()
+        assert server.stop() == 0
+    for name, load in (("process killed", one), ("server killed", two)):
+        report(f"kills at random, {kind}, {name}", load)
+    report(f"kills at random, {kind}", None, **killing.kills, **books)
+    assert len(killing.kills) == 3
+    assert removed or not soaks
+    assert {*one.statuses, *two.statuses} <= {0, 200, 503}
