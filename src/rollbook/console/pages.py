@@ -2,7 +2,7 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from rollbook.console import batches, queue, signing_in, undoing
+from rollbook.console import batches, queue, signing_in, undoing, unenrolling
 from rollbook.console.rendering import STATIC
 from rollbook.console.visit import BASE, Page, PageError, Visit
 
@@ -41,4 +41,7 @@ PAGES = (
     Page("/batches/{batch:int}", show=batches.show_batch),
     Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
     Page("/batches/{batch:int}/undo", show=undoing.preview_undo, change=undoing.undo),
+    Page("/unenrol", show=unenrolling.show_choice, change=unenrolling.choose),
+    Page("/unenrol/{run:int}", show=unenrolling.show_run, change=unenrolling.start),
+    Page("/unenrol/{run:int}/stop", change=unenrolling.stop),
 )

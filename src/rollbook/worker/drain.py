@@ -7,8 +7,12 @@ import structlog
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.engine import Database
+from rollbook.store.runs import queue_next_part
 from rollbook.store.unenrollments import find_due_accounts, process_due
 from rollbook.worker.purge import Purge
+
+# Of 100 enrolments each, before items are finished again.
+PARTS = 10
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -40,7 +44,8 @@ class Worker:
         log.info("worker started", step=self._step)
         while not self._stopping.is_set():
             try:
-                busy = self.drain_once() > 0
+                queued = self.queue_runs()
+                busy = self.drain_once() > 0 or queued
                 self._purge.run_if_due()
             except DatabaseUnavailableError as error:
                 log.warning("database unavailable", detail=error.detail)
@@ -51,6 +56,13 @@ class Worker:
             if not busy:
                 self._stopping.wait(self._poll_seconds)
         log.info("worker stopped")
+
+    def queue_runs(self) -> bool:
+        """Queue some parts of what was chosen in the console; False when there is nothing to queue."""
+        for part in range(PARTS):
+            if self._stopping.is_set() or not queue_next_part(self._database, utc_now()):
+                return part > 0
+        return True
 
     def drain_once(self) -> int:
         """Finish one step of every account that has due items; return how many items were finished."""

@@ -9,6 +9,8 @@ from rollbook.store.answers import purge_answers
 from rollbook.store.calls import purge_calls
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
+from rollbook.store.runs import purge_drafts
+from rollbook.store.sign_ins import purge_sign_ins
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -47,3 +49,5 @@ class Purge:
         while purged := purge_progress(self._database, utc_now(), self._step):
             log.info("progress purged", enrollments=purged)
         purge_answers(self._database, utc_now())
+        purge_sign_ins(self._database, utc_now())
+        purge_drafts(self._database, utc_now())

@@ -2,7 +2,7 @@
 
 from rollbook.store.tables.columns import metadata
 from rollbook.store.tables.learning import accounts, courses, enrollments, groups, keys, memberships, sessions, users
-from rollbook.store.tables.queue import batches, refusals, unenrollments
+from rollbook.store.tables.queue import batches, refusals, run_parts, runs, unenrollments
 from rollbook.store.tables.service import answers, audit, calls, sign_ins, throttles
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "memberships",
     "metadata",
     "refusals",
+    "run_parts",
+    "runs",
     "sessions",
     "sign_ins",
     "throttles",

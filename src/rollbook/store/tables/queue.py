@@ -86,3 +86,36 @@ sa.Index(
     sqlite_where=_changed,
     postgresql_where=_changed,
 )
+
+# What was chosen in the console to be unenrolled together, and how far that has come: a worker queues its parts, of 100
+# enrolments each, as a batch each. `courses` says what was to be unenrolled of which course, as it was shown.
+runs = sa.Table(
+    "runs",
+    metadata,
+    own_id(),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("courses", sa.Text, nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Column("request_id", sa.Text),
+    time_column("created_at"),
+    time_column("started_at", nullable=True),
+    time_column("finished_at", nullable=True),
+    sa.Index("ix_runs_account", "account_id", "id"),
+)
+_under_way = sa.text("started_at IS NOT NULL AND finished_at IS NULL")
+sa.Index("ix_runs_under_way", runs.c.id, sqlite_where=_under_way, postgresql_where=_under_way)
+
+run_parts = sa.Table(
+    "run_parts",
+    metadata,
+    sa.Column("run_id", sa.BigInteger, sa.ForeignKey("runs.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    account_id(),
+    sa.Column("ids", sa.Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("accepted", sa.Integer),
+    sa.Column("batch_id", sa.BigInteger),
+    sqlite_with_rowid=False,
+)

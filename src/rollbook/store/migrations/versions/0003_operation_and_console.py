@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_calls()
     _create_throttles()
     _create_sign_ins()
+    _create_runs()
 
 
 def _create_audit() -> None:
@@ -81,6 +82,40 @@ def _create_sign_ins() -> None:
     )
     op.create_index("ix_sign_ins_user", "sign_ins", ["user_id"])
     op.create_index("ix_sign_ins_seen_at", "sign_ins", ["seen_at"])
+
+
+def _create_runs() -> None:
+    op.create_table(
+        "runs",
+        _id(),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text()),
+        sa.Column("courses", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text()) for name in ("address", "request_id")),
+        sa.Column("created_at", _TIME, nullable=False),
+        *(sa.Column(name, _TIME) for name in ("started_at", "finished_at")),
+        sa.PrimaryKeyConstraint("id", name="pk_runs"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_runs_account_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_runs_user_id"),
+    )
+    op.create_index("ix_runs_account", "runs", ["account_id", "id"])
+    under_way = sa.text("started_at IS NOT NULL AND finished_at IS NULL")
+    op.create_index("ix_runs_under_way", "runs", ["id"], sqlite_where=under_way, postgresql_where=under_way)
+    op.create_table(
+        "run_parts",
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("ids", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("accepted", sa.Integer()),
+        sa.Column("batch_id", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("run_id", "number", name="pk_run_parts"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_run_parts_run_id"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_run_parts_account_id"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _id() -> sa.Column[int]:
