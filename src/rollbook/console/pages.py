@@ -2,7 +2,7 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from rollbook.console import batches, queue, signing_in, undoing, unenrolling
+from rollbook.console import account, batches, keys, learners, queue, records, signing_in, undoing, unenrolling, users
 from rollbook.console.rendering import STATIC
 from rollbook.console.visit import BASE, Page, PageError, Visit
 
@@ -44,4 +44,15 @@ PAGES = (
     Page("/unenrol", show=unenrolling.show_choice, change=unenrolling.choose),
     Page("/unenrol/{run:int}", show=unenrolling.show_run, change=unenrolling.start),
     Page("/unenrol/{run:int}/stop", change=unenrolling.stop),
+    Page("/learners", show=learners.show_learners),
+    Page("/learners/{user:int}", show=learners.show_learner),
+    Page("/account", show=account.show_account, change=account.change_policies),
+    Page("/account/password", change=account.change_password),
+    Page("/account/users", show=users.show_users, change=users.change_role),
+    Page("/account/users/new", change=users.add),
+    Page("/account/users/password", change=users.give_password),
+    Page("/account/keys", show=keys.show_keys, change=keys.make_key),
+    Page("/account/keys/revoke", change=keys.revoke),
+    Page("/account/audit", show=records.show_audit),
+    Page("/account/calls", show=records.show_calls),
 )

@@ -57,6 +57,15 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def detail(value: object) -> str:
+    """A detail of an audit line in a few words."""
+    if isinstance(value, dict):
+        if value.keys() == {"from", "to"}:
+            return f"{value['from']} → {value['to']}"
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    return str(len(value)) if isinstance(value, list) else str(value)
+
+
 TEMPLATES = Environment(
     loader=PackageLoader("rollbook.console"),
     autoescape=True,
@@ -65,5 +74,5 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
-TEMPLATES.filters |= {"time": time, "progress": progress, "person": person, "count": count}
+TEMPLATES.filters |= {"time": time, "progress": progress, "person": person, "count": count, "detail": detail}
 TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

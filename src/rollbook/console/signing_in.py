@@ -11,7 +11,7 @@ from rollbook.store.sign_ins import begin_sign_in, end_sign_in
 
 def show_sign_in(visit: Visit) -> Response:
     """Ask for e-mail and password; the answer brings the cookie that the form is bound to."""
-    return _form(visit, 200, None, visit.query.get("next", ""), ended="ended" in visit.query)
+    return _form(visit, 200, None, visit.query.get("next", ""))
 
 
 def sign_in(visit: Visit) -> Response:
@@ -38,11 +38,11 @@ def sign_out(visit: Visit) -> Response:
     return response
 
 
-def _form(visit: Visit, code: int, wrong: str | None, next_path: str, *, ended: bool = False) -> Response:
+def _form(visit: Visit, code: int, wrong: str | None, next_path: str) -> Response:
     with visit.database.read() as connection:
         several = has_several_accounts(connection)
     fields = {"email": visit.text("email"), "account": visit.text("account"), "next": next_path}
-    out = "out" in visit.query
-    page = visit.render("sign_in.html", code=code, wrong=wrong, several=several, ended=ended, out=out, **fields)
+    told = next((name for name in ("out", "changed", "ended") if name in visit.query), None)
+    page = visit.render("sign_in.html", code=code, wrong=wrong, several=several, told=told, **fields)
     page.headers.update(set_cookie(visit.token))
     return page

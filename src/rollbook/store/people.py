@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.model import Role
 from rollbook.store.tables import courses, enrollments, groups, sessions, users
 
 Row = sa.Row[*tuple[Any, ...]]
@@ -27,6 +28,14 @@ def find_people(connection: sa.Connection, account_id: int, part: str, limit: in
     columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.employee_id)
     query = sa.select(*columns, users.c.role, users.c.active).where(named(account_id, part))
     return connection.execute(query.order_by(users.c.id).limit(limit)).all()
+
+
+def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequence[Row]:
+    """List administrators and owners, and whether each has a password and so can sign in."""
+    columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active)
+    query = sa.select(*columns, users.c.password_hash.is_not(None).label("has_password"))
+    staff = query.where(users.c.account_id == account_id, users.c.role.in_([Role.OWNER, Role.ADMINISTRATOR]))
+    return connection.execute(staff.order_by(users.c.id).limit(limit)).all()
 
 
 def find_person(connection: sa.Connection, account_id: int, user_id: int) -> Row | None:

@@ -1,0 +1,45 @@
+"""Keys: shown once when they are made, revocable. Owners have to do with all, administrators with their own."""
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from rollbook.console.account import account_of
+from rollbook.console.visit import PageError, Visit, redirect
+from rollbook.errors import UserError
+from rollbook.store.accounts import Rows, list_keys, new_key, revoke_key
+
+
+def show_keys(visit: Visit, wrong: str | None = None, key: tuple[str, str] | None = None) -> Response:
+    """List the keys by their numbers; `key` is a new one with whose it is, shown this once."""
+    return visit.render("keys.html", code=422 if wrong else 200, wrong=wrong, keys=_keys(visit), new_key=key)
+
+
+def make_key(visit: Visit) -> Response:
+    """Make a key of the account (for owners), of a user (for owners), or of oneself, and show it, this once."""
+    email = visit.text("email") or None
+    if email is None or email.lower() != visit.caller.email.lower():
+        visit.require_owner()
+    try:
+        with visit.database.write() as connection:
+            key = new_key(connection, account_of(visit), email, by=visit.actor)
+    except UserError as error:
+        return show_keys(visit, str(error).split(" See: ", maxsplit=1)[0])
+    return show_keys(visit, key=(email or "the account", key))
+
+
+def revoke(visit: Visit) -> Response:
+    """Let a key open nothing any more."""
+    number = visit.number("key")
+    if number not in [row["id"] for row in _keys(visit)]:
+        raise PageError(404, "There is no such key, or it is not yours to revoke.")
+    with visit.database.write() as connection:
+        revoke_key(connection, account_of(visit), int(number or 0), by=visit.actor)
+    return redirect("/account/keys", done="revoked")
+
+
+def _keys(visit: Visit) -> Sequence[dict[str, object]]:
+    with visit.database.read() as connection:
+        rows: Rows = list_keys(connection, account_of(visit))
+    mine = rows if visit.caller.role == "owner" else [row for row in rows if row["user"] == visit.caller.email]
+    return mine[::-1]
