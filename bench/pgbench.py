@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from places import Place
 from postgresql import postgresql_command
-from statements import accepting, digests
+from statements import AUDIT, accepting, digests
 
 
 def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -> float:
@@ -31,16 +31,19 @@ def _script(place: Place, first_call: int, each: int) -> str:
     stride = place.count // 100
     ids = f"ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride}))"
     values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
-    values |= {"ids": ids, "requested_at": "now()", "due_at": "now()", "protect_completed": "false"}
-    caller, batch, accept = (_fill(sql, values) for sql in accepting("postgresql").values())
+    values |= {name: f"'{value}'" for name, value in AUDIT.items()}
+    values |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "now()")
+    values |= {"ids": ids, "protect_completed": "false", "reason": "NULL", "idempotency_key": "NULL"}
+    caller, batch, accept, audit = (_fill(sql, values) for sql in accepting("postgresql").values())
     return f"""
         \\set call {first_call} + :client_id * {each} + :done
         \\set done :done + 1
         \\set first :call * 7919 % {stride} + 1
         {caller} \\gset
         BEGIN;
-        {batch.replace(":requested_by", ":user_id")} \\gset
+        {batch.replace(":requested_by", ":user_id")} \\gset batch_
         {accept};
+        {audit};
         COMMIT;
     """
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
@@ -49,10 +49,13 @@ class Place:
 
     def run(self, *statements: str) -> list[tuple[object, ...]]:
         """Run statements, each for itself, and give the rows of the last."""
-        with self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if self.on_sqlite:
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)) as plain:
+                return [[*map(tuple, plain.execute(statement))] for statement in statements][-1]
+        with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
-                cursor = connection.exec_driver_sql(statement)
-            return [tuple(row) for row in cursor] if cursor.returns_rows else []
+                cursor = connection.execute(statement)  # type: ignore[arg-type, unused-ignore]
+            return cursor.fetchall() if cursor.description else []
 
     def forget_queue(self) -> None:
         """Empty the queue, so that every id is a fresh one again."""

@@ -3,20 +3,29 @@
 import hashlib
 
 from campus import Campus
-from rollbook.store import accounts, unenrollments
+from rollbook.store import accounts, audit, queue, unenrollments
 from rollbook.store.dialects import FRAGMENTS
 
-BATCH = """
-    INSERT INTO batches (account_id, requested_by, reason, idempotency_key, requested_at)
-    VALUES (:account_id, :requested_by, NULL, NULL, :requested_at) RETURNING id AS batch_id
-"""
-CHANGE = "UPDATE accounts SET last_change = last_change + 1 WHERE id = :account_id RETURNING last_change AS change"
+# What the audit keeps of an accepted call, as long as in life.
+AUDIT = {
+    "actor": "owner@example.org",
+    "action": "unenrollLearningModules",
+    "subject": "batch 123456",
+    "details": '{"accepted": 100, "refused": 0, "reason": null}',
+    "address": "127.0.0.1",
+    "request_id": "0123456789abcdef",
+}
 
 
 def accepting(dialect: str) -> dict[str, str]:
     """Give the statements of a call by what they do, in their order; the first stands before the transaction."""
-    given = {"caller": accounts._FIND_CALLER, "batch": BATCH, "accept": unenrollments._ACCEPT}
-    return {name: _clean(sql.format(**FRAGMENTS[dialect])) for name, sql in given.items()}
+    given = {
+        "caller": accounts._FIND_CALLER,
+        "batch": unenrollments._OPEN_BATCH,
+        "accept": unenrollments._ACCEPT,
+        "audit": audit._ADD,
+    }
+    return {name: _write(sql, dialect) for name, sql in given.items()}
 
 
 def draining() -> dict[str, str]:
@@ -24,11 +33,11 @@ def draining() -> dict[str, str]:
     given = {
         "turn": unenrollments._TAKE_TURN,
         "claim": unenrollments._CLAIM,
-        "change": CHANGE,
+        "change": queue._BEGIN_CHANGE,
         "end": unenrollments._END_ENROLLMENTS,
         "finish": unenrollments._FINISH,
     }
-    return {name: _clean(sql.format(**FRAGMENTS["postgresql"])) for name, sql in given.items()}
+    return {name: _write(sql, "postgresql") for name, sql in given.items()}
 
 
 def digests(campus: Campus) -> dict[str, bytes]:
@@ -37,5 +46,5 @@ def digests(campus: Campus) -> dict[str, bytes]:
     return {name: hashlib.sha256(key.encode()).digest() for name, key in keys.items()}
 
 
-def _clean(sql: str) -> str:
-    return " ".join(sql.split())
+def _write(sql: str, dialect: str) -> str:
+    return " ".join(sql.format(**FRAGMENTS[dialect]).split())

@@ -6,7 +6,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
+from rollbook.store.direct import run
 from rollbook.store.tables import accounts, unenrollments
+
+_BEGIN_CHANGE = "UPDATE accounts SET last_change = last_change + 1 WHERE id = :account_id RETURNING last_change"
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,8 @@ def begin_change(connection: sa.Connection, account_id: int) -> int:
 
     Numbers become visible in the order in which they were given, so that who reads the changes by number misses none.
     """
-    counted = accounts.update().where(accounts.c.id == account_id).values(last_change=accounts.c.last_change + 1)
-    number: int = connection.execute(counted.returning(accounts.c.last_change)).scalar_one()
-    return number
+    [(number,)] = run(connection, _BEGIN_CHANGE, {"account_id": account_id})
+    return int(number)
 
 
 def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> bool:

@@ -1,0 +1,77 @@
+"""The rows about calls: accepting on both databases, refusing, tables of ten million, memory."""
+
+from collections.abc import Iterator
+
+from figures import Figure
+from pgbench import accept_by_pgbench
+from places import durable_postgresql, postgresql_place, sqlite_place
+from plain_sqlite import accept_by_sqlite
+from serving import serving
+
+CLIENTS = 8
+TABLE = 1_000_000
+CALLS = "calls/s"
+
+
+def accept_on_postgresql(rounds: int) -> Iterator[Figure]:
+    """Accepting beside pgbench with the same statements."""
+    figure = Figure("accept, PostgreSQL, 8 connections", CALLS, 0.50, 0.70)
+    with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
+        calls = min(800, TABLE // 200 // rounds // CLIENTS * CLIENTS)
+        for first in range(0, 2 * rounds * calls, 2 * calls):
+            reached = served.accept(CLIENTS, first, calls)
+            figure.add(reached, accept_by_pgbench(place, CLIENTS, first + calls, calls))
+    yield figure
+
+
+def accept_on_sqlite(rounds: int) -> Iterator[Figure]:
+    """Accepting beside plain sqlite3 with the same statements, one transaction a call."""
+    few, many = (Figure(f"accept, SQLite, {number} connections", CALLS, 0.70, 1.00) for number in (8, 32))
+    with sqlite_place(TABLE) as place, serving(place) as served:
+        calls = min(500, TABLE // 300 // rounds)
+        for first in range(0, 3 * rounds * calls, 3 * calls):
+            by_eight = served.accept(8, first, calls)
+            limit = accept_by_sqlite(place, first + calls, calls)
+            few.add(by_eight, limit)
+            many.add(served.accept(32, first + 2 * calls, calls), limit)
+    yield from (few, many)
+
+
+def refuse(rounds: int) -> Iterator[Figure]:
+    """A wrong key beside a fixed answer to the same bytes: that of a path that leads nowhere."""
+    figure = Figure("refused call (wrong key)", CALLS, 0.40, 0.60)
+    with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
+        for _ in range(rounds):
+            refused = served.call(user_key="0" * 64, expected="SU:10", connections=CLIENTS, calls=2000)
+            fixed = served.call(path="/nothing", expected="404 Not Found", connections=CLIENTS, calls=2000)
+            figure.add(2000 / refused.seconds, 2000 / fixed.seconds)
+    yield figure
+
+
+def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
+    """Accepting at 10,000,000 enrolments beside 100,000."""
+    figure = Figure("accept at 10,000,000 enrolments, of 100,000", CALLS, 0.75, 0.90)
+    with (
+        durable_postgresql() as server,
+        postgresql_place(server, 100_000) as small,
+        postgresql_place(server, 10_000_000) as large,
+        serving(small) as at_small,
+        serving(large) as at_large,
+    ):
+        for number in range(rounds):
+            reached = at_large.accept(CLIENTS, number * 800, 800)
+            small.forget_queue()
+            figure.add(reached, at_small.accept(CLIENTS, 0, 800))
+    yield figure
+
+
+def keep_memory(rounds: int) -> Iterator[Figure]:
+    """The server's memory after 1,000,000 items accepted beside that after 10,000; once, whatever the rounds."""
+    figure = Figure("memory after 1,000,000 items, of that after 10,000", "KiB", 1.10, 1.02, at_most=True)
+    del rounds
+    with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
+        served.accept(CLIENTS, 0, 100)
+        before = served.resident()
+        served.accept(CLIENTS, 100, 9_900)
+        figure.add(served.resident(), before)
+    yield figure

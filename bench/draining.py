@@ -1,0 +1,152 @@
+"""The rows about the worker: draining beside psql, and accepting while workers drain."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from campus import Campus
+from figures import Figure
+from places import Place, durable_postgresql, postgresql_place
+from postgresql import postgresql_command
+from server_process import environment
+from serving import serving
+from statements import draining
+
+STEP = 1000
+ITEMS = 40_000  # of each account, in each measurement
+PAUSE = "UPDATE accounts SET queue_paused_at = now()"
+RESUME = "UPDATE accounts SET queue_paused_at = NULL"
+
+
+def drain(rounds: int) -> Iterator[Figure]:
+    """Workers beside psql with the same statements, each worker and each psql at an account of its own."""
+    one, two = (Figure(f"drain, PostgreSQL, {text}", "items/s", 0.80, 0.95) for text in ("1 worker", "2 workers"))
+    with durable_postgresql() as server, postgresql_place(server, 1_000_000, accounts=2) as place:
+        place.run(PAUSE)
+        done = [0, 0]
+
+        def queue(accounts: int) -> list[Campus]:
+            for number in range(accounts):
+                enqueue(place, number, done[number], ITEMS)
+                done[number] += ITEMS
+            place.run("VACUUM ANALYZE unenrollments", "CHECKPOINT")
+            return place.accounts[:accounts]
+
+        for _ in range(rounds):
+            for figure, accounts in ((one, 1), (two, 2)):
+                seconds = _drain_by_workers(place, len(queue(accounts)))
+                figure.add(accounts * ITEMS / seconds, accounts * ITEMS / _drain_by_psql(place, queue(accounts)))
+    yield from (one, two)
+
+
+def accept_while_draining(rounds: int) -> Iterator[Figure]:
+    """Accepting while two workers have all that they can do, beside accepting alone."""
+    figure = Figure("accept while two workers drain, of accept alone", "calls/s", 0.60, 0.75)
+    with (
+        durable_postgresql() as server,
+        postgresql_place(server, 1_000_000, accounts=3) as place,
+        serving(place) as served,
+        running_workers(place, 2),
+    ):
+        place.run(PAUSE)
+        for number in (1, 2):
+            enqueue(place, number, 0, 1_000_000)
+        place.run("VACUUM ANALYZE unenrollments", "CHECKPOINT")
+        calls = min(600, 5_000 // rounds)
+        for first in range(0, 2 * rounds * calls, 2 * calls):
+            alone = served.accept(8, first, calls)
+            place.run(f"{RESUME} WHERE id <> {place.accounts[0].account.id}")
+            time.sleep(0.2)
+            beside = served.accept(8, first + calls, calls)
+            place.run(PAUSE)
+            assert place.run("SELECT COUNT(DISTINCT account_id) FROM unenrollments WHERE status = 'Pending'") == [(3,)]
+            figure.add(beside, alone)
+    yield figure
+
+
+def enqueue(place: Place, number: int, first: int, count: int) -> None:
+    """Put enrolments of an account into its queue, in batches of 100, as if calls had."""
+    account = place.accounts[number].account.id
+    start = number * place.count + first
+    place.run(
+        "INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at)"
+        f" SELECT {(number + 1) * 10**9 + first} + i / 100, i % 100 + 1, {account}, {start + 1} + i, 'Pending', now(),"
+        f" now() FROM generate_series(0, {count - 1}) AS i"
+    )
+
+
+@contextmanager
+def running_workers(place: Place, count: int) -> Iterator[None]:
+    """Run `rollbook worker` in as many processes; they are up and idle when the block begins."""
+    with TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
+        log = Path(folder, "log")
+        given = environment(place.url, Path(folder), poll_seconds=0.01, drain_step=STEP)
+        for _ in range(count):
+            command = [sys.executable, "-m", "rollbook", "worker"]
+            output = stack.enter_context(log.open("ab"))
+            process = stack.enter_context(
+                subprocess.Popen(command, env=given, cwd=folder, stdout=output, stderr=output)
+            )
+            stack.callback(process.terminate)
+        deadline = time.monotonic() + 30
+        while log.read_text().count("worker started") < count:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        time.sleep(0.5)
+        yield
+
+
+def _drain_by_workers(place: Place, count: int) -> float:
+    with running_workers(place, count):
+        started = time.perf_counter()
+        place.run(RESUME)
+        while place.run("SELECT EXISTS (SELECT 1 FROM unenrollments WHERE status = 'Pending')") != [(False,)]:
+            time.sleep(0.01)
+        seconds = time.perf_counter() - started
+    place.run(PAUSE)
+    return seconds
+
+
+def _drain_by_psql(place: Place, accounts: list[Campus]) -> float:
+    place.run(RESUME)
+    scripts = [_script(campus.account.id) for campus in accounts]
+    command = [*postgresql_command("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", place.url]
+    processes = [subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-2, text=True) for _ in scripts]
+    for process in processes:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("\\echo ready\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ready\n"
+    started = time.perf_counter()
+    for process, script in zip(processes, scripts, strict=True):
+        assert process.stdin
+        process.stdin.write(script)
+        process.stdin.close()
+    for process in processes:
+        assert process.stdout
+        output = process.stdout.read()
+        assert process.wait() == 0, output
+    seconds = time.perf_counter() - started
+    assert place.run("SELECT EXISTS (SELECT 1 FROM unenrollments WHERE status = 'Pending')") == [(False,)]
+    place.run(PAUSE)
+    return seconds
+
+
+def _script(account_id: int) -> str:
+    given = {"account_id": account_id, "due_at": "now()", "finished_at": "now()", "unenrolled_at": "now()"}
+    given |= {"step": STEP, "status": "'Complete'", "notes": "NULL", "ids": ":'ids'", "change": ":last_change"}
+    turn, claim, change, end, finish = (_fill(sql, given) for sql in draining().values())
+    ids = f"SELECT array_agg(enrollment_id) AS ids FROM ({claim}) AS claimed"
+    step = f"BEGIN;\n{turn};\n{ids} \\gset\n{change} \\gset\n{end};\n{finish};\nCOMMIT;\n"
+    return "\\o /dev/null\n" + step * (ITEMS // STEP)
+
+
+def _fill(sql: str, given: dict[str, object]) -> str:
+    for name, value in given.items():
+        sql = sql.replace(f":{name}", str(value)) if name != "ids" else sql.replace("(:ids", f"({value}")
+    return sql
