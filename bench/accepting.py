@@ -1,12 +1,17 @@
 """The rows about calls: accepting on both databases, refusing, tables of ten million, memory."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from figures import Figure
+from generator import call_ids
 from pgbench import accept_by_pgbench
-from places import durable_postgresql, postgresql_place, sqlite_place
-from plain_sqlite import accept_by_sqlite
+from places import Place, durable_postgresql, postgresql_place, sqlite_place
 from serving import serving
+from statements import AUDIT, accepting, digests
 
 CLIENTS = 8
 TABLE = 1_000_000
@@ -31,7 +36,7 @@ def accept_on_sqlite(rounds: int) -> Iterator[Figure]:
         calls = min(500, TABLE // 300 // rounds)
         for first in range(0, 3 * rounds * calls, 3 * calls):
             by_eight = served.accept(8, first, calls)
-            limit = accept_by_sqlite(place, first + calls, calls)
+            limit = _accept_by_plain_sqlite(place, first + calls, calls)
             few.add(by_eight, limit)
             many.add(served.accept(32, first + 2 * calls, calls), limit)
     yield from (few, many)
@@ -75,3 +80,19 @@ def keep_memory(rounds: int) -> Iterator[Figure]:
         served.accept(CLIENTS, 100, 9_900)
         figure.add(served.resident(), before)
     yield figure
+
+
+def _accept_by_plain_sqlite(place: Place, first_call: int, calls: int) -> float:
+    given = {"reason": None, "idempotency_key": None, "protect_completed": False, **AUDIT}
+    given |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "2026-01-31 12:00:00.000000")
+    job = {
+        "file": place.url.removeprefix("sqlite:///"),
+        "statements": accepting("sqlite"),
+        "digests": {name: value.hex() for name, value in digests(place.accounts[0]).items()},
+        "given": given,
+        "calls": [list(call_ids(call, place.count, 100)) for call in range(first_call, first_call + calls)],
+    }
+    command = [sys.executable, str(Path(__file__).with_name("plain_sqlite.py"))]
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return calls / float(done.stdout)

@@ -61,9 +61,8 @@ def _carry_out(database: Database, work: Work[Answer]) -> Answer:
 
 
 def _try_out(database: Database, work: Work[Answer]) -> Answer:
-    with database.write() as connection:
+    with database.write(keep=False) as connection:
         answer = work(connection)
-        connection.rollback()
     return Answer(answer.succeeded, answer.info, answer.errors)
 
 

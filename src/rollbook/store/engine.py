@@ -1,7 +1,6 @@
 """Opens SQLite or PostgreSQL: pragmas, connections, transactions, bulk loading. The SQL text is for dialects."""
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
 from rollbook.store.deadline import bounded
+from rollbook.store.grouping import Grouping
 from rollbook.store.postgresql import open_postgresql
 
 audit_log = structlog.get_logger("rollbook.audit")
@@ -59,8 +59,8 @@ class Database:
         self._glancing = self.engine
         if self.engine.dialect.name == "postgresql":
             self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        # SQLite has one writer: threads of one process queue here, in order, rather than by polling the file's lock.
-        self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        # SQLite has one writer: threads of one process queue for it here rather than by polling the file's lock.
+        self._grouping = Grouping(self.engine, BUSY_SECONDS) if self.engine.dialect.name == "sqlite" else None
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -82,22 +82,29 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, keep: bool = True) -> Iterator[sa.Connection]:
         """Give a connection in a transaction that is committed, durably, when the block ends without an exception.
 
-        A block that has rolled back by itself commits nothing. What the block has put into the audit is logged when it
-        is committed. Errors: DatabaseUnavailableError.
+        With `keep` false everything is undone instead. What the block has put into the audit is logged when it is
+        committed. Errors: DatabaseUnavailableError.
         """
         committed: list[dict[str, object]] = []
-        with _translated_errors(), self._turn(), self.engine.connect() as connection:
-            connection.execution_options(writes=True, committed=committed)
-            transaction = connection.begin()
+        with _translated_errors(), self._transaction(keep=keep) as connection:
+            connection.execution_options(committed=committed)
             yield connection
-            if not transaction.is_active:
-                return
-            transaction.commit()
-        for line in committed:
+        for line in committed if keep else ():
             audit_log.info("audit", **line)
+
+    @contextmanager
+    def _transaction(self, *, keep: bool) -> Iterator[sa.Connection]:
+        if self._grouping is not None:
+            with self._grouping.work(keep=keep) as connection:
+                yield connection
+            return
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            yield connection
+            if not keep:
+                transaction.rollback()
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
@@ -108,18 +115,6 @@ class Database:
         with _translated_errors(), self.engine.connect() as connection:
             connection.detach()
             yield connection
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._writer is None:
-            yield
-        elif self._writer.acquire(timeout=bounded(BUSY_SECONDS)):
-            try:
-                yield
-            finally:
-                self._writer.release()
-        else:
-            raise DatabaseUnavailableError("the database stayed busy with other writes")
 
 
 def load_rows(
@@ -166,6 +161,7 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")  # what a savepoint may have to undo is kept there
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

@@ -1,0 +1,134 @@
+"""On SQLite works that wait for each other share a transaction, but not their errors, nor what undoes them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from rollbook.errors import DatabaseUnavailableError
+from rollbook.model import utc_now
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from rollbook.store.tables import accounts, keys
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite database, the only kind that groups."""
+    database = Database(f"sqlite:///{tmp_path / 'rollbook.db'}")
+    migrate(database)
+    yield database
+    database.close()
+
+
+def _add(connection: sa.Connection, name: str) -> None:
+    account = {"name": name, "protect_completed": False, "hold_seconds": 0, "created_at": utc_now()}
+    connection.execute(accounts.insert(), account)
+
+
+def _names(database: Database) -> set[str]:
+    with database.read() as connection:
+        return set(connection.execute(sa.select(accounts.c.name)).scalars())
+
+
+def _together(database: Database, works: Mapping[str, Callable[[str], None]]) -> dict[str, Exception | None]:
+    """Do the works while one is under way that all the others come to wait for; tell what each of them raised."""
+    outcomes: dict[str, Exception | None] = {}
+
+    def do(name: str, work: Callable[[str], None]) -> None:
+        outcomes[name] = None
+        try:
+            work(name)
+        except Exception as error:
+            outcomes[name] = error
+
+    threads = [threading.Thread(target=do, args=item) for item in works.items()]
+    with suppress(DatabaseUnavailableError), database.write() as connection:
+        _add(connection, "first")
+        for thread in threads:
+            thread.start()
+        assert database._grouping is not None
+        deadline = time.monotonic() + 10
+        while database._grouping._waiting < len(works):
+            assert time.monotonic() < deadline, "the works do not wait"
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def test_the_error_and_the_dry_run_of_one_do_not_touch_what_the_others_keep(database: Database) -> None:
+    def keep(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+
+    def fail(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+            raise ValueError(name)
+
+    def clash(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+            _add(connection, "first")
+
+    def try_out(name: str) -> None:
+        with database.write(keep=False) as connection:
+            _add(connection, name)
+
+    works = {"kept": keep, "failed": fail, "clashed": clash, "tried": try_out, "kept too": keep}
+    outcomes = _together(database, works)
+    assert _names(database) == {"first", "kept", "kept too"}
+    assert {name: type(outcome) for name, outcome in outcomes.items() if outcome} == {
+        "failed": ValueError,
+        "clashed": sa.exc.IntegrityError,
+    }
+
+
+def test_when_the_commit_fails_all_that_it_was_for_are_told_and_nothing_is_kept(database: Database) -> None:
+    def keep(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+
+    def spoil(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+            # A row that belongs to no account, which SQLite finds out at the commit.
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            row = {"account_id": 999, "digest": b"x", "created_at": utc_now()}
+            connection.execute(keys.insert(), row)
+
+    outcomes = _together(database, {"kept": keep, "spoiled": spoil, "kept too": keep})
+    assert {type(outcome) for outcome in outcomes.values()} == {DatabaseUnavailableError}
+    assert _names(database) == set()
+    keep("afterwards")
+    assert _names(database) == {"afterwards"}
+
+
+def test_who_waits_for_too_long_is_told_and_the_others_go_on(database: Database) -> None:
+    def keep(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+
+    assert database._grouping is not None
+    database._grouping._wait_seconds = 0.05
+    held = threading.Event()
+
+    def hold() -> None:
+        with database.write() as connection:
+            _add(connection, "held")
+            held.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    with pytest.raises(DatabaseUnavailableError):
+        keep("late")
+    thread.join()
+    keep("afterwards")
+    assert _names(database) == {"held", "afterwards"}
