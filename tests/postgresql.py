@@ -66,6 +66,16 @@ class Cluster(PostgresServer):
         """Make the data directory."""
         run_program("initdb", "-D", str(self.data), "-U", "rollbook", *options)
 
+    def copy(self, primary: "Cluster") -> None:
+        """Make the data directory of a replica that follows another server."""
+        copied = ["-D", str(self.data), "-h", str(primary.folder), "-U", "rollbook"]
+        run_program("pg_basebackup", *copied, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+
+    def execute(self, sql: str) -> None:
+        """Run a statement in the administration database."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql)  # type: ignore[arg-type, unused-ignore]
+
     def start(self) -> None:
         """Start, and wait until it takes connections; one that was killed leaves its memory only after a moment."""
         deadline = time.monotonic() + 30
@@ -86,8 +96,7 @@ class Cluster(PostgresServer):
     def new_database(self) -> str:
         """Make an empty database that is not dropped, and give its address."""
         name = f"rollbook_{next(_numbers)}"
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type, unused-ignore]
+        self.execute(f"CREATE DATABASE {name}")
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def stop(self) -> None:

@@ -1,0 +1,72 @@
+"""Fills the disk under a server, inside a mount namespace that has a small one: run by test_full_disk."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from load import Load, check_books, report, wait_until
+
+from campus import Campus
+from postgresql import run_cluster
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import run_server
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    """Take all the room that is left, as long as the block lasts."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -> None:
+    """Let clients send calls while the disk is full, and again not, that many times."""
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    ids = campus.enroll(10_000 + 10_000 * rounds)
+    recovered = []
+    with run_server(url, folder, poll_seconds=0.1) as server:
+        with Load(campus, server, ids, size=20) as load:
+            for _ in range(rounds):
+                load.wait_for_answers()
+                wanted = load.statuses[503] + 10
+                with full(disk):
+                    wait_until(lambda wanted=wanted: load.statuses[503] > wanted)  # type: ignore[misc]
+                recovered.append(load.wait_for_answers())
+            load.wait_for_answers(30)
+        books = check_books(load)
+        log = server.log.read_text()
+    database.close()
+    report(f"disk full, {kind}", load, recovered=max(recovered), **books)
+    assert set(load.statuses) == {200, 503}, load.statuses
+    assert "disk is full" in log or "No space left on device" in log, log[-3000:]
+    assert "Traceback" not in log, log[-5000:]
+
+
+def main(kind: str, disk: Path, rounds: int) -> None:
+    """Put the database on the disk; of PostgreSQL only its tables, because one that cannot write its log ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "sqlite":
+            fill_and_empty(kind, f"sqlite:///{disk / 'rollbook.db'}", disk, Path(folder), rounds)
+            return
+        with run_cluster() as cluster:
+            (disk / "tables").mkdir()
+            cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'tables'}'")
+            cluster.execute("CREATE DATABASE small TABLESPACE small")
+            fill_and_empty(kind, cluster.url.replace("/postgres?", "/small?"), disk, Path(folder), rounds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
