@@ -15,7 +15,7 @@ from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.listen import bind
 from rollbook.server.listen import serve as serve_sockets
-from rollbook.server.tls import Certificate, self_signed_certificate
+from rollbook.server.tls import Certificate, load_context, self_signed_certificate
 from rollbook.settings import Settings, load_settings
 from rollbook.worker.drain import Worker
 
@@ -59,7 +59,9 @@ def _certificate(settings: Settings) -> Certificate:
     for path in (settings.tls_cert, settings.tls_key):
         if not path.is_file():
             raise UserError(f"There is no file {path}. --tls-cert and --tls-key name PEM files.")
-    return Certificate(settings.tls_cert, settings.tls_key)
+    certificate = Certificate(settings.tls_cert, settings.tls_key)
+    load_context(certificate)  # says now what is wrong with it, once for all processes
+    return certificate
 
 
 def _announce(certificate: Certificate, host: str, ports: list[int]) -> None:

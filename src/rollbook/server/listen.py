@@ -20,7 +20,7 @@ from rollbook.logs import configure_logs
 from rollbook.server.app import create_app
 from rollbook.server.connections import Connection, Limits
 from rollbook.server.receive import Receiver
-from rollbook.server.tls import Certificate
+from rollbook.server.tls import Certificate, Tls
 from rollbook.settings import Settings
 
 log = structlog.get_logger("rollbook.server")
@@ -65,8 +65,11 @@ class _Server(uvicorn.Server):
     When it stops, it hurries bodies along.
     """
 
-    def __init__(self, config: uvicorn.Config, receiver: Receiver, limits: Limits, stopping: threading.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, receiver: Receiver, tls: Tls, limits: Limits, stopping: threading.Event
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._receiver = receiver
         self._limits = limits
         self._stopping = stopping
@@ -74,12 +77,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
         loop = asyncio.get_running_loop()
+        if _reloads_on_hangup():
+            loop.add_signal_handler(signal.SIGHUP, self._tls.reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         https, *plain = sockets or []
         self.servers = [
             await loop.create_server(
                 self._connection,
                 sock=https,
-                ssl=self.config.ssl,
+                ssl=self._tls.context,
                 backlog=BACKLOG,
                 ssl_handshake_timeout=self._limits.head_seconds,
                 ssl_shutdown_timeout=self._limits.write_seconds,
@@ -104,13 +110,11 @@ def _run_server(
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
-    app = create_app(settings)
+    app, tls = create_app(settings), Tls(certificate)
     config = uvicorn.Config(
         app,
         loop="uvloop",
         http="httptools",
-        ssl_certfile=certificate.cert,
-        ssl_keyfile=certificate.key,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive_seconds,
@@ -120,7 +124,7 @@ def _run_server(
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver, Limits(settings), stopping).run(sockets)
+    _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
 
 
 def _exit_successfully(_number: int, _frame: object) -> NoReturn:
@@ -133,17 +137,26 @@ def _supervise(
     """Keep the server processes running: one that dies is replaced, all are ended together."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
+    hung_up = threading.Event()
+    if _reloads_on_hangup():
+        signal.signal(signal.SIGHUP, lambda _number, _frame: hung_up.set())
     start = multiprocessing.get_context("spawn").Process
 
     def spawn() -> tuple[BaseProcess, float]:
         process = start(target=_run_child, args=(settings, certificate, sockets))
+        # A child keeps a SIGHUP until it can reload its certificate; before that the signal would end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process, time.monotonic()
 
     children = [spawn() for _ in range(settings.workers)]
     try:
         while not stopping.is_set():
             wait([process.sentinel for process, _ in children], timeout=0.5)
+            if hung_up.is_set():
+                hung_up.clear()
+                _pass_on(signal.SIGHUP, [process for process, _ in children])
             for place, (process, started) in enumerate(children):
                 if process.is_alive() or stopping.is_set():
                     continue
@@ -156,6 +169,17 @@ def _supervise(
                 children[place] = spawn()
     finally:
         _end_together([process for process, _ in children])
+
+
+def _reloads_on_hangup() -> bool:
+    """Tell whether SIGHUP reloads the certificate; at a terminal it ends the server, as closing the terminal does."""
+    return sys.stdin is None or not sys.stdin.isatty()
+
+
+def _pass_on(number: signal.Signals, processes: list[BaseProcess]) -> None:
+    for process in processes:
+        if process.pid is not None and process.is_alive():
+            os.kill(process.pid, number)
 
 
 def _end_together(processes: list[BaseProcess]) -> None:

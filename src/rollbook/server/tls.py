@@ -1,18 +1,25 @@
-"""Makes a self-signed certificate for localhost, for a server that was given none."""
+"""How connections are encrypted: TLS 1.2 and up, a certificate that can be read anew, one made for localhost."""
 
 import datetime as dt
 import os
+import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rollbook.errors import UserError
 from rollbook.model import utc_now
 
+log = structlog.get_logger("rollbook.server")
+
+# For TLS 1.2, those that keep what was recorded safe when the key is stolen later; all of TLS 1.3 do.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 VALID_DAYS = 365
 RENEW_DAYS = 30
 
@@ -24,6 +31,50 @@ class Certificate:
     cert: Path
     key: Path
     self_signed: bool = False
+
+
+class Tls:
+    """The certificate that is shown to new connections, and with it all else about their encryption."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self._certificate = certificate
+        self._current = load_context(certificate)
+        self.context = self._current
+        self.context.sni_callback = self._choose
+
+    def reload(self) -> None:
+        """Read the files anew: connections that begin from now on are shown the new certificate, others go on.
+
+        When it cannot be used the old one stays, and the log says why.
+        """
+        try:
+            self._current = load_context(self._certificate)
+        except UserError as error:
+            log.error("certificate not reloaded; the old one stays", detail=str(error))  # noqa: TRY400 no traceback
+        else:
+            log.info("certificate reloaded")
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        # Called in every handshake. A whole context is swapped, so that no certificate meets the key of another.
+        connection.context = self._current
+
+
+def load_context(certificate: Certificate) -> ssl.SSLContext:
+    """Read a certificate and its key for a server; errors: UserError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        # OpenSSL would ask the terminal for a password and wait.
+        context.load_cert_chain(certificate.cert, certificate.key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it is not in PEM format"
+        raise UserError(
+            f"The certificate {certificate.cert} cannot be used with the key {certificate.key}: {reason}. "
+            "Both are PEM files, the key is that of the certificate, and has no password."
+        ) from None
+    return context
 
 
 def self_signed_certificate(data_dir: Path) -> Certificate:

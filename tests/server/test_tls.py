@@ -1,0 +1,124 @@
+"""Connections are safe by today's measure, and a renewed certificate is taken up without losing a call."""
+
+import shutil
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import Served
+from rollbook.server.tls import self_signed_certificate
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from server_process import ServerProcess, run_server
+
+
+def _connect(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def _shown(port: int) -> bytes:
+    """Give the certificate that a new connection is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with _connect(port, context) as connection:
+        return connection.getpeercert(binary_form=True) or b""
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"])
+def test_tls_1_2_and_up_are_spoken_and_nothing_older(served: Served, version: str) -> None:
+    context = served.server.tls_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    if version in ("TLSv1_2", "TLSv1_3"):
+        with _connect(served.server.port, context) as connection:
+            assert connection.version() == version.replace("_", ".")
+    else:
+        with pytest.raises(ssl.SSLError, match=r"(?i)EOF|alert"):
+            _connect(served.server.port, context)
+
+
+@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"])
+def test_a_weak_cipher_is_refused(served: Served, cipher: str) -> None:
+    context = served.server.tls_context()
+    context.set_ciphers(f"{cipher}:@SECLEVEL=0")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"(?i)EOF|alert"):
+        _connect(served.server.port, context)
+
+
+class Load:
+    """Calls a server without a pause, over kept connections and new ones; counts what is answered and what is lost."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.answered, self.lost = 0, 0
+        self._server = server
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._call, args=(keeps,)) for keeps in (True, False)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self, keeps: bool) -> None:
+        limits = httpx.Limits() if keeps else httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(verify=False, trust_env=False, limits=limits, timeout=10) as client:  # noqa: S501 it changes
+            while not self._stopping.is_set():
+                try:
+                    self.answered += client.post(self._server.url, data={"a": "b"}).status_code == 200
+                except httpx.TransportError:
+                    self.lost += 1
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_takes_up_a_renewed_certificate_and_no_call_is_lost(tmp_path: Path, workers: int) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    database.close()
+    first, second = (self_signed_certificate(tmp_path / name) for name in ("first", "second"))
+    cert, key = tmp_path / "localhost.pem", tmp_path / "key.pem"
+    shutil.copy(first.cert, cert)
+    shutil.copy(first.key, key)
+    options = ["--no-worker", "--workers", str(workers), "--tls-cert", str(cert), "--tls-key", str(key)]
+    old, new = (ssl.PEM_cert_to_DER_cert(made.cert.read_text()) for made in (first, second))
+    with run_server(url, tmp_path, *options) as server, Load(server) as load:
+
+        def hang_up(event: str) -> None:
+            said = server.log.read_text().count(event)
+            server.process.send_signal(signal.SIGHUP)
+            _wait(lambda: server.log.read_text().count(event) == said + workers)
+
+        hang_up('"certificate reloaded"')  # now all processes are there
+        # A certificate without its key, as while files are being exchanged, is not taken up.
+        shutil.copy(second.cert, cert)
+        hang_up("certificate not reloaded; the old one stays")
+        assert {_shown(server.port) for _ in range(8)} == {old}
+        shutil.copy(second.key, key)
+        hang_up('"certificate reloaded"')
+        assert {_shown(server.port) for _ in range(8)} == {new}
+        answered = load.answered
+        _wait(lambda: load.answered > answered + 20)
+        assert server.process.poll() is None
+    assert load.lost == 0
