@@ -9,7 +9,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rollbook.errors import UserError
@@ -25,10 +26,39 @@ def _default_profiles_file() -> Path:
     return Path(home) / "rollbook" / "profiles.toml"
 
 
-class Settings(BaseSettings):
-    """The settings of one process."""
+# What can also stand in a file of its own, named by the setting with `_file` after it.
+SECRETS = ("database_url", "account_key", "user_key")
 
+
+class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in SECRETS:
+            path = values.get(f"{name}_file")
+            if path and values.get(name):
+                raise ValueError(f"{_variable(name)} and {_variable(name)}_FILE are both set; leave one out")
+            if path:
+                values[name] = _read_secret(_variable(name), Path(str(path)))
+        return values
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{variable}_FILE: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{variable}_FILE: {path} is not text in UTF-8") from None
+    if not secret or "\n" in secret:
+        raise ValueError(f"{variable}_FILE: {path} has to hold one line, the secret")
+    return secret
+
+
+class Settings(_Settings):
+    """The settings of one process."""
 
     data_dir: Path = Field(
         default_factory=_default_data_dir, description="Where the SQLite database and the self-signed certificate live."
@@ -36,6 +66,7 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", description="sqlite:///FILE or postgresql://…; empty means rollbook.db in the data directory.", repr=False
     )
+    database_url_file: Path | None = Field(None, description="A file that holds the database's address.")
     host: str = Field("127.0.0.1", description="The address that the server listens on.")
     port: int = Field(8443, ge=0, le=65535, description="The HTTPS port; 0 takes a free one.")
     http_port: int | None = Field(
@@ -116,14 +147,14 @@ class Settings(BaseSettings):
         return Path(self.database.removeprefix("sqlite:///")) if self.database.startswith("sqlite:///") else None
 
 
-class RemoteSettings(BaseSettings):
+class RemoteSettings(_Settings):
     """Which server the commands for people talk to, in whose name."""
-
-    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True)
 
     url: str = Field("", description="The address of the API, as https://host:8443/apiv2/.")
     account_key: str = Field("", description="The key of the account.", repr=False)
+    account_key_file: Path | None = Field(None, description="A file that holds the key of the account.")
     user_key: str = Field("", description="The key of the user in whose name calls are made.", repr=False)
+    user_key_file: Path | None = Field(None, description="A file that holds the key of the user.")
     ca_file: Path | None = Field(None, description="PEM file of a private certificate authority.")
     profile: str | None = Field(None, description="A profile of the profiles file, used instead of the settings above.")
     profiles_file: Path = Field(
@@ -148,8 +179,21 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def _load(kind: type[S], given: dict[str, object]) -> S:
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in SECRETS:
+        # A secret that is given, or its file, stands for both.
+        if not given.keys().isdisjoint((name, f"{name}_file")):
+            given = {name: "", f"{name}_file": None, **given}
     try:
-        return kind(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return kind(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = (f"ROLLBOOK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise UserError("Wrong settings:\n  " + "\n  ".join(wrong)) from None
+        raise UserError("Wrong settings:\n  " + "\n  ".join(map(_describe, error.errors()))) from None
+
+
+def _describe(wrong: ErrorDetails) -> str:
+    message = wrong["msg"].removeprefix("Value error, ")
+    return f"{_variable('_'.join(map(str, wrong['loc'])))}: {message}" if wrong["loc"] else message
+
+
+def _variable(name: str) -> str:
+    return f"ROLLBOOK_{name.upper()}"

@@ -1,10 +1,19 @@
-"""Keys are shown once, and are nowhere after that: not in the database, not in any log."""
+"""Secrets are nowhere that they need not be: not in the database, a log, an error, a traceback or a command line."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from commands import Run
+from conftest import Served
+from postgresql import PostgresServer
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
 from server_process import environment, run_server
 
 
@@ -50,3 +59,95 @@ def test_no_key_is_in_the_database_file_or_in_a_log(tmp_path: Path) -> None:
         for secret in secrets:
             assert secret.encode() not in content, path
             assert bytes.fromhex(secret) not in content, path
+
+
+URL_PASSWORD = "swordfish"
+# Addresses that cannot be reached, or not even be read; the password is where people put it.
+BAD_URLS = [
+    f"postgresql://rollbook:{URL_PASSWORD}@127.0.0.1:1/rollbook",
+    f"postgresql://rollbook:{URL_PASSWORD} @127.0.0.1/rollbook",
+    f"postgresql://rollbook:{URL_PASSWORD}/@127.0.0.1/rollbook",
+    f"postgresql://127.0.0.1:1/rollbook?pasword={URL_PASSWORD}",
+    f"host=127.0.0.1 password={URL_PASSWORD}",
+    f"mysql://rollbook:{URL_PASSWORD}@127.0.0.1/rollbook",
+]
+
+
+@pytest.mark.parametrize("database_url", [""], ids=["bad"])
+@pytest.mark.parametrize("in_file", [False, True], ids=["in_the_environment", "in_a_file"])
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_database_address_that_fails_is_complained_of_without_its_password(
+    rollbook: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, in_file: bool
+) -> None:
+    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", "" if in_file else url)
+    if in_file:
+        secret = tmp_path / "database-url"
+        secret.write_text(url + "\n")
+        monkeypatch.setenv("ROLLBOOK_DATABASE_URL_FILE", str(secret))
+    done = rollbook("account", "list")
+    assert done.code in (2, 3)
+    assert "rollbook: " in done.err
+    assert URL_PASSWORD not in done.out + done.err
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_the_traceback_of_an_unforeseen_error_shows_no_key(tmp_path: Path, log_format: str) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    campus = Campus(database)
+    with run_server(url, tmp_path, "--no-worker", log_format=log_format) as server:
+        with database.write() as connection:
+            connection.execute(sa.text("ALTER TABLE batches RENAME TO lost"))
+        answer = server.post(campus.package([1]))
+        log = server.log.read_text()
+    database.close()
+    assert b"SU:9999" in answer.content
+    assert "Traceback" in log
+    assert [key for key in (campus.account_key, campus.owner_key) if key in log] == []
+
+
+def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: PostgresServer, tmp_path: Path) -> None:
+    with postgresql.fresh_database() as url:
+        shown = f"{url}{'&' if '?' in url else '?'}application_name={URL_PASSWORD}"
+        migrated = Database(url)
+        migrate(migrated)
+        migrated.close()
+        secret = tmp_path / "database-url"
+        secret.write_text(shown)
+        with run_server("", tmp_path, "--workers", "2", database_url_file=secret) as server:
+            pids = [server.process.pid, *_children(server.process.pid)]
+            lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+    assert len(lines) >= 3
+    assert all("python" in line for line in lines)
+    assert URL_PASSWORD not in "".join(lines)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("database_url", [""], ids=["remote"])
+def test_the_keys_of_commands_can_stand_in_files(
+    served: Served, campus: Campus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rollbook: Run
+) -> None:
+    files = {"ACCOUNT_KEY": tmp_path / "account-key", "USER_KEY": tmp_path / "user-key"}
+    files["ACCOUNT_KEY"].write_text(campus.account_key + "\n")
+    files["USER_KEY"].write_text(campus.owner_key)
+    monkeypatch.setenv("ROLLBOOK_URL", served.server.url)
+    monkeypatch.setenv("ROLLBOOK_CA_FILE", str(served.server.ca_file))
+    for name, path in files.items():
+        monkeypatch.setenv(f"ROLLBOOK_{name}_FILE", str(path))
+    assert rollbook("queue", "--format", "json").code == 0
+
+    monkeypatch.setenv("ROLLBOOK_USER_KEY", campus.owner_key)
+    both = rollbook("queue")
+    assert (both.code, campus.owner_key in both.err) == (2, False)
+    assert "ROLLBOOK_USER_KEY and ROLLBOOK_USER_KEY_FILE are both set" in both.err
+    monkeypatch.delenv("ROLLBOOK_USER_KEY")
+    for content, complaint in ((None, "cannot be read"), ("", "one line"), ("a\nb", "one line"), ("\udcff", "UTF-8")):
+        files["USER_KEY"].unlink(missing_ok=True)
+        if content is not None:
+            files["USER_KEY"].write_bytes(content.encode(errors="surrogateescape"))
+        done = rollbook("queue")
+        assert (done.code, complaint in done.err) == (2, True), done.err

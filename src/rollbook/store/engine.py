@@ -54,8 +54,7 @@ class Database:
         elif url.startswith(("postgresql://", "postgres://")):
             self.engine = open_postgresql(url, pool_size, statement_seconds)
         else:
-            scheme = url.split(":", maxsplit=1)[0]
-            raise UserError(f"ROLLBOOK_DATABASE_URL starts with sqlite:/// or postgresql://, not with {scheme}:")
+            raise UserError("ROLLBOOK_DATABASE_URL starts with neither sqlite:/// nor postgresql://.")
         self._glancing = self.engine
         if self.engine.dialect.name == "postgresql":
             self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -60,8 +60,12 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
     """
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.ProgrammingError as error:
-        raise UserError(f"ROLLBOOK_DATABASE_URL cannot be understood: {error}") from None
+    except psycopg.ProgrammingError:
+        # libpq's own words may quote the address, and with it a password.
+        raise UserError(
+            "ROLLBOOK_DATABASE_URL cannot be understood. It is like postgresql://USER@HOST:5432/NAME, with "
+            "special characters written as %XX."
+        ) from None
     options = "-c timezone=UTC"
     if statement_seconds is not None:
         options += f" -c statement_timeout={max(1, round(statement_seconds * 1000))}"
