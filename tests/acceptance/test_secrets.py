@@ -104,7 +104,7 @@ def test_the_traceback_of_an_unforeseen_error_shows_no_key(tmp_path: Path, log_f
     database.close()
     assert b"SU:9999" in answer.content
     assert "Traceback" in log
-    assert [key for key in (campus.account_key, campus.owner_key) if key in log] == []
+    assert [key for key in (campus.account_key, campus.owner_key) if key[:16] in log] == []
 
 
 def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: PostgresServer, tmp_path: Path) -> None:
