@@ -17,6 +17,8 @@ from rollbook.store.schema import migrate
 from server_process import ServerProcess, run_server
 from visitor import Visitor, give_password
 
+pytest_plugins = ["console_browser"]
+
 BOTH = ["sqlite", "postgresql"]
 
 Visitors = Callable[[], Visitor]

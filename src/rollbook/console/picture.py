@@ -7,7 +7,7 @@ from markupsafe import Markup
 from rollbook.console.rendering import count
 from rollbook.store.hours import Hour
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1200, 200, 56, 14, 28
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1200, 160, 56, 12, 14, 28
 _SVG = Markup(
     '<svg class="hours" viewBox="0 0 {width} {height}" role="img" aria-labelledby="hours-title hours-text">'
     '<title id="hours-title">The last {hours} hours</title><desc id="hours-text">{text}</desc>{content}</svg>'
@@ -20,7 +20,7 @@ _TEXT = Markup('<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</tex
 def draw_hours(hours: Sequence[Hour]) -> Markup:
     """Draw hours, the first one leftmost."""
     top = _round_up(max(max(hour.accepted, hour.completed, hour.waiting) for hour in hours))
-    slot, floor = (WIDTH - LEFT) / len(hours), HEIGHT - BOTTOM
+    slot, floor = (WIDTH - LEFT - RIGHT) / len(hours), HEIGHT - BOTTOM
     scale = (floor - TOP) / top
     parts = [_rule(share * top, floor - share * top * scale) for share in (0, 0.5, 1)]
     for place, hour in enumerate(hours):

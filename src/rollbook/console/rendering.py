@@ -38,6 +38,13 @@ def time(moment: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M}")
 
 
+def day(moment: datetime | None) -> Markup:
+    """A moment, to the day."""
+    return (
+        Markup("&ndash;") if moment is None else Markup("<time>{}</time>").format(f"{moment.astimezone(UTC):%Y-%m-%d}")
+    )
+
+
 def progress(item: Any) -> str:
     """How far a learner had come, in the words of the queue (protocol §7)."""
     if item.purged_at is not None:
@@ -74,5 +81,12 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
-TEMPLATES.filters |= {"time": time, "progress": progress, "person": person, "count": count, "detail": detail}
+TEMPLATES.filters |= {
+    "time": time,
+    "day": day,
+    "progress": progress,
+    "person": person,
+    "count": count,
+    "detail": detail,
+}
 TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

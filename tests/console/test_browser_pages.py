@@ -1,0 +1,182 @@
+"""Every page in a real browser, in every state it can be in: axe-core, both colour schemes, a phone, its picture."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from campus import Campus
+from console_browser import COLOURS, PHONE, RULES, Running, Tab, Tabs, open_tabs
+from console_school import School
+from rollbook.model import utc_now
+from rollbook.store.engine import Database
+from rollbook.store.queue import pause_queue, resume_queue
+from server_process import ServerProcess, run_server
+from visitor import give_password
+
+# `make images` has the pictures of the documentation made anew; otherwise a checkout stays as it is.
+IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
+WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
+TALLEST = 800
+
+
+@dataclass(frozen=True)
+class View:
+    """A page in one of its states; `path` may name what the school knows, `then` is done once it is open."""
+
+    name: str
+    path: str
+    then: Callable[[Tab], None] | None = None
+    refusals: int = 0
+    signed_in: bool = True
+    picture: str = ""
+    dark_picture: str = ""
+
+
+def _sign_in_wrongly(tab: Tab) -> None:
+    tab.page.get_by_label("E-mail").fill("owner@example.org")
+    tab.page.get_by_label("Password").fill("not the one")
+    tab.click("Sign in")
+    tab.page.get_by_role("alert").wait_for()
+
+
+def _tick_two(tab: Tab) -> None:
+    for place in (0, 1):
+        tab.page.get_by_role("row").get_by_role("checkbox").nth(place + 1).check()
+    tab.page.locator("form#items button").click()
+    tab.page.get_by_role("heading", level=1).filter(has_text="?").wait_for()
+
+
+def _open_figures(tab: Tab) -> None:
+    tab.page.get_by_text("The same in figures").click()
+
+
+VIEWS = [
+    View("sign-in", "/sign-in", signed_in=False, picture="sign-in"),
+    View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False),
+    View("sign-in ended", "/queue", signed_in=False),
+    View("queue", "/queue", picture="queue", dark_picture="queue-dark"),
+    View("queue in figures", "/queue", _open_figures),
+    View("queue of every outcome", "/queue?status=All&course=autumn"),
+    View("queue of failures", "/queue?status=Failed"),
+    View("queue with nothing found", "/queue?status=Pending&learner=nobody"),
+    View("removing two", "/queue", _tick_two, picture="remove"),
+    View("removing all", "/queue/remove?all=1"),
+    View("removing nothing", "/queue/remove", refusals=1),
+    View("batches", "/batches", picture="batches"),
+    View("batch", "/batches/{moved}", picture="batch", dark_picture="batch-dark"),
+    View("batch with refusals", "/batches/{left}", picture="batch-refused"),
+    View("batch undone", "/batches/{wrong}"),
+    View("batch with failures", "/batches/{late}"),
+    View("batch that waits", "/batches/{waiting}"),
+    View("undoing a batch", "/batches/{moved}/undo", picture="undo"),
+    View("undoing nothing", "/batches/{wrong}/undo"),
+    View("undoing two", "/batches/{moved}", _tick_two),
+    View("no such batch", "/batches/987654321", refusals=1),
+    View("no such page", "/no-such-page", refusals=1),
+]
+
+EMPTY = [
+    View("sign-in with several accounts", "/sign-in", signed_in=False),
+    View("empty queue", "/queue"),
+    View("no batches", "/batches"),
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server without a worker, so that what waits goes on waiting; its one account; and its owner's cookies."""
+
+    server: ServerProcess
+    school: School
+    cookies: Any
+
+
+@pytest.fixture(scope="session")
+def place(chromium: Browser, migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("school")
+    shutil.copyfile(migrated_file, folder / "rollbook.db")
+    url = f"sqlite:///{folder / 'rollbook.db'}"
+    database = Database(url)
+    school = School(database)
+    school.live_a_day()
+    with run_server(url, folder, "--no-worker") as server, open_tabs(chromium, server) as open_tab:
+        yield Place(server, school, _cookies(open_tab, school))
+    database.close()
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_page_is_accessible_in_light_and_dark_and_fits_a_phone(chromium: Browser, place: Place, view: View) -> None:
+    with open_tabs(chromium, place.server) as open_tab:
+        tab = open_tab(storage_state=place.cookies if view.signed_in else None)
+        _look_at(tab, view, vars(place.school))
+
+
+def test_paused_queue_is_accessible_in_light_and_dark_and_fits_a_phone(chromium: Browser, place: Place) -> None:
+    school = place.school
+    with school.database.write() as connection:
+        pause_queue(connection, school.account.id, utc_now())
+    with open_tabs(chromium, place.server) as open_tab:
+        tab = open_tab(storage_state=place.cookies)
+        _look_at(tab, View("paused queue", "/queue", picture="queue-paused"), vars(school))
+    with school.database.write() as connection:
+        resume_queue(connection, school.account.id)
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_pages_of_an_empty_account_are_accessible_and_fit_a_phone(running: Running, tabs: Tabs) -> None:
+    campus, _ = Campus(running.database), Campus(running.database)
+    give_password(campus)
+    cookies = _cookies(tabs, campus)
+    for view in EMPTY:
+        _look_at(tabs(storage_state=cookies if view.signed_in else None), view, {})
+
+
+def _cookies(open_tab: Tabs, campus: Campus) -> Any:
+    tab = open_tab()
+    tab.sign_in(campus)
+    tab.page.get_by_role("heading", name="Queue", exact=True).wait_for()
+    return tab.page.context.storage_state()
+
+
+def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
+    """Open the view, have it judged in both schemes, narrow it to a phone, and take its pictures."""
+    tab.refusals = view.refusals
+    tab.open(view.path.format(**names))
+    if view.then:
+        view.then(tab)
+    assert tab.refusals == 0, "an answer that was meant to be a refusal was none"
+    flaws: list[str] = []
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        flaws += [f"{scheme}: {flaw}" for flaw in tab.judge(RULES if scheme == "light" else COLOURS)]
+        _take_picture(tab.page, view.picture if scheme == "light" else view.dark_picture)
+    tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    flaws += [f"phone: {flaw}" for flaw in _find_overflow(tab.page)]
+    _take_picture(tab.page, f"{view.picture}-phone" if view.picture == "queue" else "")
+    assert flaws == []
+
+
+def _find_overflow(page: Page) -> list[str]:
+    """Name what makes the page wider than the window; what scrolls in a frame of its own does not."""
+    width: int = page.evaluate("document.scrollingElement.scrollWidth")
+    return [f"the page is {width} px wide in a window of {PHONE[0]}"] if width > PHONE[0] else []
+
+
+def _take_picture(page: Page, name: str) -> None:
+    if name and WRITE:
+        IMAGES.mkdir(exist_ok=True)
+        width: int = page.evaluate("innerWidth")
+        height: int = page.evaluate("document.scrollingElement.scrollHeight")
+        page.screenshot(
+            path=IMAGES / f"{name}.png",
+            full_page=True,
+            clip={"x": 0, "y": 0, "width": width, "height": min(height, TALLEST)},
+            animations="disabled",
+        )
