@@ -72,10 +72,9 @@ def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
 def preview_undo(visit: Visit) -> Response:
     """Show what would come back and what cannot and why, by doing it and not keeping it."""
     account_id, blocks = visit.caller.account_id, visit.ids("block")
-    with visit.database.write() as connection:
+    with visit.database.write(keep=False) as connection:
         batch = find_batch(visit, connection)
         targets, done = _undo(visit, connection, blocks, None)
-        connection.rollback()
     refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
     first = [*refused, *done.changed][:SHOWN]
     with visit.database.read() as connection:

@@ -59,6 +59,7 @@ function startLive() {
 // A form that is on its way is not sent twice.
 function sendOnce() {
   document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
     if (event.target.dataset.sent) event.preventDefault();
     else if (event.target.method === "post") event.target.dataset.sent = "1";
   });
