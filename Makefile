@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser test bench soak lint types lock
+.PHONY: help setup demo serve browser test bench fuzz soak lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,15 @@ test: lint types browser ## pass every test, on SQLite and on a real PostgreSQL
 bench: setup ## measure, as ratios within one run; takes about half a minute
 	$(BIN)/python bench/client.py
 
+fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECONDS (60) for each of eight targets
+	PYTHONPATH=$(CURDIR)/.fuzz $(BIN)/python fuzz/run.py
+
+.fuzz/ready: fuzz/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .fuzz --no-deps \
+		--only-binary :all: --require-hashes -r fuzz/requirements.lock || \
+		{ echo "make fuzz needs atheris, and pip finds none for this Python and machine: nothing was fuzzed." >&2; exit 1; }
+	@touch $@
+
 soak: setup ## put the server through every fault, for minutes, and print the figures; about twenty minutes
 	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
 
@@ -42,8 +51,11 @@ lint: setup ## check style with ruff
 types: setup ## check types with mypy, strictly
 	$(BIN)/mypy
 
-lock: setup ## bring requirements.lock up to date with pyproject.toml
+lock: setup ## bring requirements.lock up to date with pyproject.toml, and the one of make fuzz
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --group dev --upgrade \
 		pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --upgrade \
+		fuzz/requirements.in --output-file fuzz/requirements.lock

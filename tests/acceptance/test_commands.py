@@ -167,6 +167,8 @@ def test_mistakes_end_with_a_sentence_and_the_documented_code(
     assert "Say which enrolments" in desk.run("unenroll", expect=2)
     assert "Say which enrolments" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
     assert "cannot be read" in desk.run("unenroll", "--file", "no-such-file", expect=2)
+    (tmp_path / "one-field").write_text("1" * 200_000)
+    assert "not in CSV format" in desk.run("unenroll", "--file", "one-field", expect=2)
     assert "Say which" in desk.run("restore", expect=2)
     assert "no batch 12345" in desk.run("batch", "12345", expect=2)
     assert "has no profile" in _with_profiles(desk, 0o600, "report", "--profile", "other")

@@ -411,6 +411,39 @@ def test_what_is_no_answer_is_an_error_that_names_the_url(answer: httpx.Response
     assert len(sent) == 1
 
 
+@pytest.mark.parametrize(
+    "info",
+    [
+        "<LearnerReport><Learner><CourseName>A</CourseName></Learner></LearnerReport>",
+        "<LearnerReport><Learner><ID>1</ID></Learner></LearnerReport>",
+        f"<Unenrollments><Unenrollment><BatchID>1</BatchID><{IDENTIFIER}>1</{IDENTIFIER}></Unenrollment></Unenrollments>",
+        f"<Unenrollments><Unenrollment><BatchID>1</BatchID><Block>x</Block><{IDENTIFIER}/></Unenrollment></Unenrollments>",
+    ],
+)
+def test_rows_that_tell_too_little_are_no_answer(info: str) -> None:
+    text = (
+        f"<SmarterU><Result>Success</Result><Info>{info}</Info><Errors><Error block='1'><ErrorID>RES:05</ErrorID>"
+        "</Error></Errors></SmarterU>"
+    )
+    client = Client(URL, "a", "u", transport=httpx.MockTransport(lambda _: httpx.Response(200, text=text)))
+    with pytest.raises(NotAnAnswerError, match=URL):
+        list(client.learner_report())
+    if "Unenrollments" in info:
+        for rows in (client.unenrollments(), client.restore(batch_id=1)):
+            with pytest.raises(NotAnAnswerError, match=URL):
+                list(rows)
+
+
+def test_no_server_can_make_the_client_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    for wish in ("9" * 400, format_datetime(datetime(9999, 1, 1, tzinfo=UTC), usegmt=True)):
+        busy = httpx.MockTransport(lambda _, wish=wish: _answer("SU:9999", 429, **{"Retry-After": wish}))
+        with pytest.raises(ServerUnreachableError):
+            Client(URL, "a", "u", transport=busy, attempts=2).queue()
+    assert slept == [300, 300]
+
+
 def test_an_item_that_the_answer_passes_over_counts_as_refused() -> None:
     client = Client(URL, "a", "u", transport=httpx.MockTransport(lambda _: _answer()))
     (outcome,) = client.unenroll([1])

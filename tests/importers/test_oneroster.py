@@ -22,6 +22,7 @@ from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013" / "oneroster.zip"
+FUZZED = Path(__file__).parents[2] / "fuzz" / "corpus" / "archive"
 DEMO = Path(__file__).parents[2] / "demo" / "roster"
 
 Files = dict[str, list[str]]
@@ -629,6 +630,7 @@ def test_wrong_usage_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
     for path, options, said in [
         (tmp_path / "bare.zip", [], "no manifest.csv"),
         (tmp_path / "damaged.zip", [], "not a zip archive that can be read"),
+        *((FUZZED / name, [], "not a zip archive that can be read") for name in ("bzip2_damaged", "name_not_utf_8")),
         (good, ["--account", "Nobody"], "There is no account 'Nobody'"),
         (good, ["--ids", "nowhere/ids.csv"], "nowhere/ids.csv cannot be written"),
         (good, ["--ids", "."], ". cannot be written"),

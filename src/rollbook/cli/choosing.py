@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rollbook.client.client import Client
 from rollbook.errors import UserError
+from rollbook.wire.identifiers import read_identifier
 from rollbook.wire.request import ReportFilters
 
 ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID", "id")
@@ -29,8 +30,8 @@ class Preview:
         """Count a row of the report as chosen."""
         course = row["CourseName"]
         self.chosen[course] += 1
-        self.started[course] += bool(row["StartedDate"])
-        self.completed[course] += bool(row["CompletedDate"])
+        self.started[course] += bool(row.get("StartedDate"))
+        self.completed[course] += bool(row.get("CompletedDate"))
 
     def percent(self, course: str) -> float:
         """Tell which part of the course's enrolments is chosen."""
@@ -49,6 +50,8 @@ def read_ids(ids: Sequence[str], file: Path | None, column: str | None) -> Itera
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not text in UTF-8.") from None
+    except csv.Error as error:
+        raise UserError(f"{file} is not in CSV format: {error}.") from None
 
 
 def _read_column(rows: Iterator[list[str]], column: str | None, file: str) -> Iterator[str]:
@@ -77,11 +80,12 @@ def find_ids(client: Client, filters: ReportFilters) -> Iterator[str]:
 
 def preview_ids(client: Client, ids: Iterable[str]) -> Preview:
     """Look the ids up in the report of the whole account; memory: eight bytes an id."""
-    wanted = array("q", sorted(int(text) for text in ids if text.isascii() and text.isdigit() and len(text) < 19))
+    wanted = array("q", sorted(filter(None, map(read_identifier, ids))))
     preview = Preview()
     for row in client.learner_report(columns=["STARTED_DATE", "COMPLETED_DATE"]):
         preview.enrolled[row["CourseName"]] += 1
-        place = bisect_left(wanted, int(row["ID"]))
-        if place < len(wanted) and wanted[place] == int(row["ID"]):
+        id_ = read_identifier(row["ID"]) or 0
+        place = bisect_left(wanted, id_)
+        if place < len(wanted) and wanted[place] == id_:
             preview.count(row)
     return preview

@@ -26,7 +26,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="A table for peop
 
 def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: Format) -> None:
     """Print rows with the given columns; times are shown in UTC as ISO 8601."""
-    shown = [{column: _plain(row[column]) for column in columns} for row in rows]
+    shown = [{column: _plain(row.get(column)) for column in columns} for row in rows]
     if form is Format.JSON:
         print_json(shown)
     elif form is Format.CSV:

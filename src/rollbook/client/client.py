@@ -112,7 +112,7 @@ class Client:
         """Give the rows of all pages, by the names of their elements."""
 
         def ask(page: int) -> Rows:
-            return self._ask(request.ask_for_report(filters, columns, page, page_size), reading.read_rows)
+            return self._ask(request.ask_for_report(filters, columns, page, page_size), reading.read_learners)
 
         return _all_pages(ask, page_size)
 
@@ -132,7 +132,7 @@ class Client:
 
             def ask(page: int, part: Sequence[int | str] = part) -> Rows:
                 asked = request.ask_for_unenrollments(batch_id, statuses, part, requested, page, page_size)
-                return self._ask(asked, reading.read_rows)
+                return self._ask(asked, reading.read_items)
 
             yield from _all_pages(ask, page_size)
 

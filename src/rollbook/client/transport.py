@@ -14,6 +14,7 @@ from rollbook.model import utc_now
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 10.0
+LONGEST_WISH = 300.0  # a server that asks for more is asked again all the same
 BUSY, UNAVAILABLE = 429, 503
 
 # Nothing of the call has reached the server.
@@ -60,7 +61,7 @@ class Transport:
                     return response, in_doubt
                 trouble = f"it answers HTTP {response.status_code}"
                 in_doubt |= response.status_code == UNAVAILABLE
-                delay = max(delay, _read_retry_after(response))
+                delay = max(delay, min(_read_retry_after(response), LONGEST_WISH))
             if attempt + 1 < self._attempts:
                 time.sleep(delay)
         # Raised out here, because an error of httpx holds the request, and that holds the keys.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from io import BufferedReader, RawIOBase, TextIOWrapper
+from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -30,6 +31,12 @@ VERSION = re.compile(r"1\.[12](\.\d+)*", re.ASCII)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what no XML answer could carry
 TEXT_LIMIT = 255
+# What zipfile and the decompressors raise when something is damaged, or (RuntimeError) encrypted; a file name that is
+# no UTF-8 is a ValueError, a damaged bz2 file an OSError.
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
 
 # The words of both versions; `ext:` stands for the extensions that 1.2 allows.
 ORG_TYPES = "department school district local state national ext:"
@@ -179,8 +186,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
 def _damage_reported(name: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        # RuntimeError is what zipfile raises for an encrypted file.
+    except DAMAGE as error:
         raise UserError(f"{name} is not a zip archive that can be read: {error}.") from None
 
 

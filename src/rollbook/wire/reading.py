@@ -58,15 +58,26 @@ def read_done(reply: Reply) -> dict[int, Done]:
     return {block: Done(texts.get(IDENTIFIER, ""), texts.get("Status")) for block, texts in found if block}
 
 
-def read_rows(reply: Reply) -> list[dict[str, str]]:
-    """Read the rows of a report or of the queue, by the names of their elements."""
-    return [_texts(row) for row in reply.root.iterfind("Info/*/*")]
+def read_learners(reply: Reply) -> list[dict[str, str]]:
+    """Read the rows of a report, by the names of their elements; errors: ValueError for one that tells too little."""
+    rows = _rows(reply)
+    if not all("ID" in row and "CourseName" in row for row in rows):
+        raise ValueError("a row of the report has no ID or no CourseName")
+    return rows
+
+
+def read_items(reply: Reply) -> list[dict[str, str]]:
+    """Read items of the queue, by the names of their elements; errors: ValueError for one that tells too little."""
+    rows = _rows(reply)
+    if not all(read_identifier(row.get(name, "")) for row in rows for name in ("BatchID", "Block", IDENTIFIER)):
+        raise ValueError("an item of the queue has no batch, no block or no enrolment")
+    return rows
 
 
 def read_feed(reply: Reply) -> tuple[list[dict[str, str]], str | None]:
-    """Read a page of the feed, and where it goes on."""
+    """Read a page of the feed, and where it goes on; errors: ValueError."""
     listed = reply.root.find("Info/Unenrollments")
-    return read_rows(reply), None if listed is None else listed.get("after")
+    return read_items(reply), None if listed is None else listed.get("after")
 
 
 def read_queue(reply: Reply) -> QueueFields:
@@ -97,6 +108,10 @@ def read_batches(reply: Reply) -> list[BatchFields]:
         )
         for batch in reply.root.iterfind("Info/UnenrollmentBatches/UnenrollmentBatch")
     ]
+
+
+def _rows(reply: Reply) -> list[dict[str, str]]:
+    return [_texts(row) for row in reply.root.iterfind("Info/*/*")]
 
 
 def _counts(parent: etree._Element) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,99 @@
+"""Fuzzes each target for some seconds; ends at the first finding and says where its input is.
+
+atheris changes inputs so that they reach more of the code. Beside it, `growth` repeats a part of an input until it is
+as large as a body may be, and so finds what takes more than its share of time or memory.
+"""
+
+import os
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from targets import TARGETS
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus"
+FOUND = HERE.parent / "build" / "fuzz"
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
+WATCHED = ("rollbook", "python_multipart", "zipfile")
+
+LARGEST_BODY = 1_048_576
+CPU_SECONDS = {"answer": 8.0}  # read as the answer to eight calls; the others have one second
+PEAK_BYTES = 256 * 1_048_576
+
+
+def guide(name: str) -> None:
+    """Run one target under atheris, in this process, which ends with it."""
+    import atheris  # noqa: PLC0415 only `make fuzz` installs it
+
+    with atheris.instrument_imports(include=list(WATCHED)):
+        for module in [module for module in sys.modules if module.startswith((*WATCHED, "targets"))]:
+            del sys.modules[module]
+        from targets import TARGETS as INSTRUMENTED  # noqa: PLC0415 imported again to be watched
+
+    (FOUND / name).mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", "-max_len=4096"]
+    options += ["-print_final_stats=1", f"-artifact_prefix={FOUND}/{name}-", f"-dict={HERE / 'words.dict'}"]
+    atheris.Setup([name, *options, str(FOUND / name), str(CORPUS / name)], INSTRUMENTED[name])
+    atheris.Fuzz()
+
+
+def fuzz(name: str) -> bool:
+    """Run one target in a process of its own; tell whether there was no finding."""
+    done = subprocess.run([sys.executable, __file__, "--guide", name], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stdout, done.stderr[-6000:], f"{name}: a finding; its input is in {FOUND}", sep="\n")
+        return False
+    inputs = int((re.findall(r"number_of_executed_units: (\d+)", done.stderr) or [0])[0])
+    places = (re.findall(r"cov: (\d+)", done.stderr) or ["no"])[-1]
+    print(f"{name:9} {inputs:9,} inputs in {SECONDS} s, {places} places reached, no finding", flush=True)
+    return True
+
+
+def grow() -> None:
+    """Let parts of inputs fill a whole body, and measure the reading of it."""
+    inputs = [(name, path.read_bytes()) for name in TARGETS for path in sorted((CORPUS / name).iterdir())]
+    end, count = time.monotonic() + SECONDS, 0
+    while time.monotonic() < end:
+        name, data = random.choice(inputs)
+        start, stop = sorted(random.choices(range(len(data) + 1), k=2))
+        part = data[start : min(stop, start + 200)] or b" "
+        body = data[:start] + part * ((LARGEST_BODY - len(data)) // len(part)) + data[stop:]
+        (FOUND / f"{name}-growth").write_bytes(body)
+        before, began = _peak(), time.process_time()
+        TARGETS[name](body)
+        spent, grown = time.process_time() - began, _peak() - before
+        assert spent <= CPU_SECONDS.get(name, 1.0), f"{name}: {spent:.2f} s for {FOUND}/{name}-growth"
+        assert grown <= PEAK_BYTES, f"{name}: {grown >> 20} MiB for {FOUND}/{name}-growth"
+        count += 1
+    print(f"growth    {count:9,} bodies of 1 MiB in {SECONDS} s, no finding", flush=True)
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> int:
+    """Run every target, or those that are named."""
+    FOUND.mkdir(parents=True, exist_ok=True)
+    memory = Path("/dev/shm")  # noqa: S108 the targets make a folder of their own in it
+    if memory.is_dir():
+        tempfile.tempdir = os.environ["TMPDIR"] = str(memory)
+    resource.setrlimit(resource.RLIMIT_AS, (4 * 1024**3,) * 2)
+    if sys.argv[1:2] == ["--guide"]:
+        guide(sys.argv[2])
+    for name in sys.argv[1:] or [*TARGETS, "growth"]:
+        if name == "growth":
+            grow()
+        elif not fuzz(name):
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

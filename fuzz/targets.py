@@ -1,0 +1,123 @@
+"""What is fuzzed: every reader of what strangers send. Of each, only its own errors may come out."""
+
+import tempfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from rollbook import Client, ClientError
+from rollbook.cli.choosing import find_ids, preview_ids, read_ids
+from rollbook.errors import CallError, TransportError, UserError
+from rollbook.importers.oneroster import FILES, open_archive
+from rollbook.model import Actor, Caller, Extensions, Policies, Role
+from rollbook.server.dispatch import dispatch
+from rollbook.server.extensions import read_extensions
+from rollbook.server.perform import perform
+from rollbook.store.accounts import add_account
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
+from rollbook.wire.answer import render
+from rollbook.wire.call import read_call
+from rollbook.wire.form import read_package
+from rollbook.wire.request import ReportFilters
+from rollbook.wire.xml import parse
+
+_temporary = tempfile.TemporaryDirectory(prefix="rollbook-fuzz-")  # removed when the process ends
+_folder = Path(_temporary.name)
+_dry = Extensions(None, True, None)
+
+
+def _open_database() -> Database:
+    database = Database(f"sqlite:///{_folder / 'rollbook.db'}")
+    migrate(database)
+    with database.write() as connection:
+        add_account(connection, "North", "owner@example.org", by=Actor("fuzz"))
+    return database
+
+
+_database = _open_database()
+_answers = [b""]
+_server = httpx.MockTransport(lambda _: httpx.Response(200, content=_answers[0], headers={"Rollbook-Batch": "1"}))
+_client = Client("https://localhost/apiv2/", "a", "b", transport=_server, attempts=1)
+_owner = Caller(1, "North", 1, "owner@example.org", Role.OWNER, Policies())
+
+
+def form(data: bytes) -> None:
+    """The first line is the content type, the rest the body."""
+    content_type, _, body = data.partition(b"\n")
+    with suppress(CallError):
+        read_package(body, content_type.decode("latin-1"))
+
+
+def call(data: bytes) -> None:
+    """A package, to the end of a dry run in the name of an owner."""
+    with suppress(CallError):
+        assert parse(data).getroottree().docinfo.internalDTD is None
+        read = read_call(data, _dry)
+        parse(render(perform(_database, _owner, Actor("owner@example.org", 1), read, dispatch(read))))
+
+
+def headers(data: bytes) -> None:
+    """Request headers that are Rollbook's own, one a line."""
+    lines = (line.partition(": ") for line in data.decode("latin-1").split("\n"))
+    with suppress(TransportError):
+        read_extensions({name.lower(): value for name, _, value in lines})
+
+
+def answer(data: bytes) -> None:
+    """What a server answers, to every call of the client."""
+    _answers[0] = data
+    for ask in (
+        lambda: list(_client.unenroll([1, 2])),
+        lambda: list(_client.restore(batch_id=1)),
+        lambda: list(find_ids(_client, ReportFilters())),
+        lambda: preview_ids(_client, ["1"]),
+        lambda: list(_client.unenrollments()),
+        _client.changes,
+        lambda: list(_client.batches()),
+        _client.queue,
+    ):
+        with suppress(ClientError):
+            ask()
+
+
+def ids(data: bytes) -> None:
+    """A file of ids, with a column that is named and without."""
+    path = _folder / "ids.csv"
+    path.write_bytes(data)
+    for column in (None, "ID"):
+        with suppress(UserError):
+            list(read_ids([], path, column))
+
+
+def archive(data: bytes) -> None:
+    """The bytes of a zip archive."""
+    path = _folder / "archive.zip"
+    path.write_bytes(data)
+    _read_archive(path)
+
+
+def roster(data: bytes) -> None:
+    """The files of an archive, each below a line of `=== name`; without a manifest, one that names them all."""
+    path = _folder / "roster.zip"
+    parts = dict(part.partition(b"\n")[::2] for part in data.split(b"=== "))
+    files = {name: parts[name.encode()] for name in ("manifest", *FILES) if name.encode() in parts}
+    modes = "".join(f"file.{file},bulk\n" for file in files)
+    with zipfile.ZipFile(path, "w") as content:
+        for name, text in ({"manifest": f"oneroster.version,1.1\n{modes}".encode()} | files).items():
+            content.writestr(f"{name}.csv", text)
+    _read_archive(path)
+
+
+def _read_archive(path: Path) -> None:
+    with suppress(UserError), open_archive(path) as opened:
+        for _ in opened.read_rows(lambda stream: stream):
+            pass
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (form, call, headers, answer, ids, archive, roster)
+}

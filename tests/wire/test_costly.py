@@ -1,0 +1,49 @@
+"""Nobody without a key can keep the server busy: bodies made to take long are read or refused within a second."""
+
+import time
+from contextlib import suppress
+
+import pytest
+
+from rollbook.errors import CallError
+from rollbook.model import Extensions
+from rollbook.wire.call import read_call
+from rollbook.wire.form import read_package
+
+SIZE = 1_048_576
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+def _package(parameters: str) -> bytes:
+    keys = "<AccountAPI/><UserAPI/><Method/>"
+    return f"Package=<SmarterU>{keys}<Parameters>{parameters}</Parameters></SmarterU>".encode().replace(b"&", b"%26")
+
+
+def _many(part: str, size: int = SIZE) -> str:
+    """Repeat a part, numbered where it has a place for it, until it is `size` long."""
+    count = size // len(part.format(10_000))
+    return "".join(part.format(number) for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"Package=<!DOCTYPE a [" + _many('<!ATTLIST a a{0} CDATA "">').encode() + b"]><a/>", ""),
+        (b"Package=" + _many("<!-- {0} -->").encode() + b"<!DOCTYPE a><a/>", ""),
+        (b"Package=" + b"<?a?>" * (SIZE // 5), ""),
+        (_package("<a " + _many('a{0}="" ') + "/>"), ""),
+        (_package("<a " + _many('xmlns:n{0}="u" ', SIZE // 2) + ">" + _many("<n1:a/>", SIZE // 2) + "</a>"), ""),
+        (_package(_many("<a/>")), ""),
+        (_package("<a>" + _many("&#{0};", SIZE // 2) + "</a>"), ""),
+        (b"%50&" * (SIZE // 4), ""),
+        (b"--x\r\na: b\r\n\r\n\r\n" * (SIZE // 14), MULTIPART),
+        (b"--x\r\n\r\n" + b"\r\n--" * (SIZE // 4), MULTIPART),
+        (b"--x\r\nContent-Disposition: form-data; " + b'a="b";' * (SIZE // 6) + b"\r\n\r\n", MULTIPART),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value[:24].decode() + "…",
+)
+def test_a_body_made_to_take_long_takes_less_than_a_second_of_computing(body: bytes, content_type: str) -> None:
+    began = time.process_time()
+    with suppress(CallError):
+        read_call(read_package(body, content_type), Extensions())
+    assert time.process_time() - began < 1
