@@ -113,7 +113,7 @@ class Caller:
         self._farm = farm
         self._https, self._http = https, http
         context = ssl.create_default_context(cafile=str(farm.certificate.cert))
-        self._client = httpx.Client(transport=httpx.HTTPTransport(verify=context, local_address=self.ADDRESS))
+        self.client = httpx.Client(transport=httpx.HTTPTransport(verify=context, local_address=self.ADDRESS))
         self._package = {"Package": farm.campus.call("getUnenrollmentQueue", "<UnenrollmentQueue/>")}
 
     def answering(self, calls: int) -> set[int]:
@@ -129,7 +129,7 @@ class Caller:
         return etree.fromstring(answer.content).findtext("Errors/Error/ErrorID")
 
     def _post(self, url: str) -> httpx.Response:
-        return self._client.post(url, data=self._package, headers=self.FORGED)
+        return self.client.post(url, data=self._package, headers=self.FORGED)
 
     def _seen_by(self, answer: httpx.Response) -> int:
         number, address = self._farm.seen_by(answer)
@@ -165,8 +165,9 @@ def test_calls_pass_nginx_to_a_server_that_is_there(tmp_path: Path) -> None:
         )
         with _running(["nginx", "-e", "stderr", "-c", str(tmp_path / "main.conf")], tmp_path, https):
             caller = Caller(farm, https, http)
-            assert caller.answering(calls=4) == {0}
-            assert caller.code_over_plain_http() == "SU:01"
+            with caller.client:
+                assert caller.answering(calls=4) == {0}
+                assert caller.code_over_plain_http() == "SU:01"
 
 
 @needs("haproxy", "haproxy.cfg")
@@ -188,15 +189,16 @@ def test_calls_pass_haproxy_to_the_servers_that_say_they_are_ready(tmp_path: Pat
         (tmp_path / "haproxy.cfg").write_text(_fill("haproxy.cfg", values))
         with _running(["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")], tmp_path, https):
             caller = Caller(farm, https, http)
-            assert caller.answering(calls=6) == {0, 1}
-            assert caller.code_over_plain_http() == "SU:01"
-            # The first server answers as before, but /readyz says that it is not ready, and then that it is.
-            version = sa.table("alembic_version", sa.column("version_num"))
-            with farm.databases[0].read() as connection:
-                current = connection.execute(sa.select(version.c.version_num)).scalar_one()
-            for revision, answering in (("0001", {1}), (current, {0, 1})):
-                with farm.databases[0].write() as connection:
-                    connection.execute(version.update().values(version_num=revision))
-                deadline = time.monotonic() + 10
-                while caller.answering(calls=6) != answering:
-                    assert time.monotonic() < deadline, f"the proxy sends calls to others than {answering}"
+            with caller.client:
+                assert caller.answering(calls=6) == {0, 1}
+                assert caller.code_over_plain_http() == "SU:01"
+                # The first server answers as before, but /readyz says that it is not ready, and then that it is.
+                version = sa.table("alembic_version", sa.column("version_num"))
+                with farm.databases[0].read() as connection:
+                    current = connection.execute(sa.select(version.c.version_num)).scalar_one()
+                for revision, answering in (("0001", {1}), (current, {0, 1})):
+                    with farm.databases[0].write() as connection:
+                        connection.execute(version.update().values(version_num=revision))
+                    deadline = time.monotonic() + 10
+                    while caller.answering(calls=6) != answering:
+                        assert time.monotonic() < deadline, f"the proxy sends calls to others than {answering}"

@@ -1,7 +1,5 @@
 """`rollbook doctor` is content with what is well, and names what is not, with what to do."""
 
-import resource
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,15 +19,13 @@ USUAL = {"sqlite": {}, "postgresql": {"durability": "trouble"}}
 
 
 @pytest.fixture
-def examine(rollbook: Run, environment: Path, database: Database) -> Iterator["Examination"]:
-    """Enough descriptors, a data directory, and what the doctor says of it."""
+def examine(rollbook: Run, environment: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> "Examination":
+    """An installation that any machine can bear, and what the doctor says of it."""
     environment.mkdir(mode=0o700)
     for file in environment.parent.glob("rollbook.db*"):
         file.chmod(0o600)
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]), before[1]))
-    yield Examination(rollbook, USUAL[database.engine.dialect.name])
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    monkeypatch.setenv("ROLLBOOK_MAX_CONNECTIONS", "100")
+    return Examination(rollbook, USUAL[database.engine.dialect.name])
 
 
 class Examination:
@@ -114,7 +110,7 @@ def test_the_machine_is_looked_at_too(
     monkeypatch.setenv("ROLLBOOK_TLS_KEY", str(second.key))
     monkeypatch.setenv("ROLLBOOK_TRUSTED_PROXIES", "10.0.0.0/8")
     second.key.chmod(0o644)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    monkeypatch.setenv("ROLLBOOK_MAX_CONNECTIONS", "2000000000")
     bad = examine()
     states = {part: state for part, (state, _) in bad.items()}
     expected = {"certificate": "trouble", "files": "warning", "proxies": "warning", "descriptors": "warning"}

@@ -1,5 +1,6 @@
 """/livez, /readyz and /metrics tell the truth, on a port of their own, of all processes together."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from rollbook.store.tables import enrollments
 from server_process import ServerProcess, environment, run_server
+
+ROOT = Path(__file__).parents[2]
+WATCHING = [ROOT / "deploy" / "alerts.yml", ROOT / "docs" / "operate.md"]
 
 
 def _scrape(url: str) -> dict[str, float]:
@@ -86,6 +90,10 @@ def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path
         assert 0 < figures["rollbook_oldest_pending_seconds"] < 60
         assert (figures["rollbook_late_seconds"], figures["rollbook_database_up"]) == (0, 1)
         assert figures["process_resident_memory_bytes"] > 1_000_000
+        watched = {
+            name for page in WATCHING for name in re.findall(r"(?<!#)\b(?:rollbook|process)_\w+", page.read_text())
+        }
+        assert watched - {name.partition("{")[0] for name in figures} == set()
         with database.write():  # the call cannot end, nor can the server
             caller = threading.Thread(target=lambda: server.post(campus.package([ids[0]])))
             caller.start()

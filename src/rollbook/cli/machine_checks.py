@@ -12,6 +12,7 @@ from cryptography import x509
 
 from rollbook.cli.findings import Finding, trouble, warning
 from rollbook.model import utc_now
+from rollbook.server.connections import OTHER_FILES
 from rollbook.server.tls import RENEW_DAYS
 from rollbook.settings import Settings
 
@@ -19,7 +20,6 @@ OTHERS = 0o077
 LOW_DISK, NO_DISK = 1_000_000_000, 100_000_000  # bytes
 LARGE_WAL = 500_000_000  # bytes
 WIDE_NETWORK = 256  # addresses
-FEW_DESCRIPTORS = 2048
 
 
 def check_machine(settings: Settings) -> Iterator[Finding]:
@@ -28,12 +28,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     yield from _check_files(settings)
     yield from _check_disk(settings)
     yield from _check_proxies(settings)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < FEW_DESCRIPTORS:
-        advice = "Each connection takes one. Set LimitNOFILE= in the unit, or ulimit -n where the server is started."
-        yield warning("descriptors", f"{soft} files and connections at most, in this shell", advice)
-    else:
-        yield Finding("descriptors", f"{soft} files and connections at most, in this shell")
+    yield _check_descriptors(settings)
 
 
 def _check_certificate(settings: Settings) -> Iterator[Finding]:
@@ -105,3 +100,13 @@ def _check_proxies(settings: Settings) -> Iterator[Finding]:
         yield warning("proxies", found, "Name the proxies in ROLLBOOK_TRUSTED_PROXIES, or leave the plain port out.")
     else:
         yield Finding("proxies", settings.trusted_proxies or "none trusted")
+
+
+def _check_descriptors(settings: Settings) -> Finding:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a server raises its own limit so far
+    wanted = settings.max_connections + OTHER_FILES
+    found = f"a server process may want {wanted} files and connections, this shell allows {most}"
+    if most < wanted:
+        advice = "Set LimitNOFILE= in its unit, or ulimit -Hn in its shell; or lower ROLLBOOK_MAX_CONNECTIONS."
+        return warning("descriptors", found, advice)
+    return Finding("descriptors", found)
