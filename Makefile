@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser test bench fuzz soak lint types lock
+.PHONY: help setup demo serve browser audit test bench fuzz soak lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ serve: setup ## make an account in ./data if there is none, then serve until sto
 browser: setup ## fetch a Chromium for the tests into .browser, when the machine has none
 	@$(BIN)/python tests/chromium.py
 
-test: lint types browser ## pass every test, on SQLite and on a real PostgreSQL
+audit: setup ## look for known vulnerabilities of the locked dependencies, where the service can be reached
+	@$(BIN)/python tests/vulnerabilities.py
+
+test: lint types browser audit ## pass every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest
 
 bench: setup ## measure, as ratios within one run; takes about half a minute

@@ -121,7 +121,9 @@ def _serve(database_url: str, folder: Path) -> Iterator[Served]:
     database = Database(database_url)
     migrate(database)
     options = ["--no-worker", "--http-port", "0"]
-    with run_server(database_url, folder, *options, body_seconds=1, trusted_proxies="127.0.0.2") as server:
+    with run_server(
+        database_url, folder, *options, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
+    ) as server:
         yield Served(server, database)
     database.close()
 

@@ -79,6 +79,9 @@ class Settings(_Settings):
     workers: int = Field(1, ge=1, description="How many server processes share the ports.")
     tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    hsts_seconds: int = Field(
+        0, ge=0, description="How long browsers shall use HTTPS alone for this host name; 0 does not tell them to."
+    )
     trusted_proxies: str = Field(
         "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
     )

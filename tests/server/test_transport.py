@@ -50,6 +50,27 @@ def test_every_method_but_post_is_no_call(served: Served, campus: Campus, method
     assert campus.queue() == {}
 
 
+def test_no_cache_keeps_an_answer_no_browser_makes_a_page_of_it_and_none_names_its_server(
+    served: Served, campus: Campus
+) -> None:
+    package = {"Package": campus.package(campus.enroll(1))}
+    with served.server.client() as client:
+        answers = [
+            client.post(served.server.url, data=package),
+            client.post(served.server.url, data=package, headers={"Rollbook-Dry-Run": "perhaps"}),
+            client.get(served.server.url),
+        ]
+        elsewhere = client.get(served.server.url.replace("/apiv2/", "/elsewhere"))
+    assert [answer.status_code for answer in (*answers, elsewhere)] == [200, 422, 200, 404]
+    for answer in answers:
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    for answer in (*answers, elsewhere):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Strict-Transport-Security"] == "max-age=60"
+        assert "Server" not in answer.headers
+
+
 def test_a_call_over_plain_http_is_not_read(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     forged = {"X-Forwarded-Proto": "https"}

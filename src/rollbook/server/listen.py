@@ -121,10 +121,19 @@ def _run_server(
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         backlog=BACKLOG,
         server_header=False,
+        headers=_standing_headers(settings),
         log_config=None,
         access_log=False,
     )
     _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
+
+
+def _standing_headers(settings: Settings) -> list[tuple[str, str]]:
+    """Give the headers of every answer, whatever gave it."""
+    headers = [("X-Content-Type-Options", "nosniff")]
+    if settings.hsts_seconds:
+        headers.append(("Strict-Transport-Security", f"max-age={settings.hsts_seconds}"))
+    return headers
 
 
 def _exit_successfully(_number: int, _frame: object) -> NoReturn:

@@ -13,12 +13,18 @@ from rollbook.wire.answer import Answer, ErrorEntry, render
 
 log = structlog.get_logger("rollbook.calls")
 
+# An answer is data of people: no cache keeps it, no browser makes a page of it.
+STANDING_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
 
 async def respond(request: Request, recorder: Recorder, work: Callable[[Record], Awaitable[Answer]]) -> Response:
     """Do the work of a call and answer it: HTTP 200 in every case but those of protocol T5."""
     started = time.perf_counter()
     record = Record(request.client.host if request.client else None)
-    status, headers = 200, {"X-Request-ID": record.request_id}
+    status, headers = 200, {"X-Request-ID": record.request_id, **STANDING_HEADERS}
     try:
         answer = await work(record)
     except CallError as error:
