@@ -57,6 +57,7 @@ class School(Campus):
         self._complete(autumn[2:4])
         self.set(protect_completed=True)
         self._drain(3.75)
+        self.learner = self.learner_ids[8]
         self.waiting = self._ask(0.75, aid[2:16], "End of the spring term", policies=Policies(hold_seconds=7200))
 
     def _fill(self) -> None:

@@ -52,8 +52,63 @@ def _tick_two(tab: Tab) -> None:
     tab.page.get_by_role("heading", level=1).filter(has_text="?").wait_for()
 
 
-def _open_figures(tab: Tab) -> None:
-    tab.page.get_by_text("The same in figures").click()
+def _open(text: str) -> Callable[[Tab], None]:
+    return lambda tab: tab.page.get_by_text(text).first.click()
+
+
+def _press(name: str) -> Callable[[Tab], None]:
+    return lambda tab: tab.click(name)
+
+
+def _choose_a_course(tab: Tab) -> None:
+    tab.page.get_by_role("checkbox", name="Fire Safety (autumn)").check()
+    tab.click("See what would happen")
+    tab.page.get_by_label("Why?").fill("The autumn course is cancelled")
+
+
+def _forget_the_reason(tab: Tab) -> None:
+    _choose_a_course(tab)
+    tab.page.get_by_label("Why?").fill(" ")
+    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
+    tab.page.locator("main form button.main").click()
+    tab.page.get_by_role("alert").wait_for()
+
+
+def _start(tab: Tab) -> None:
+    _choose_a_course(tab)
+    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
+    tab.page.locator("main form button.main").click()
+    tab.page.get_by_text("Being queued").wait_for()
+
+
+def _paste_ids(tab: Tab) -> None:
+    tab.page.get_by_label("Ids of enrolments").fill("30, 31, 987654321")
+    tab.page.get_by_role("button", name="See what would happen").last.click()
+    tab.page.get_by_text("no current enrolment").wait_for()
+
+
+def _mistype_the_role(tab: Tab) -> None:
+    tab.page.get_by_label("E-mail of a user of this account").fill("nobody@example.org")
+    tab.click("Change the role")
+    tab.page.get_by_role("alert").wait_for()
+
+
+def _mistype_the_hold(tab: Tab) -> None:
+    tab.page.get_by_label("Hold, in seconds").fill("soon")
+    tab.click("Save")
+    tab.page.get_by_role("alert").wait_for()
+
+
+def _make_a_password(tab: Tab) -> None:
+    tab.page.on("dialog", lambda dialog: dialog.accept())
+    tab.page.get_by_label("E-mail of an administrator or owner").fill("administrator@example.org")
+    tab.click("Make a password")
+    tab.page.get_by_text("shown this once").wait_for()
+
+
+def _make_a_key(tab: Tab) -> None:
+    tab.click("Make a key of the account")
+    tab.page.get_by_text("shown this once").wait_for()
 
 
 VIEWS = [
@@ -61,7 +116,7 @@ VIEWS = [
     View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False),
     View("sign-in ended", "/queue", signed_in=False),
     View("queue", "/queue", picture="queue", dark_picture="queue-dark"),
-    View("queue in figures", "/queue", _open_figures),
+    View("queue in figures", "/queue", _open("The same in figures")),
     View("queue of every outcome", "/queue?status=All&course=autumn"),
     View("queue of failures", "/queue?status=Failed"),
     View("queue with nothing found", "/queue?status=Pending&learner=nobody"),
@@ -77,6 +132,27 @@ VIEWS = [
     View("undoing a batch", "/batches/{moved}/undo", picture="undo"),
     View("undoing nothing", "/batches/{wrong}/undo"),
     View("undoing two", "/batches/{moved}", _tick_two),
+    View("words explained", "/batches", _open("What the words mean")),
+    View("unenrol", "/unenrol", _open("Only with these statuses"), picture="unenrol"),
+    View("unenrol without a choice", "/unenrol", _press("See what would happen"), refusals=1),
+    View("preview of a course", "/unenrol", _choose_a_course, picture="preview"),
+    View("preview of ids", "/unenrol", _paste_ids),
+    View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1),
+    View("being queued", "/unenrol", _start),
+    View("learners", "/learners", picture=""),
+    View("learners found", "/learners?q=learner", picture="learners"),
+    View("learners not found", "/learners?q=nobody"),
+    View("learner", "/learners/{learner}", picture="learner"),
+    View("account", "/account", picture="account"),
+    View("policy refused", "/account", _mistype_the_hold, refusals=1),
+    View("users", "/account/users", picture="users"),
+    View("role refused", "/account/users", _mistype_the_role, refusals=1),
+    View("password shown once", "/account/users", _make_a_password),
+    View("keys", "/account/keys"),
+    View("key shown once", "/account/keys", _make_a_key, picture="key"),
+    View("calls", "/account/calls", picture="calls"),
+    View("audit", "/account/audit", picture="audit"),
+    View("audit with nothing found", "/account/audit?actor=nobody"),
     View("no such batch", "/batches/987654321", refusals=1),
     View("no such page", "/no-such-page", refusals=1),
 ]
@@ -85,6 +161,8 @@ EMPTY = [
     View("sign-in with several accounts", "/sign-in", signed_in=False),
     View("empty queue", "/queue"),
     View("no batches", "/batches"),
+    View("nothing to unenrol", "/unenrol"),
+    View("no calls", "/account/calls"),
 ]
 
 
@@ -106,8 +184,18 @@ def place(chromium: Browser, migrated_file: Path, tmp_path_factory: pytest.TempP
     school = School(database)
     school.live_a_day()
     with run_server(url, folder, "--no-worker") as server, open_tabs(chromium, server) as open_tab:
+        _call_from_programs(server, school)
         yield Place(server, school, _cookies(open_tab, school))
     database.close()
+
+
+def _call_from_programs(server: ServerProcess, school: School) -> None:
+    """Calls of every kind: one that reports, one with an error, one that breaks the rules, one with nothing to say."""
+    report = "<Report><Page>1</Page><PageSize>50</PageSize><Filters/><Columns/><CustomFields/></Report>"
+    server.post(school.call("getLearnerReport", report))
+    server.post(school.package([987654321, "twelve"]))
+    server.post(school.call("unenrollLearningModules", "<Wrong/>"))
+    server.post(school.call("getUnenrollmentQueue", "<Queue/>", school.administrator_key))
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

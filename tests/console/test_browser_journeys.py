@@ -1,0 +1,178 @@
+"""What an administrator does in the console, in a real browser: with and without scripts, and with keys alone."""
+
+import itertools
+import re
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import expect
+
+from campus import Campus
+from console_browser import Running, Tab, Tabs
+from console_school import COURSES, School
+from rollbook.store.tables import enrollments
+
+_numbers = itertools.count(1)
+
+SPRING = COURSES[0]
+# What tells where the keyboard is: a line around it, within the window.
+_FOCUS = """() => {
+    const here = document.activeElement, style = getComputedStyle(here), box = here.getBoundingClientRect();
+    const name = here.getAttribute("aria-label") || here.labels?.[0]?.innerText || here.innerText || here.id;
+    const seen = parseFloat(style.outlineWidth) >= 2 && style.outlineStyle !== "none";
+    return {name: name.trim(), tag: here.tagName, seen, inside: box.bottom > 0 && box.top < innerHeight};
+}"""
+
+
+def _new_school(running: Running) -> School:
+    return School(running.database, f"Academy {next(_numbers)}")
+
+
+def _progress_of_all(school: School) -> list[tuple[object, ...]]:
+    """Every enrolment with everything of it that undoing has to bring back."""
+    mine = sa.select(enrollments).where(enrollments.c.account_id == school.account.id)
+    with school.database.read() as connection:
+        return [tuple(row) for row in connection.execute(mine.order_by(enrollments.c.id))]
+
+
+@pytest.mark.parametrize(
+    ("running", "script"), [("sqlite", True), ("sqlite", False), ("postgresql", True)], indirect=["running"]
+)
+def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, tabs: Tabs, *, script: bool) -> None:
+    school = _new_school(running)
+    before = _progress_of_all(school)
+    tab = tabs(java_script_enabled=script)
+    tab.sign_in(school)
+    tab.click("Pause")
+    expect(tab.page.get_by_role("heading", name="Paused")).to_be_visible()
+    _unenrol_the_spring_course(tab)
+    _wait_for(tab, "All queued; 20 items still to be processed")
+    assert len(school.queue()) == 20
+
+    tab.click("Queue")
+    for name in ("Learner Two", "Learner Three"):
+        tab.page.get_by_role("checkbox", name=f"Choose {name}, {SPRING}").check()
+    tab.click("Remove the ticked…")
+    tab.page.get_by_label("Why?").fill("They asked to stay")
+    tab.click("Remove 2 items")
+    _wait_for(tab, "2 items taken out of the queue")
+    tab.click("Resume")
+    expect(tab.page.get_by_role("heading", name="Running")).to_be_visible()
+    _wait_for(tab, "Nothing is waiting.")
+    assert school.current() == len(before) - 18
+
+    tab.click("Batches")
+    tab.page.get_by_role("link", name=re.compile(r"^Batch \d+$")).click()
+    tab.click("Undo batch…")
+    _wait_for(tab, "18 enrolments come back")
+    tab.page.get_by_label("Why is it undone?").fill("The course goes on")
+    tab.click("Undo 18 items")
+    _wait_for(tab, "Undone: 18 enrolments came back")
+    assert _progress_of_all(school) == before
+
+    tab.click("Learner One")
+    history = tab.page.get_by_role("region", name="History").inner_text()
+    assert re.search(r"restored.*owner@example\.org\s+The course goes on", history, re.DOTALL | re.IGNORECASE), history
+    assert re.search(r"unenrolled.*owner@example\.org\s+End of spring", history, re.DOTALL | re.IGNORECASE), history
+
+
+def _unenrol_the_spring_course(tab: Tab) -> None:
+    tab.click("Unenrol")
+    tab.page.get_by_role("checkbox", name=SPRING).check()
+    tab.click("See what would happen")
+    _wait_for(tab, "Unenrol 20 enrolments?")
+    tab.page.get_by_label("Why?").fill("End of spring")
+    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
+    tab.click("Unenrol 20 enrolments")
+
+
+def _wait_for(tab: Tab, text: str) -> None:
+    """Wait for a text: with a script the page brings it by itself, without one it is reloaded."""
+    place = tab.page.get_by_role("main").filter(has_text=text)
+    for _ in range(60):
+        reload = tab.page.get_by_role("link", name="Reload", exact=True)
+        if place.count() or not reload.count():
+            break
+        reload.click()
+        tab.page.wait_for_timeout(200)
+    expect(place).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_keyboard_alone_signs_in_pauses_and_removes_and_always_shows_where_it_is(running: Running, tabs: Tabs) -> None:
+    school, _ = _new_school(running), Campus(running.database)
+    school.set(hold_seconds=3600)
+    school.accept(school.courses[0][:3])
+    tab = tabs()
+    tab.open("/sign-in")
+    for label, text in (("Account", school.name), ("E-mail", "owner@example.org"), ("Password", "wrong one")):
+        _tab_to(tab, label)
+        tab.page.keyboard.type(text)
+    tab.refusals = 1
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("alert")).to_be_visible()
+    _tab_to(tab, "Password")
+    tab.page.keyboard.type("correct horse battery")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("heading", name="Running")).to_be_visible()
+
+    assert _press_tab(tab)["name"] == "Skip to the content"
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.locator("main")).to_be_focused()
+    _tab_to(tab, "Pause")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("heading", name="Paused")).to_be_visible()
+
+    _tab_to(tab, f"Choose Learner One, {SPRING}")
+    tab.page.keyboard.press("Space")
+    _tab_to(tab, "Remove the ticked…")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("heading", name="Remove 1 item from the queue?")).to_be_visible()
+    _tab_to(tab, "Remove 1 item")
+    tab.page.keyboard.press("Enter")
+    _wait_for(tab, "1 item taken out of the queue")
+    assert sorted(school.queue().values()) == ["Pending", "Pending", "Removed"]
+
+
+def _tab_to(tab: Tab, name: str) -> None:
+    for _ in range(60):
+        if _press_tab(tab)["name"] == name:
+            return
+    raise AssertionError(f"the keyboard does not come to {name}")
+
+
+def _press_tab(tab: Tab) -> dict[str, str]:
+    tab.page.keyboard.press("Tab")
+    focus: dict[str, str] = tab.page.evaluate(_FOCUS)
+    assert focus["tag"] == "BODY" or (focus["seen"] and focus["inside"]), f"nobody sees the focus on {focus}"
+    return focus
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_question_answered_with_no_changes_nothing_and_can_be_asked_again(running: Running, tabs: Tabs) -> None:
+    school = _new_school(running)
+    tab = tabs()
+    tab.sign_in(school)
+    tab.open("/account/keys")
+    works = tab.page.get_by_text("works", exact=True)
+    working = works.count()
+    tab.page.once("dialog", lambda dialog: dialog.dismiss())
+    tab.page.get_by_role("button", name=re.compile("^Revoke")).last.click()
+    assert works.count() == working
+    tab.page.once("dialog", lambda dialog: dialog.accept())
+    tab.page.get_by_role("button", name=re.compile("^Revoke")).last.click()
+    _wait_for(tab, "The key is revoked.")
+    assert works.count() == working - 1
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_script_that_is_not_ours_does_not_run_and_the_tab_complains(running: Running, tabs: Tabs) -> None:
+    tab = tabs()
+    tab.open("/sign-in")
+    tab.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.intruder = 1'}))"
+    )
+    assert tab.page.evaluate("window.intruder") is None
+    [complaint] = tab.complaints
+    assert "Content Security Policy" in complaint
+    tab.complaints.clear()
