@@ -14,8 +14,8 @@ import pytest
 from test_oulad_2013 import DATA, needs_data
 
 from campus import Campus
+from commands import run_command
 from conftest import Served
-from rollbook.cli import main
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, environment, run_server
@@ -147,16 +147,12 @@ class DeskInThisProcess(Desk):
         self._capsys = capsys
 
     def run(self, *arguments: str, expect: int = 0) -> str:
-        self._capsys.readouterr()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "environ", self.environment)
-            patch.setattr(sys, "argv", ["rollbook", *arguments])
             patch.chdir(self.folder)
-            with pytest.raises(SystemExit) as end:
-                main()
-        assert end.value.code == expect
-        said = self._capsys.readouterr()
-        return said.out + said.err
+            done = run_command(patch, self._capsys, *arguments)
+        assert done.code == expect
+        return done.out + done.err
 
 
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)

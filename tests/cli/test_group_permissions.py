@@ -1,15 +1,12 @@
 """`rollbook user grant` gives and takes the permissions by which a learner may enrol the members of a group."""
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from campus import Campus
-from rollbook.cli import main
+from commands import Run
 from rollbook.store.engine import Database
 from rollbook.store.tables import groups, memberships
 
@@ -22,26 +19,12 @@ def campus(database: Database) -> Campus:
 
 
 @pytest.fixture
-def grant(
-    campus: Campus,
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Grant:
+def grant(campus: Campus, rollbook: Run) -> Grant:
     """Run the command for the account; gives its exit code and what it said."""
-    for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
-    monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path))
 
     def run(arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["rollbook", "user", "grant", *arguments.split(), "--account", campus.name])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        assert isinstance(end.value.code, int)
-        return end.value.code, said.out + said.err
+        done = rollbook("user", "grant", *arguments.split(), "--account", campus.name)
+        return done.code, done.out + done.err
 
     return run
 

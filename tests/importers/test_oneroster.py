@@ -1,8 +1,6 @@
 """`rollbook import oneroster` does what docs/import-oneroster.md promises, on archives of every kind."""
 
 import csv
-import json
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campus import Campus
+from commands import run_command
 from postgresql import PostgresServer
-from rollbook.cli import main
 from rollbook.store import tables
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
@@ -130,15 +128,11 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     def run(archive: Path, *options: str) -> tuple[int, dict[str, dict[str, int]], list[str]]:
-        capsys.readouterr()
         arguments = ["import", "oneroster", str(archive), "--account", campus.name, "--format", "json", *options]
-        monkeypatch.setattr(sys, "argv", ["rollbook", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        rows = json.loads(said.out) if said.out else []
+        done = run_command(monkeypatch, capsys, *arguments)
+        rows = done.json if done.out else []
         counts = {row.pop("kind"): {name: count for name, count in row.items() if count} for row in rows}
-        return int(end.value.code or 0), counts, said.err.splitlines()
+        return done.code, counts, done.err.splitlines()
 
     return run
 

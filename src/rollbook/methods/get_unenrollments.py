@@ -17,7 +17,7 @@ from rollbook.wire.identifiers import IDENTIFIER, MOST_ITEMS
 from rollbook.wire.paging import PAGING, read_page
 from rollbook.wire.queue import BATCH_ID, read_batch_id, write_items
 from rollbook.wire.shape import Shape
-from rollbook.wire.xml import read_texts, text_of
+from rollbook.wire.xml import read_texts, text_at
 
 _ONCE = Shape(least=0)
 FILTERS = Shape(
@@ -48,7 +48,7 @@ def get_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
         if chosen.by_change:
             # With nothing new a poller goes on where it was.
             last = (rows[-1].change, rows[-1].batch_id, rows[-1].block) if rows else None
-            cursor = "-".join(map(str, last)) if last else _text(asked, "After")
+            cursor = "-".join(map(str, last)) if last else text_at(asked, "After")
         return Answer(True, write_items(rows, cursor))
 
     return get
@@ -59,7 +59,7 @@ def _read_filter(asked: etree._Element) -> ItemFilter:
     statuses = read_texts(asked, "Status")
     if not set(statuses) <= set(UnenrollmentStatus):
         raise CallError(WRONG_STRUCTURE, f"Filters/Status is none of {', '.join(UnenrollmentStatus)}")
-    batch_id = _text(asked, "Filters/BatchID")
+    batch_id = text_at(asked, "Filters/BatchID")
     return ItemFilter(
         batch_id=read_batch_id(batch_id) if batch_id else None,
         statuses=statuses,
@@ -67,13 +67,13 @@ def _read_filter(asked: etree._Element) -> ItemFilter:
         requested_from=_read_moment(asked, "Filters/RequestedDateFrom"),
         requested_before=_read_moment(asked, "Filters/RequestedDateTo", end=True),
         finished_from=_read_moment(asked, "Filters/FinishedDateFrom"),
-        after=_read_cursor(_text(asked, "After")),
+        after=_read_cursor(text_at(asked, "After")),
     )
 
 
 def _read_moment(asked: etree._Element, path: str, *, end: bool = False) -> datetime | None:
     """Read a day or a time of day in UTC; with `end`, the first moment after it."""
-    text = _text(asked, path)
+    text = text_at(asked, path)
     if text is None:
         return None
     length = timedelta(milliseconds=1) if ":" in text else timedelta(days=1)
@@ -90,8 +90,3 @@ def _read_cursor(text: str | None) -> Cursor | None:
     if found is None:
         raise CallError(WRONG_STRUCTURE, "After is not what an answer gave as after")
     return Cursor(*map(int, found.groups()))
-
-
-def _text(asked: etree._Element, path: str) -> str | None:
-    found = asked.find(path)
-    return None if found is None else text_of(found) or None

@@ -7,7 +7,7 @@ from lxml import etree
 from rollbook.errors import WRONG_STRUCTURE, CallError
 from rollbook.wire.identifiers import read_identifier
 from rollbook.wire.shape import Shape
-from rollbook.wire.xml import text_of
+from rollbook.wire.xml import text_at
 
 DEFAULT_SIZE = 50
 LARGEST_SIZE = 1000
@@ -39,10 +39,10 @@ def read_page(parent: etree._Element) -> Page:
 
 
 def _read_number(parent: etree._Element, name: str, default: int) -> int:
-    element = parent.find(name)
-    if element is None or not text_of(element):
+    text = text_at(parent, name)
+    if text is None:
         return default
-    number = read_identifier(text_of(element))
+    number = read_identifier(text)
     if number is None:
         raise CallError(WRONG_STRUCTURE, f"{name} is not a number from 1")
     return number

@@ -11,7 +11,7 @@ from rollbook.model import UnenrollmentStatus
 from rollbook.wire.answer import ErrorEntry
 from rollbook.wire.dates import read_time
 from rollbook.wire.identifiers import IDENTIFIER, read_identifier
-from rollbook.wire.xml import parse, text_of
+from rollbook.wire.xml import parse, text_at, text_of
 
 QueueFields = tuple[datetime | None, dict[str, int], int | None]
 BatchFields = tuple[int, datetime, str | None, str | None, dict[str, int], list[tuple[int, str, str]]]
@@ -46,7 +46,7 @@ def read_reply(body: bytes) -> Reply:
     if root.tag != "SmarterU" or result not in ("Success", "Failed"):
         raise CallError(NO_ROOT, "the XML is no SmarterU element with a Result")
     errors = [
-        ErrorEntry(_text(error, "ErrorID") or "", _text(error, "ErrorMessage") or "", _block(error))
+        ErrorEntry(text_at(error, "ErrorID") or "", text_at(error, "ErrorMessage") or "", _block(error))
         for error in root.iterfind("Errors/Error")
     ]
     return Reply(result == "Success", errors, root)
@@ -88,7 +88,7 @@ def read_queue(reply: Reply) -> QueueFields:
     queue = reply.root.find("Info/UnenrollmentQueue")
     if queue is None:
         raise ValueError("the answer holds no UnenrollmentQueue")
-    paused, age = _text(queue, "PausedDate"), _text(queue, "OldestPendingSeconds")
+    paused, age = text_at(queue, "PausedDate"), text_at(queue, "OldestPendingSeconds")
     return read_time(paused) if paused else None, dict(_counts(queue)), int(age) if age else None
 
 
@@ -96,13 +96,13 @@ def read_batches(reply: Reply) -> list[BatchFields]:
     """Read id, time, person, reason, counts and refusals of batches; errors: ValueError."""
     return [
         (
-            int(_text(batch, "BatchID") or ""),
-            read_time(_text(batch, "RequestedDate") or ""),
-            _text(batch, "RequestedBy"),
-            _text(batch, "Reason"),
-            {**dict(_counts(batch)), "Refused": int(_text(batch, "Refused") or 0)},
+            int(text_at(batch, "BatchID") or ""),
+            read_time(text_at(batch, "RequestedDate") or ""),
+            text_at(batch, "RequestedBy"),
+            text_at(batch, "Reason"),
+            {**dict(_counts(batch)), "Refused": int(text_at(batch, "Refused") or 0)},
             [
-                (_block(refusal) or 0, _text(refusal, IDENTIFIER) or "", _text(refusal, "ErrorID") or "")
+                (_block(refusal) or 0, text_at(refusal, IDENTIFIER) or "", text_at(refusal, "ErrorID") or "")
                 for refusal in batch.iterfind("Refusal")
             ],
         )
@@ -116,7 +116,7 @@ def _rows(reply: Reply) -> list[dict[str, str]]:
 
 def _counts(parent: etree._Element) -> Iterator[tuple[str, int]]:
     for status in UnenrollmentStatus:
-        yield str(status), int(_text(parent, status) or 0)
+        yield str(status), int(text_at(parent, status) or 0)
 
 
 def _block(element: etree._Element) -> int | None:
@@ -126,8 +126,3 @@ def _block(element: etree._Element) -> int | None:
 
 def _texts(parent: etree._Element) -> dict[str, str]:
     return {child.tag: text_of(child) for child in parent}
-
-
-def _text(parent: etree._Element, name: str) -> str | None:
-    found = parent.find(name)
-    return None if found is None else text_of(found) or None
