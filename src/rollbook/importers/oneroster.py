@@ -32,10 +32,10 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what no XML answer could carry
 TEXT_LIMIT = 255
 # What zipfile and the decompressors raise when something is damaged, or (RuntimeError) encrypted; a file name that is
-# no UTF-8 is a ValueError, a damaged bz2 file an OSError.
+# no UTF-8 is a ValueError, a damaged bz2 file an OSError, an LZMA file that asks for gigabytes a MemoryError.
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError),
-    *(NotImplementedError, RuntimeError, ValueError),
+    *(NotImplementedError, RuntimeError, ValueError, MemoryError),
 )
 
 # The words of both versions; `ext:` stands for the extensions that 1.2 allows.
