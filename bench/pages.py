@@ -1,0 +1,137 @@
+"""How long each page of the console takes with 1,000,000 enrolments and 100,000 items of history, on both databases.
+
+    .venv/bin/python bench/pages.py [enrolments] [history]
+
+The server runs in a process of its own; the figure is the median of some visits over HTTPS, in milliseconds, beside the
+slowest, and the number of statements that the page ran.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from places import Place, durable_postgresql, postgresql_place, sqlite_place
+from server_process import run_server
+from visitor import Visitor, give_password
+
+VISITS = 7
+BATCH = 100
+
+# One item in 50 is pending, the others were processed in the last 20 hours; a few were removed or restored.
+HISTORY = (
+    """INSERT INTO batches (id, account_id, requested_by, reason, requested_at)
+       SELECT i, {account}, {owner}, 'Reason ' || i, {at} FROM {numbers} WHERE i <= {history} / 100""",
+    """INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at, finished_at)
+       SELECT (i - 1) / 100 + 1, (i - 1) % 100 + 1, {account}, i * 9,
+              CASE WHEN i % 50 = 0 THEN 'Pending' WHEN i % 50 = 1 THEN 'Removed' WHEN i % 50 = 2 THEN 'Restored'
+                   ELSE 'Complete' END,
+              {at}, {at}, CASE WHEN i % 50 = 0 THEN NULL ELSE {at} END
+       FROM {numbers} WHERE i <= {history}""",
+    """UPDATE enrollments SET unenrolled_at = {now}
+       WHERE id IN (SELECT enrollment_id FROM unenrollments WHERE status = 'Complete')""",
+    """INSERT INTO users (account_id, email, given_name, family_name, role, active, created_at, modified_at)
+       SELECT {account}, 'more' || i || '@example.org', 'Another', 'Person ' || i, 'learner', {true}, {now}, {now}
+       FROM {numbers} WHERE i <= 190000""",
+)
+
+
+def main() -> None:
+    """Measure on SQLite, then on PostgreSQL."""
+    count, history = (int(text) for text in [*sys.argv[1:], "1000000", "100000"][:2])
+    with sqlite_place(count) as place:
+        measure("SQLite", place, history)
+    with durable_postgresql() as server, postgresql_place(server, count) as place:
+        measure("PostgreSQL", place, history)
+
+
+def measure(name: str, place: Place, history: int) -> None:
+    """Fill the history, then visit each page some times."""
+    fill(place, history)
+    campus = place.accounts[0]
+    give_password(campus)
+    print(f"{name}: {place.count:,} enrolments, {history:,} items; milliseconds")
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="rollbook-bench-")))
+        server = opened.enter_context(run_server(place.url, folder, "--no-worker"))
+        visitor = Visitor(server, opened.enter_context(server.client()))
+        visitor.sign_in(campus)
+        for path, visit in pages(visitor, history):
+            took = []
+            for _ in range(VISITS):
+                started = time.perf_counter()
+                status = visit()
+                took.append((time.perf_counter() - started) * 1000)
+            print(f"  {path:44} {statistics.median(took):7.0f} {max(took):7.0f}   {status}", flush=True)
+
+
+def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Give each page with what to do to visit it."""
+    last = history // BATCH
+    for path in (
+        *(
+            "/queue",
+            "/queue?status=All",
+            "/queue?status=All&page=1000",
+            "/queue?status=Complete",
+            "/queue?status=Failed",
+        ),
+        *("/queue?learner=u77@", "/queue?status=All&learner=nobody-at-all", "/queue?status=All&learner=learner"),
+        *("/queue?status=All&course=Course 77", "/queue?status=All&course=nothing", "/queue/remove?all=1"),
+        *("/batches", f"/batches?page={last // 50}", f"/batches/{last}", f"/batches/{last}/undo"),
+        *(f"/batches/{last}/items.csv", "/unenrol", "/learners", "/learners?q=u77@", "/learners?q=nobody-at-all"),
+        *("/learners/10", "/account", "/account/users", "/account/keys", "/account/audit", "/account/calls"),
+    ):
+        yield path, partial(open_page, visitor, path)
+    course = visitor.open("/console/unenrol") and visitor.page().xpath("//input[@name='in_course']/@value")[0]
+    ids = " ".join(map(str, range(1, 50_001, 10)))
+    yield "POST /unenrol, a course", lambda: choose(visitor, in_course=course, ids="")
+    yield "POST /unenrol, 5,000 ids", lambda: choose(visitor, ids=ids)
+    yield "GET of what was chosen", lambda: visitor.open(visitor.answer.url.path).status_code
+
+
+def open_page(visitor: Visitor, path: str) -> int:
+    """Visit a page."""
+    return visitor.open(f"/console{path}").status_code
+
+
+def choose(visitor: Visitor, **fields: object) -> int:
+    """Send a choice; what is measured is the answer to the form alone."""
+    sent = {"csrf": visitor.csrf(), **fields}
+    status = visitor.post("/console/unenrol", sent).status_code
+    visitor.follow()
+    return status
+
+
+def fill(place: Place, history: int) -> None:
+    """Make the history."""
+    most = max(history, 190_000)
+    if place.on_sqlite:
+        numbers = f"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {most}) SELECT i FROM n)"
+        at, now = (
+            "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-' || (i % 1200) || ' minutes')",
+            "'2026-01-31 12:00:00.000000'",
+        )
+    else:
+        numbers, at, now = (
+            f"generate_series(1, {most}) AS numbers(i)",
+            "now() - (i % 1200) * interval '1 minute'",
+            "now()",
+        )
+    campus = place.accounts[0]
+    with place.database.read() as connection:
+        owner = connection.exec_driver_sql("SELECT MIN(id) FROM users").scalar_one()
+    values = {"account": campus.account.id, "owner": owner, "at": at, "now": now, "numbers": numbers}
+    true = "1" if place.on_sqlite else "true"
+    place.run(*(statement.format(**values, history=history, true=true) for statement in HISTORY))
+    place.run("ANALYZE" if place.on_sqlite else "VACUUM ANALYZE")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Learners, policies, roles, passwords, keys, the audit and the last calls in the console."""
+
+import re
+import time
+
+import sqlalchemy as sa
+
+from campus import Campus, read_outcomes
+from conftest import Served, Visitors
+from rollbook.store.tables import enrollments
+from visitor import PASSWORD, Visitor, give_password
+
+
+def _administrator(campus: Campus, visitors: Visitors) -> Visitor:
+    give_password(campus, "administrator@example.org")
+    visitor = visitors()
+    visitor.sign_in(campus, "administrator@example.org")
+    return visitor
+
+
+def _shown_key(visitor: Visitor) -> str:
+    return str(visitor.page().xpath("//code[@class='key']/text()")[0])
+
+
+def test_a_learner_is_found_and_has_a_history(served: Served, campus: Campus, owner: Visitor) -> None:
+    (id_,) = campus.enroll(1)
+    served.server.post(campus.package([id_]), {"Rollbook-Reason": "Term over"})
+    campus.drain()
+    batch = max(int(link.rpartition("/")[2]) for link in _links(owner, "/console/batches"))
+    owner.open(f"/console/batches/{batch}/undo")
+    owner.submit(f"/console/batches/{batch}/undo", reason="A mistake")
+    assert owner.open("/console/learners", q="SOME lear").status_code == 200
+    with served.database.read() as connection:
+        query = sa.select(enrollments.c.user_id).where(enrollments.c.id == id_)
+        learner = connection.execute(query).scalar_one()
+    assert owner.page().xpath(f"//a[@href='/console/learners/{learner}']")
+    owner.open(f"/console/learners/{learner}")
+    events = [re.sub(r"\s+", " ", row.text_content()) for row in owner.page().xpath("//section[2]//tbody/tr")]
+    told = [
+        ("Restored", "A mistake"),
+        ("Unenrolled", "Term over"),
+        ("Unenrolment asked for", "Term over"),
+        ("Enrolled", ""),
+    ]
+    assert len(events) == 4
+    for event, (what, why) in zip(events, told, strict=True):
+        assert what in event
+        assert why in event
+    other = Campus(served.database)
+    other.enroll(1)
+    assert owner.open(f"/console/learners/{learner + 10_000}").status_code == 404
+
+
+def _links(visitor: Visitor, path: str) -> list[str]:
+    visitor.open(path)
+    return [str(link) for link in visitor.page().xpath("//tbody//th/a/@href")]
+
+
+def test_owners_change_policies_and_administrators_do_not(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
+    owner.open("/console/account")
+    owner.submit("/console/account", protect_completed="1", hold_seconds="60", retention_days="")
+    assert "Saved." in owner.text()
+    owner.submit("/console/account", hold_seconds="soon")
+    assert "The hold is a whole number." in owner.text()
+    administrator = _administrator(campus, visitors)
+    administrator.open("/console/account")
+    assert administrator.page().xpath("//input[@name='hold_seconds']/@value") == ["60"]
+    for path in ("/console/account", "/console/account/users", "/console/account/users/new"):
+        assert administrator.post(path, {"csrf": administrator.csrf(), "hold_seconds": "0"}).status_code == 403
+        administrator.open("/console/account")
+    administrator.open("/console/account")
+    assert administrator.page().xpath("//input[@name='hold_seconds']/@value") == ["60"]
+
+
+def test_one_changes_ones_own_password(campus: Campus, owner: Visitor) -> None:
+    def change(old: str, new: str, again: str) -> str:
+        owner.open("/console/account")
+        owner.submit("/console/account/password", old=old, new=new, again=again)
+        return owner.text()
+
+    assert "is another one" in change("not this one", "a newer password", "a newer password")
+    assert "the same both times" in change(PASSWORD, "a newer password", "another new one")
+    assert "12 to 1000 characters" in change(PASSWORD, "short", "short")
+    assert "The password is changed" in change(PASSWORD, "a newer password", "a newer password")
+    assert owner.sign_in(campus).status_code == 403
+    assert owner.sign_in(campus, password="a newer password").status_code == 200
+
+
+def test_an_owner_adds_an_administrator_who_then_signs_in(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
+    owner.open("/console/account/users")
+    owner.submit("/console/account/users/new", email="new@example.org", given_name="New", role="learner")
+    owner.submit("/console/account/users", email="new@example.org", role="administrator")
+    owner.submit("/console/account/users/password", email="new@example.org")
+    password = _shown_key(owner)
+    assert visitors().sign_in(campus, "new@example.org", password).status_code == 200
+    assert password not in owner.open("/console/account/users").text
+    owner.submit("/console/account/users", email="owner@example.org", role="learner")
+    assert "is the last owner" in owner.text()
+    owner.open("/console/account/audit", action="set-password")
+    assert "new@example.org" in owner.text()
+    assert password not in owner.answer.text
+
+
+def test_a_key_is_shown_once_works_and_is_revoked(served: Served, campus: Campus, owner: Visitor) -> None:
+    (id_,) = campus.enroll(1)
+    owner.open("/console/account/keys")
+    owner.submit("/console/account/keys", email="administrator@example.org")
+    key = _shown_key(owner)
+    assert read_outcomes(served.server.post(campus.package([id_], key))) == ["accepted"]
+    assert key not in owner.open("/console/account/keys").text
+    owner.submit("/console/account/keys/revoke")
+    assert "The key is revoked." in owner.text()
+    assert read_outcomes(served.server.post(campus.package([id_], key))) == ["SU:10"]
+
+
+def test_idor_an_administrator_has_nothing_to_do_with_the_keys_of_others(
+    campus: Campus, owner: Visitor, visitors: Visitors
+) -> None:
+    owner.open("/console/account/keys")
+    numbers = [int(value) for value in owner.page().xpath("//input[@name='key']/@value")]
+    administrator = _administrator(campus, visitors)
+    administrator.open("/console/account/keys")
+    mine = [int(value) for value in administrator.page().xpath("//input[@name='key']/@value")]
+    assert len(mine) == 1
+    csrf = administrator.csrf()
+    for number in set(numbers) - set(mine):
+        answer = administrator.post("/console/account/keys/revoke", {"csrf": csrf, "key": number})
+        assert answer.status_code == 404
+    for email in ("owner@example.org", ""):
+        answer = administrator.post("/console/account/keys", {"csrf": csrf, "email": email})
+        assert answer.status_code == 403
+    owner.open("/console/account/keys")
+    assert [int(value) for value in owner.page().xpath("//input[@name='key']/@value")] == numbers
+
+
+def test_the_last_calls_show_what_a_program_did_wrong(served: Served, campus: Campus, owner: Visitor) -> None:
+    answer = served.server.post(campus.package(["nonsense"]))
+    deadline = time.monotonic() + 15  # they are written down behind their answers
+    while answer.headers["X-Request-ID"] not in owner.open("/console/account/calls").text:
+        assert time.monotonic() < deadline, "the call is not listed"
+        time.sleep(0.05)
+    assert "ULM:01" in owner.text()
+    assert "Failed" in owner.text()

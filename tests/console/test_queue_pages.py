@@ -1,0 +1,155 @@
+"""The queue and its batches in the console: seen, paused, removed from, downloaded, undone."""
+
+import csv
+import io
+
+import sqlalchemy as sa
+
+from campus import Campus
+from conftest import Served
+from rollbook.store.audit import list_changes
+from rollbook.store.tables import enrollments
+from visitor import Visitor
+
+
+def _batch(campus: Campus, ids: list[int]) -> int:
+    batch_id = campus.accept(ids).batch_id
+    assert batch_id is not None
+    return batch_id
+
+
+def _rows(visitor: Visitor) -> int:
+    return len(visitor.page().xpath("//form[@id='items']//tbody/tr"))
+
+
+def test_the_queue_is_paused_and_resumed_in_plain_sight(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    campus.accept(ids)
+    owner.open("/console/queue")
+    owner.submit("/console/queue/pause")
+    assert "The queue is paused." in owner.text()
+    assert "3 items waiting" in owner.text()
+    campus.drain()
+    assert set(campus.queue().values()) == {"Pending"}
+    owner.submit("/console/queue/resume")
+    assert "The queue runs again." in owner.text()
+    campus.drain()
+    assert set(campus.queue().values()) == {"Complete"}
+
+
+def test_what_is_ticked_is_removed_and_nothing_else(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(4)
+    campus.accept(ids)
+    owner.open("/console/queue/remove", item=ids[:2])
+    assert "Remove 2 items from the queue?" in owner.text()
+    owner.submit("/console/queue/remove", reason="They stay")
+    assert "2 items taken out of the queue" in owner.text()
+    assert [campus.queue()[id_] for id_ in ids] == ["Removed", "Removed", "Pending", "Pending"]
+    assert campus.current() == 4
+    owner.open("/console/queue", status="Removed")
+    assert owner.text().count("They stay") == 2
+
+
+def test_all_that_a_filter_shows_is_removed_but_not_what_came_after_it_was_shown(
+    campus: Campus, owner: Visitor
+) -> None:
+    ids = campus.enroll(250)
+    first, other = _batch(campus, ids[:100]), _batch(campus, ids[100:200])
+    owner.open("/console/queue", status="Pending", batch=first)
+    assert _rows(owner) == 50
+    owner.open("/console/queue/remove", all=1, course="fire")
+    assert "Remove 200 items" in owner.text()
+    late = ids[200:]
+    campus.accept(late)
+    owner.submit("/console/queue/remove")
+    assert "200 items taken out" in owner.text()
+    assert {campus.queue()[id_] for id_ in ids[:200]} == {"Removed"}
+    assert {campus.queue()[id_] for id_ in late} == {"Pending"}
+    assert other > first
+
+
+def test_filters_find_by_learner_course_and_batch(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    campus.accept(ids)
+    assert owner.open("/console/queue", learner="SOME learner").status_code == 200
+    assert _rows(owner) == 3
+    for filters in ({"learner": "100%"}, {"course": "Fire_"}, {"batch": "987654321"}):
+        owner.open("/console/queue", **filters)
+        assert _rows(owner) == 0
+        assert "Nothing here with this filter" in owner.text()
+
+
+def test_the_picture_says_in_words_what_it_shows(campus: Campus, owner: Visitor) -> None:
+    campus.accept(campus.enroll(5))
+    campus.drain()
+    campus.accept(campus.enroll(2))
+    owner.open("/console/queue")
+    (picture,) = owner.page().xpath("//*[local-name()='svg'][@role='img']")
+    assert "7 items accepted and 5 completed; 2 waiting now" in picture.text_content()
+
+
+def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(2)
+    answer = served.server.post(campus.package([*ids, "abc"]), {"Rollbook-Reason": "Term over"})
+    batch = answer.headers["Rollbook-Batch"]
+    campus.drain()
+    owner.open("/console/batches")
+    assert "Term over" in owner.text()
+    owner.open(f"/console/batches/{batch}")
+    assert len(owner.page().xpath("//form[@id='items']//tbody/tr")) == 2
+    assert "This is no id of an enrolment." in owner.text()
+    rows = [*csv.DictReader(io.StringIO(owner.open(f"/console/batches/{batch}/items.csv").text, newline=""))]
+    assert [row["Outcome"] for row in rows] == ["Complete", "Complete", "Refused"]
+    assert rows[0]["Reason"] == "Term over"
+
+
+def test_a_download_has_every_item_of_a_large_batch(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(2500)
+    batch = _batch(campus, ids)
+    rows = [*csv.DictReader(io.StringIO(owner.open(f"/console/batches/{batch}/items.csv").text, newline=""))]
+    assert sorted(int(row["AccountUserLearningModuleRelID"]) for row in rows) == ids
+
+
+def test_undo_shows_first_what_comes_back_and_what_cannot_and_why(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    ids = campus.enroll(4)
+    batch = _batch(campus, ids)
+    campus.drain()
+    with served.database.write() as connection:
+        row = connection.execute(sa.select(enrollments).where(enrollments.c.id == ids[0])).mappings().one()
+        again = {name: value for name, value in row.items() if name not in ("id", "unenrolled_at")}
+        connection.execute(enrollments.insert().values(again))
+        purged = enrollments.update().where(enrollments.c.id == ids[1])
+        connection.execute(purged.values(purged_at=row["unenrolled_at"]))
+    owner.open(f"/console/batches/{batch}/undo")
+    assert "2 enrolments come back" in owner.text()
+    assert "The learner has been enrolled in the course again." in owner.text()
+    assert "The progress is no longer kept" in owner.text()
+    assert campus.current() == 1
+    owner.submit(f"/console/batches/{batch}/undo", reason="A mistake")
+    assert "2 enrolments came back" in owner.text()
+    assert "2 items could not be undone" in owner.text()
+    assert campus.current() == 3
+    owner.open(f"/console/batches/{batch}/undo")
+    assert "It has been undone before." in owner.text()
+
+
+def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    batch = _batch(campus, campus.enroll(3))
+    campus.drain()
+    owner.open(f"/console/batches/{batch}/undo", block=[2])
+    assert "Undo items of batch" in owner.text()
+    answer = owner.submit(f"/console/batches/{batch}/undo", reason="Only this one")
+    assert answer.status_code == 200
+    assert "1 enrolment came back" in owner.text()
+    assert campus.current() == 1
+    with served.database.read() as connection:
+        line = list_changes(connection, campus.account.id)[0]
+    assert (line["action"], line["actor"]) == ("restore", "owner@example.org")
+    assert line["subject"] == f"batch {batch}"
+    assert line["address"] == "127.0.0.1"
+    owner.open("/console/account/audit")
+    assert str(line["request_id"]) in owner.text()

@@ -1,0 +1,155 @@
+"""Unenrolling from the console: chosen, seen before it happens, confirmed, queued by a worker batch by batch."""
+
+import httpx
+import pytest
+
+from campus import OPERATOR, Campus
+from conftest import Served
+from rollbook.model import EnrollmentStatus, Role, utc_now
+from rollbook.store.accounts import set_role
+from rollbook.store.runs import queue_next_part
+from rollbook.store.tables import courses
+from visitor import Visitor
+
+
+def _work(served: Served) -> None:
+    """Do what a worker does until no run is under way."""
+    while queue_next_part(served.database, utc_now()):
+        pass
+
+
+def _choose(owner: Visitor, **fields: object) -> httpx.Response:
+    owner.open("/console/unenrol")
+    forms = [form for form in owner.page().forms if form.action == "/console/unenrol" and form.method == "POST"]
+    assert len(forms) == 2
+    owner.post("/console/unenrol", {"csrf": owner.csrf(), **fields})
+    return owner.follow()
+
+
+def _start(owner: Visitor, **fields: object) -> str:
+    path = owner.answer.url.path
+    owner.submit(path, **fields)
+    return path
+
+
+def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    campus.enroll(3)
+    campus.enroll(1, EnrollmentStatus.COMPLETED)
+    _choose(owner, in_course=campus.course_id)
+    assert "Unenrol 4 enrolments?" in owner.text()
+    assert "1 has completed" in owner.text()
+    assert "4 of 4 in Fire Safety (100 %)" in owner.text()
+    assert campus.queue() == {}
+    path = _start(owner, reason="Term over")
+    assert "Tick the box" in owner.text()
+    owner.submit(path, reason="", meant="1")
+    assert "Say why" in owner.text()
+    assert campus.queue() == {}
+    owner.submit(path, reason="Term over", meant="1")
+    assert "Being queued: 0 of 4" in owner.text()
+    _work(served)
+    owner.open(path)
+    assert "All queued; 4 items still to be processed" in owner.text()
+    campus.drain()
+    owner.open(path)
+    assert "Done" in owner.text()
+    assert campus.current() == 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [({"status": "Completed"}, 1), ({"status": ["Completed", "Enrolled"]}, 3), ({"in_group": 1}, 0)],
+    ids=["status", "statuses", "another_accounts_group"],
+)
+def test_status_and_group_narrow_the_choice(
+    campus: Campus, owner: Visitor, choice: dict[str, object], expected: int
+) -> None:
+    campus.enroll(2)
+    campus.enroll(1, EnrollmentStatus.COMPLETED)
+    campus.enroll(1, EnrollmentStatus.OVERDUE)
+    other = campus.add(courses, name="Another", status="Active")
+    _choose(owner, in_course=[campus.course_id, other], **choice)
+    said = owner.text()
+    assert (f"Unenrol {expected} enrolment" in said) if expected else "Nobody is enrolled there" in said
+
+
+def test_many_ids_become_batches_of_a_hundred_once_however_often_it_is_confirmed(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    ids = campus.enroll(230)
+    campus.enroll(300)
+    strange = Campus(served.database).enroll(1)
+    _choose(owner, ids=" ".join(map(str, [*ids, ids[0], *strange])))
+    assert "Unenrol 230 enrolments?" in owner.text()
+    assert "1 id is no current enrolment" in owner.text()
+    path, csrf = owner.answer.url.path, owner.csrf()
+    for _ in range(3):
+        assert owner.post(path, {"csrf": csrf, "reason": "Term over"}).status_code == 303
+    _work(served)
+    assert owner.post(path, {"csrf": csrf, "reason": "Again"}).status_code == 303
+    _work(served)
+    assert [campus.queue()[id_] for id_ in ids] == ["Pending"] * 230
+    assert len(campus.queue()) == 230
+    owner.open(path)
+    assert len(owner.page().xpath("//table//tbody/tr")) == 3
+    assert [fact.text for fact in owner.page().xpath("//dd[@class='big']")] == ["230", "1", "230"]
+    owner.open("/console/batches")
+    assert owner.text().count("Term over") == 3
+
+
+def test_an_uploaded_csv_is_read_by_its_column(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    campus.enroll(9)
+    owner.open("/console/unenrol")
+    lines = "\ufeffname,ID\r\n" + "".join(f'"a, b",{id_}\r\n' for id_ in ids)
+    upload = {"file": ("ids.csv", lines.encode(), "text/csv")}
+    url = f"{owner.origin}/console/unenrol"
+    owner.answer = owner.client.post(url, data={"csrf": owner.csrf(), "ids": ""}, files=upload)
+    owner.follow()
+    assert "Unenrol 3 enrolments?" in owner.text()
+
+
+def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Visitor) -> None:
+    _choose(owner, ids="12, 1x3 -4 99999999999999999999")
+    assert owner.answer.status_code == 422
+    assert "“1x3”, “-4”, “99999999999999999999”" in owner.text()
+    assert "1x3" in owner.page().xpath("//textarea")[0].text
+
+
+def test_a_run_stops_when_told_to_and_when_its_user_may_no_more(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(350)
+    campus.enroll(400)
+
+    def begin(some: list[int]) -> str:
+        _choose(owner, ids=",".join(map(str, some)))
+        path = _start(owner, reason="Term over")
+        assert queue_next_part(served.database, utc_now())
+        owner.open(path)
+        return path
+
+    path = begin(ids[:150])
+    owner.submit(f"{path}/stop")
+    assert "The rest was cancelled." in owner.text()
+    assert "Stopped after 100 of 150" in owner.text()
+    _work(served)
+    assert len(campus.queue()) == 100
+    begin(ids[150:])
+    with served.database.write() as connection:
+        set_role(connection, campus.account, "administrator@example.org", Role.OWNER, by=OPERATOR)
+        set_role(connection, campus.account, "owner@example.org", Role.LEARNER, by=OPERATOR)
+    _work(served)
+    assert len(campus.queue()) == 200
+
+
+def test_idor_a_run_of_another_account_is_not_there(served: Served, campus: Campus, owner: Visitor) -> None:
+    campus.enroll(1)
+    _choose(owner, in_course=campus.course_id)
+    path, csrf = owner.answer.url.path, owner.csrf()
+    other = Campus(served.database)
+    _choose(owner, in_course=other.course_id)
+    assert "Nobody is enrolled there" in owner.text()
+    number = int(path.rpartition("/")[2]) + 1000
+    assert owner.open(f"/console/unenrol/{number}").status_code == 404
+    assert owner.post(f"/console/unenrol/{number}/stop", {"csrf": csrf}).status_code == 303
