@@ -41,6 +41,7 @@ def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
     assert "Unenrol 4 enrolments?" in owner.text()
     assert "1 has completed" in owner.text()
     assert "4 of 4 in Fire Safety (100 %)" in owner.text()
+    assert "already" not in owner.text()
     assert campus.queue() == {}
     path = _start(owner, reason="Term over")
     assert "Tick the box" in owner.text()
@@ -52,6 +53,8 @@ def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
     _work(served)
     owner.open(path)
     assert "All queued; 4 items still to be processed" in owner.text()
+    _choose(owner, in_course=campus.course_id)
+    assert "4 of them wait in the queue already" in owner.text()
     campus.drain()
     owner.open(path)
     assert "Done" in owner.text()

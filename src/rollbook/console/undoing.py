@@ -63,7 +63,7 @@ def remove(visit: Visit) -> Response:
 def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
     ticked = visit.ids("item")
     if visit.text("all"):
-        return find_pending(connection, visit.caller.account_id, read_filter(visit, "Pending"))
+        return find_pending(connection, visit.caller.account_id, read_filter(visit, connection, "Pending"))
     if ticked:
         return find_pending(connection, visit.caller.account_id, ItemFilter(enrollment_ids=ticked))
     return []

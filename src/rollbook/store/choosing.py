@@ -1,7 +1,6 @@
 """Which current enrolments are chosen by course, group and status, and what it would mean to unenrol them.
 
-The only SQL about it. There is no index of a course's enrolments: they are found by reading all of the learners' index,
-which SQLite does by itself in the subquery here (a tenth of reading the table).
+The only SQL about it. There is no index of a course's enrolments, so that choosing reads all of the account's.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,9 @@ from rollbook.store.tables import courses, enrollments, groups
 
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
-           SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed
+           SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
+           SUM(CASE WHEN EXISTS (SELECT 1 FROM unenrollments AS u WHERE u.enrollment_id = e.id AND u.status = 'Pending')
+               THEN 1 ELSE 0 END) AS queued
     FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
     WHERE e.id {in_ids} AND e.account_id + 0 = :account_id AND e.unenrolled_at IS NULL
     GROUP BY c.id, c.name ORDER BY c.name, c.id
@@ -24,26 +25,23 @@ _SHARES = """
 
 _ENROLLED = """
     SELECT course_id, COUNT(*) AS enrolled FROM enrollments
-    WHERE id IN (SELECT id FROM enrollments WHERE course_id {in_ids})
-      AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+    WHERE {of_courses} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
     GROUP BY course_id
 """
 
-_COUNT_PENDING = """
-    SELECT COUNT(*) FROM unenrollments
-    WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
-"""
+_OF_COURSES = "{of_courses}"
 
 
 @dataclass(frozen=True)
 class CourseShare:
-    """What is chosen of a course: of how many enrolments, and how far those have come."""
+    """What is chosen of a course: of how many enrolments, how far those have come, how many wait already."""
 
     course: str
     chosen: int
     enrolled: int
     started: int
     completed: int
+    queued: int
 
     @property
     def percent(self) -> float:
@@ -76,10 +74,10 @@ def choose_enrollments(
     limit: int,
 ) -> list[int]:
     """Name the current enrolments that agree with every choice; an empty one leaves out nothing."""
-    e, candidate = enrollments.c, enrollments.alias("candidate").c
+    e = enrollments.c
     query = sa.select(e.id).where(e.account_id + 0 == account_id, e.unenrolled_at.is_(None))
     if course_ids:
-        query = query.where(e.id.in_(sa.select(candidate.id).where(candidate.course_id.in_(course_ids))))
+        query = query.where(statement(connection, _OF_COURSES).bindparams(ids=course_ids))
     if group_ids:
         query = query.where(e.group_id.in_(group_ids))
     if statuses:
@@ -92,11 +90,7 @@ def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequenc
     found = connection.execute(statement(connection, _SHARES), {"ids": ids, "account_id": account_id}).all()
     counted = {"ids": [row.id for row in found], "account_id": account_id}
     enrolled = {row.course_id: row.enrolled for row in connection.execute(statement(connection, _ENROLLED), counted)}
-    return [CourseShare(row.name, row.chosen, enrolled[row.id], int(row.started), int(row.completed)) for row in found]
-
-
-def count_pending(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> int:
-    """Count those that are in the queue already."""
-    asked = {"ids": ids, "account_id": account_id}
-    number: int = connection.execute(statement(connection, _COUNT_PENDING), asked).scalar_one()
-    return number
+    return [
+        CourseShare(row.name, row.chosen, enrolled[row.id], int(row.started), int(row.completed), int(row.queued))
+        for row in found
+    ]

@@ -8,7 +8,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
-from rollbook.store.people import holds, named
 from rollbook.store.tables import batches, courses, enrollments, groups, refusals, sessions, unenrollments, users
 
 Item = sa.Row[*tuple[Any, ...]]
@@ -28,7 +27,7 @@ class ItemFilter:
     """Which items are meant; what is empty or None leaves out nothing. `…_before` is not included, `…_from` is.
 
     With `finished_from` or `after` only items that are no longer pending are meant, in the order of their changes.
-    `learner` and `course` are a part of a name, in any case of its letters, or of an e-mail.
+    No id in `user_ids` or `course_ids` leaves out everything, None nothing.
     """
 
     batch_id: int | None = None
@@ -38,8 +37,8 @@ class ItemFilter:
     requested_from: datetime | None = None
     requested_before: datetime | None = None
     through_batch: int | None = None
-    learner: str = ""
-    course: str = ""
+    user_ids: Sequence[int] | None = None
+    course_ids: Sequence[int] | None = None
     finished_from: datetime | None = None
     after: Cursor | None = None
 
@@ -62,13 +61,13 @@ def find_items(
     u = unenrollments.c
     by_batch = (u.batch_id.desc() if latest_first else u.batch_id, u.block)
     order = (u.change, u.batch_id, u.block) if chosen.by_change else by_batch
-    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(account_id, chosen))
+    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(chosen))
     picked = page.order_by(*order).limit(limit).offset(offset).subquery("picked")
     found = sa.and_(u.batch_id == picked.c.batch_id, u.block == picked.c.block)
     return connection.execute(_items(picked, found).order_by(*order)).all()
 
 
-def _conditions(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
     live = u.status.in_([sa.literal_column("'Pending'"), sa.literal_column("'Complete'")])
     conditions: list[sa.ColumnElement[bool]] = []
@@ -83,7 +82,7 @@ def _conditions(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bo
         conditions.append(u.requested_at >= chosen.requested_from)
     if chosen.requested_before is not None:
         conditions.append(u.requested_at < chosen.requested_before)
-    conditions += _in_console(account_id, chosen)
+    conditions += _in_console(chosen)
     if chosen.by_change:
         conditions.append(u.change.is_not(None))
     if chosen.finished_from is not None:
@@ -95,21 +94,18 @@ def _conditions(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bo
     return conditions
 
 
-def _in_console(account_id: int, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
     conditions: list[sa.ColumnElement[bool]] = []
     if chosen.blocks:
         conditions.append(u.block.in_(chosen.blocks))
     if chosen.through_batch is not None:
         conditions.append(u.batch_id <= chosen.through_batch)
-    if chosen.learner:
-        people = sa.select(users.c.id).where(named(account_id, chosen.learner))
-        theirs = sa.select(enrollments.c.id).where(enrollments.c.user_id.in_(people))
+    if chosen.user_ids is not None:
+        theirs = sa.select(enrollments.c.id).where(enrollments.c.user_id.in_(chosen.user_ids))
         conditions.append(u.enrollment_id.in_(theirs))
-    if chosen.course:
-        meant = sa.and_(courses.c.account_id == account_id, holds(courses.c.name, chosen.course))
-        among = enrollments.c.course_id.in_(sa.select(courses.c.id).where(meant))
-        same = sa.and_(enrollments.c.id == u.enrollment_id, among)
+    if chosen.course_ids is not None:
+        same = sa.and_(enrollments.c.id == u.enrollment_id, enrollments.c.course_id.in_(chosen.course_ids))
         conditions.append(sa.exists(sa.select(enrollments.c.id).where(same)))
     return conditions
 
@@ -119,7 +115,7 @@ def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter)
     u = unenrollments.c
     pending = u.status == sa.literal_column("'Pending'")
     query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, pending)
-    return connection.execute(query.where(*_conditions(account_id, chosen)).order_by(u.batch_id, u.block)).all()
+    return connection.execute(query.where(*_conditions(chosen)).order_by(u.batch_id, u.block)).all()
 
 
 def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:

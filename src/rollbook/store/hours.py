@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
-from rollbook.store.tables import unenrollments
+from rollbook.store.tables import batches, unenrollments
 
 
 @dataclass(frozen=True)
@@ -23,29 +23,37 @@ def read_hours(connection: sa.Connection, account_id: int, now: datetime, waitin
     """Describe the last hours, the present one too; `waiting` is how many wait now."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     hours = [this_hour - timedelta(hours=back) for back in range(count - 1, -1, -1)]
-    u = unenrollments.c
-    accepted = _count(connection, account_id, u.requested_at, hours[0])
-    left = _count(connection, account_id, u.finished_at, hours[0])
-    processed = u.status.in_([UnenrollmentStatus.COMPLETE, UnenrollmentStatus.RESTORED])
-    # Restored ones that had only been waiting are Removed, so that these had all been completed.
-    completed = _count(connection, account_id, u.finished_at, hours[0], processed)
+    accepted = _count_accepted(connection, account_id, hours[0])
+    finished = _count_finished(connection, account_id, hours[0])
     described: list[Hour] = []
     for begins_at in reversed(hours):
         key = f"{begins_at:%Y-%m-%d %H}"
-        described.append(Hour(begins_at, accepted.get(key, 0), completed.get(key, 0), max(0, waiting)))
-        waiting += left.get(key, 0) - accepted.get(key, 0)
+        left = finished.get(key, {})
+        # What is restored had been completed in that hour; restored out of the queue it would be Removed.
+        completed = left.get(UnenrollmentStatus.COMPLETE, 0) + left.get(UnenrollmentStatus.RESTORED, 0)
+        described.append(Hour(begins_at, accepted.get(key, 0), completed, max(0, waiting)))
+        waiting += sum(left.values()) - accepted.get(key, 0)
     return described[::-1]
 
 
-def _count(
-    connection: sa.Connection,
-    account_id: int,
-    moment: sa.ColumnElement[datetime],
-    since: datetime,
-    *conditions: sa.ColumnElement[bool],
-) -> dict[str, int]:
+def _hour(moment: sa.ColumnElement[datetime]) -> sa.Label[str]:
     # Both databases write a time down as year-month-day hour:…, in UTC.
-    hour = sa.func.substr(sa.cast(moment, sa.Text), 1, 13).label("hour")
-    query = sa.select(hour, sa.func.count().label("items"))
-    query = query.where(unenrollments.c.account_id == account_id, moment >= since, *conditions)
-    return {row.hour: row.items for row in connection.execute(query.group_by(sa.text("1")))}
+    return sa.func.substr(sa.cast(moment, sa.Text), 1, 13).label("hour")
+
+
+def _count_accepted(connection: sa.Connection, account_id: int, since: datetime) -> dict[str, int]:
+    """Count batch by batch: there are far fewer of them, and their items lie together."""
+    size = sa.select(sa.func.count()).where(unenrollments.c.batch_id == batches.c.id).scalar_subquery()
+    query = sa.select(_hour(batches.c.requested_at), sa.func.sum(size).label("items"))
+    mine = query.where(batches.c.account_id == account_id, batches.c.requested_at >= since)
+    return {row.hour: int(row.items) for row in connection.execute(mine.group_by(sa.text("1")))}
+
+
+def _count_finished(connection: sa.Connection, account_id: int, since: datetime) -> dict[str, dict[str, int]]:
+    u = unenrollments.c
+    query = sa.select(_hour(u.finished_at), u.status, sa.func.count().label("items"))
+    mine = query.where(u.account_id == account_id, u.finished_at >= since).group_by(sa.text("1"), u.status)
+    counts: dict[str, dict[str, int]] = {}
+    for row in connection.execute(mine):
+        counts.setdefault(row.hour, {})[row.status] = row.items
+    return counts

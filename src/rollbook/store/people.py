@@ -11,16 +11,21 @@ from rollbook.store.tables import courses, enrollments, groups, sessions, users
 Row = sa.Row[*tuple[Any, ...]]
 
 
-def holds(column: sa.ColumnElement[str | None], part: str) -> sa.ColumnElement[bool]:
+def holds(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
     """Whether a text holds a part, in any case of its letters."""
-    return column.icontains(part, autoescape=True)
+    return sa.func.lower(text).contains(part.lower(), autoescape=True)
 
 
 def named(account_id: int, part: str) -> sa.ColumnElement[bool]:
     """Which users of an account have the part in their name or e-mail, or are known by exactly this employee id."""
-    whole_name = users.c.given_name + " " + users.c.family_name
-    known = sa.or_(holds(whole_name, part), holds(users.c.email, part), users.c.employee_id == part)
-    return sa.and_(users.c.account_id == account_id, known)
+    # One text to look through instead of three: that is most of the time.
+    text = users.c.given_name + " " + users.c.family_name + " " + sa.func.coalesce(users.c.email, "")
+    return sa.and_(users.c.account_id == account_id, sa.or_(holds(text, part), users.c.employee_id == part))
+
+
+def find_ids_of_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> list[int]:
+    """Name the users that `find_people` finds."""
+    return list(connection.execute(sa.select(users.c.id).where(named(account_id, part)).limit(limit)).scalars())
 
 
 def find_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> Sequence[Row]:
@@ -34,7 +39,8 @@ def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequen
     """List administrators and owners, and whether each has a password and so can sign in."""
     columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active)
     query = sa.select(*columns, users.c.password_hash.is_not(None).label("has_password"))
-    staff = query.where(users.c.account_id == account_id, users.c.role.in_([Role.OWNER, Role.ADMINISTRATOR]))
+    # In the words of the index.
+    staff = query.where(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
     return connection.execute(staff.order_by(users.c.id).limit(limit)).all()
 
 

@@ -44,6 +44,9 @@ users = sa.Table(
     sa.UniqueConstraint("account_id", "employee_id"),
     one_of("role", Role),
 )
+# Of the few among the many.
+_staff = sa.text("role <> 'learner'")
+sa.Index("ix_users_staff", users.c.account_id, sqlite_where=_staff, postgresql_where=_staff)
 sa.Index("uq_users_account_id_email", users.c.account_id, sa.func.lower(users.c.email), unique=True)
 
 # A key of an account has no user. Only digests are kept; a key is shown once, when it is made.

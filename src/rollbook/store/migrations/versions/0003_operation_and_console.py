@@ -12,6 +12,8 @@ _TIME = sa.DateTime(timezone=True)
 def upgrade() -> None:
     """Add what an older database lacks. Servers of the release before it go on working meanwhile, and after it."""
     op.add_column("users", sa.Column("password_hash", sa.Text()))
+    staff = sa.text("role <> 'learner'")
+    op.create_index("ix_users_staff", "users", ["account_id"], sqlite_where=staff, postgresql_where=staff)
     _create_audit()
     _create_calls()
     _create_throttles()
