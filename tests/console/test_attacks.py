@@ -3,11 +3,14 @@
 import csv
 import io
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
-from campus import Campus
+from campus import OPERATOR, Campus
 from conftest import Served, Visitors
+from rollbook.model import Role
+from rollbook.store.accounts import add_user
 from rollbook.store.tables import courses, enrollments, sign_ins, users
 from visitor import COOKIE, PASSWORD, Visitor, give_password
 
@@ -181,3 +184,21 @@ def test_plain_http_gives_no_page_and_takes_no_password(served: Served, stranger
     assert answer.status_code == 403
     assert "<form" not in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+def test_guessing_passwords_is_throttled_for_the_right_one_too(served: Served, campus: Campus) -> None:
+    with served.database.write() as connection:
+        add_user(connection, campus.account, "guessed@example.org", Role.ADMINISTRATOR, by=OPERATOR)
+    give_password(campus, "guessed@example.org")
+    # From an address of its own, so that nobody else is kept out.
+    transport = httpx.HTTPTransport(verify=served.server.tls_context(), local_address="127.0.0.9")
+    with httpx.Client(transport=transport) as client:
+        guesser = Visitor(served.server, client)
+        for number in range(25):  # ten within a minute; the minute may turn meanwhile
+            if guesser.sign_in(campus, "guessed@example.org", f"a wrong password {number}").status_code == 429:
+                break
+        assert number >= 10
+        answer = guesser.sign_in(campus, "guessed@example.org")
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert guesser.open("/console/queue").status_code == 303

@@ -3,10 +3,11 @@
 from starlette.responses import Response
 
 from rollbook.console.guard import drop_cookie
+from rollbook.console.signing_in import try_password
 from rollbook.console.visit import Visit, redirect
 from rollbook.errors import UserError
 from rollbook.store.accounts import Account, set_policies
-from rollbook.store.passwords import SHORTEST, check_password, set_password
+from rollbook.store.passwords import SHORTEST, set_password
 
 
 def account_of(visit: Visit) -> Account:
@@ -43,7 +44,7 @@ def change_password(visit: Visit) -> Response:
     old, new = str(visit.form.get("old", "")), str(visit.form.get("new", ""))
     if new != str(visit.form.get("again", "")):
         return show_account(visit, "The new password was not the same both times.")
-    if check_password(visit.database, caller.account, caller.email, old) is None:
+    if try_password(visit, caller.account, caller.email, old) is None:
         return show_account(visit, "The present password is another one.")
     try:
         with visit.database.write() as connection:

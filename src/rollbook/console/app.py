@@ -18,8 +18,8 @@ from rollbook.console.forms import ReadBody, read_form
 from rollbook.console.guard import COOKIE, HEADERS, check_form
 from rollbook.console.pages import LOST, PAGES
 from rollbook.console.rendering import TEMPLATES
-from rollbook.console.visit import BASE, Page, PageError, Visit, redirect
-from rollbook.errors import CallError, TransportError, UserError
+from rollbook.console.visit import BASE, Page, PageError, Throttle, Visit, redirect
+from rollbook.errors import CallError, ThrottledError, TransportError, UserError
 from rollbook.model import utc_now
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
@@ -35,17 +35,24 @@ class Console:
     """What all pages share; `read_body` is the server's, with its limits."""
 
     database: Database
+    throttle: Throttle
     lifetime: Lifetime
     read_body: ReadBody
     page_seconds: float
 
 
 def console_routes(
-    database: Database, read_body: ReadBody, *, idle_minutes: int, sign_in_hours: int, page_seconds: float
+    database: Database,
+    throttle: Throttle,
+    read_body: ReadBody,
+    *,
+    idle_minutes: int,
+    sign_in_hours: int,
+    page_seconds: float,
 ) -> list[Route]:
     """Give the routes of all pages."""
     lifetime = Lifetime(timedelta(minutes=idle_minutes), timedelta(hours=sign_in_hours))
-    console = Console(database, lifetime, read_body, page_seconds)
+    console = Console(database, throttle, lifetime, read_body, page_seconds)
     pages = [Route(BASE + page.path, _Endpoint(console, page)) for page in PAGES]
     return [*pages, Route(BASE + "{rest:path}", _Endpoint(console, LOST))]
 
@@ -86,6 +93,9 @@ class _Endpoint:
             response = _error(error.status, error.sentence)
         except (CallError, ClientDisconnect):
             response = _error(400, "The form did not arrive, or came with nothing in it.")
+        except ThrottledError as error:
+            response = _error(429, f"Too many attempts. Try again in {error.retry_after} seconds.")
+            response.headers["Retry-After"] = str(error.retry_after)
         except TransportError as error:
             response = _error(error.status, "The server cannot take this in now. Try again in a moment.")
         except Exception:
@@ -102,6 +112,7 @@ class _Endpoint:
         form = await read_form(request, self._console.read_body) if request.method == "POST" else FormData()
         return Visit(
             database=self._console.database,
+            throttle=self._console.throttle,
             signed_in=None,
             token=_token(request),
             path=request.url.path,

@@ -4,7 +4,7 @@ from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.guard import drop_cookie, safe_next, set_cookie
 from rollbook.console.visit import Visit, redirect
-from rollbook.model import utc_now
+from rollbook.model import Limit, utc_now
 from rollbook.store.passwords import check_password, has_several_accounts
 from rollbook.store.sign_ins import begin_sign_in, end_sign_in
 
@@ -16,9 +16,8 @@ def show_sign_in(visit: Visit) -> Response:
 
 def sign_in(visit: Visit) -> Response:
     """Sign in with a new token, whatever token the browser came with, and lead on to a page of ours."""
-    user = check_password(
-        visit.database, visit.text("account"), visit.text("email"), str(visit.form.get("password", ""))
-    )
+    account, email = visit.text("account"), visit.text("email")
+    user = try_password(visit, account, email, str(visit.form.get("password", "")))
     if user is None:
         wrong = "This e-mail and this password do not go together, or may not sign in here."
         return _form(visit, 403, wrong, visit.text("next"))
@@ -27,6 +26,18 @@ def sign_in(visit: Visit) -> Response:
         end_sign_in(connection, visit.token)
         token = begin_sign_in(connection, account_id, user_id, utc_now())
     return RedirectResponse(safe_next(visit.text("next")), 303, set_cookie(token))
+
+
+def try_password(visit: Visit, account: str, email: str, password: str) -> tuple[int, int] | None:
+    """Check a password as the store does, and count a wrong one; errors: ThrottledError after too many of them."""
+    limits = ((Limit.SIGN_INS_PER_ADDRESS, visit.address), (Limit.SIGN_INS_PER_EMAIL, email))
+    for limit, subject in limits:
+        visit.throttle.check(limit, subject)
+    user = check_password(visit.database, account, email, password)
+    if user is None:
+        for limit, subject in limits:
+            visit.throttle.count(limit, subject)
+    return user
 
 
 def sign_out(visit: Visit) -> Response:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rollbook.console.rendering import TEMPLATES
 from rollbook.errors import UserError
-from rollbook.model import Actor, Caller, Change, utc_now
+from rollbook.model import Actor, Caller, Change, Limit, utc_now
 from rollbook.store.audit import record_change
 from rollbook.store.engine import Database
 
@@ -28,11 +29,20 @@ class PageError(Exception):
         self.sentence = sentence
 
 
+class Throttle(Protocol):
+    """The server's: counts attempts and refuses, by ThrottledError, who has made too many."""
+
+    def check(self, limit: Limit, subject: object) -> None: ...
+
+    def count(self, limit: Limit, subject: object) -> None: ...
+
+
 @dataclass(frozen=True)
 class Visit:
     """What a page is made from; `token` is the cookie, signed in or not."""
 
     database: Database
+    throttle: Throttle
     signed_in: Caller | None
     token: str
     path: str

@@ -95,6 +95,7 @@ def create_app(settings: Settings) -> Starlette:
     if settings.console:
         routes += console_routes(
             database,
+            throttle,
             receiver.receive,
             idle_minutes=settings.console_idle_minutes,
             sign_in_hours=settings.console_sign_in_hours,

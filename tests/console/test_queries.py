@@ -1,0 +1,93 @@
+"""No page of the console runs a query a row."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import httpx
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from campus import Campus
+from rollbook.model import utc_now
+from rollbook.server.app import create_app
+from rollbook.settings import load_settings
+from rollbook.store.engine import Database
+from rollbook.store.runs import queue_next_part
+from rollbook.store.tables import enrollments
+from visitor import PASSWORD, give_password
+
+PAGES = (
+    *("/queue?status=All", "/queue?status=All&learner=some&course=fire", "/queue/remove?all=1", "/batches"),
+    *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenrol", "/unenrol/{run}"),
+    *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
+    "/account/calls",
+)
+
+
+@contextmanager
+def _counted() -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(sa.Engine, "before_cursor_execute", count)
+    try:
+        yield statements
+    finally:
+        event.remove(sa.Engine, "before_cursor_execute", count)
+
+
+class _Client:
+    """Calls the application in this process, where its statements can be counted."""
+
+    def __init__(self, database_url: str) -> None:
+        transport = httpx.ASGITransport(create_app(load_settings(database_url=database_url)))
+        self._client = httpx.AsyncClient(transport=transport, base_url="https://testserver", follow_redirects=True)
+
+    def get(self, path: str) -> httpx.Response:
+        return asyncio.run(self._client.get(path))
+
+    def post(self, path: str, data: Mapping[str, str]) -> httpx.Response:
+        return asyncio.run(self._client.post(path, data=data))
+
+
+def _csrf(text: str) -> str:
+    return text.partition('name="csrf" value="')[2][:64]
+
+
+def _sign_in(client: _Client) -> str:
+    csrf = _csrf(client.get("/console/sign-in").text)
+    form = {"csrf": csrf, "email": "owner@example.org", "password": PASSWORD}
+    return _csrf(client.post("/console/sign-in", data=form).text)
+
+
+def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
+    """Make so many rows of everything, then count what each page runs."""
+    ids = campus.enroll(2 * rows)
+    batch = campus.accept(ids[:rows]).batch_id
+    csrf = _sign_in(client)
+    chosen = client.post("/console/unenrol", data={"csrf": csrf, "ids": " ".join(map(str, ids[rows:]))})
+    client.post(chosen.url.path, data={"csrf": csrf, "reason": "Term over", "meant": "1"})
+    for _ in range(3):
+        queue_next_part(campus.database, utc_now())
+    with campus.database.read() as connection:
+        query = sa.select(enrollments.c.user_id).where(enrollments.c.id == ids[0])
+        learner = connection.execute(query).scalar_one()
+    counts = {}
+    for page in PAGES:
+        place = page.format(batch=batch, learner=learner, run=chosen.url.path.rpartition("/")[2])
+        with _counted() as statements:
+            assert client.get(f"/console{place}").status_code == 200, place
+        counts[page] = len(statements)
+    return counts
+
+
+def test_no_page_runs_a_query_a_row(database: Database, database_url: str) -> None:
+    campus = Campus(database)
+    give_password(campus)
+    client = _Client(database_url)
+    counts = _count_each(client, campus, 2)
+    assert _count_each(client, campus, 90) == counts
+    assert max(counts.values()) <= 12
