@@ -26,6 +26,11 @@ def rollbook(data_dir: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def new_password(data_dir: Path) -> str:
+    """Give the owner a new password for the console and return it."""
+    return rollbook(data_dir, "user", "password", OWNER, "--account", ACCOUNT, "--generate").strip()
+
+
 def prepare(data_dir: Path) -> dict[str, str]:
     """Make the account, import the roster, write the ids to ids.csv, and return the two keys."""
     data_dir.mkdir(parents=True, mode=0o700)

@@ -42,7 +42,7 @@ def serve(
     with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
-        _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets])
+        _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets], console=settings.console)
         draining = make_worker(database, settings) if worker else None
         with (
             operating(settings, database, draining, settings.workers) as stopping,
@@ -64,9 +64,11 @@ def _certificate(settings: Settings) -> Certificate:
     return certificate
 
 
-def _announce(certificate: Certificate, host: str, ports: list[int]) -> None:
+def _announce(certificate: Certificate, host: str, ports: list[int], *, console: bool) -> None:
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Serving https://{shown}:{ports[0]}/apiv2/", err=True)
+    if console:
+        typer.echo(f"Console for administrators: https://{shown}:{ports[0]}/console", err=True)
     if len(ports) > 1:
         typer.echo(f"Plain port: http://{shown}:{ports[1]}/apiv2/", err=True)
     if certificate.self_signed:

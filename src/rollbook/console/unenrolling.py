@@ -7,7 +7,7 @@ from rollbook.console.forms import read_upload
 from rollbook.console.id_lists import read_ids
 from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
-from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.model import Action, Change, EnrollmentStatus, utc_now
 from rollbook.store.choosing import choose_enrollments, find_courses, find_groups, preview_enrollments
 from rollbook.store.runs import (
     Run,
@@ -137,6 +137,8 @@ def stop(visit: Visit) -> Response:
     """Queue nothing more of a run."""
     with visit.database.write() as connection:
         stopped = stop_run(connection, visit.caller.account_id, visit.numbers["run"], utc_now())
+        if stopped:
+            visit.record(connection, Change(Action.STOP_RUN, f"run {visit.numbers['run']}"))
     return redirect(f"/unenrol/{visit.numbers['run']}", done="cancelled" if stopped else None)
 
 

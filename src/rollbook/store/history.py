@@ -47,6 +47,11 @@ class ItemFilter:
         """Whether the items are read as a feed of changes."""
         return self.finished_from is not None or self.after is not None
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to look for, because nobody or no course has the name that was asked for."""
+        return [] in (self.user_ids, self.course_ids)
+
 
 def find_items(
     connection: sa.Connection,
@@ -58,6 +63,8 @@ def find_items(
     latest_first: bool = False,
 ) -> Sequence[Item]:
     """Read items with everything that is shown of them, by batch and block, or in the order of changes."""
+    if chosen.empty:
+        return []
     u = unenrollments.c
     by_batch = (u.batch_id.desc() if latest_first else u.batch_id, u.block)
     order = (u.change, u.batch_id, u.block) if chosen.by_change else by_batch
@@ -112,6 +119,8 @@ def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
 
 def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> Sequence[Item]:
     """Name the pending items that are meant: batch_id and enrollment_id, in their order."""
+    if chosen.empty:
+        return []
     u = unenrollments.c
     pending = u.status == sa.literal_column("'Pending'")
     query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, pending)
