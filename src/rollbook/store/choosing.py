@@ -13,11 +13,14 @@ from rollbook.store.dialects import statement
 from rollbook.store.people import holds
 from rollbook.store.tables import courses, enrollments, groups
 
+# "Pending or Complete" are the words of the index by which an enrolment's item is found.
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
            SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
-           SUM(CASE WHEN EXISTS (SELECT 1 FROM unenrollments AS u WHERE u.enrollment_id = e.id AND u.status = 'Pending')
-               THEN 1 ELSE 0 END) AS queued
+           SUM(CASE WHEN EXISTS (
+               SELECT 1 FROM unenrollments AS u
+               WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete') AND u.status = 'Pending'
+           ) THEN 1 ELSE 0 END) AS queued
     FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
     WHERE e.id {in_ids} AND e.account_id + 0 = :account_id AND e.unenrolled_at IS NULL
     GROUP BY c.id, c.name ORDER BY c.name, c.id
