@@ -51,7 +51,7 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
         advice = "Give the certificate in PEM, with its chain, and the key that belongs to it, readable to the server."
         yield trouble("certificate", f"{cert} and {key} do not work together: {error}", advice)
         return
-    renew = "Restart the server: it makes a new one." if own else "Renew it, then restart the server."
+    renew = "Restart the server: it makes a new one." if own else "Renew it, then let the server read it: send SIGHUP."
     if end < utc_now():
         yield trouble("certificate", f"{cert} ended on {end:%Y-%m-%d}", renew)
     elif end < utc_now() + timedelta(days=RENEW_DAYS):

@@ -2,14 +2,18 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import structlog
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from rollbook.server.health import OK, Health
+
+log = structlog.get_logger("rollbook.server")
 
 JSON = "application/json"
 
@@ -52,6 +56,11 @@ class _Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listening
         self.paths = paths
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what went wrong, unless a client has only gone away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            log.error("operations request failed", client=str(client_address), exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
