@@ -59,8 +59,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log what went wrong, unless a client has only gone away."""
-        if not isinstance(sys.exception(), ConnectionError):
-            log.error("operations request failed", client=str(client_address), exc_info=True)
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            log.error("operations request failed", client=str(client_address), exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):
