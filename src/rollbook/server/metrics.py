@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import REGISTRY, Counter, Histogram, disable_created_metrics
@@ -73,38 +74,37 @@ class QueueCollector(Collector):
         for status, items in self._processed().items():
             processed.add_metric([status], items)
         with self._lock:
-            started = time.monotonic()
-            if started >= self._next_read:
-                self._read = self._ask_database()
-                ended = time.monotonic()
-                self._next_read = ended + max(REST_SECONDS, REST_TIMES * (ended - started))
+            if time.monotonic() >= self._next_read:
+                self._read, rest = self._ask_database()
+                self._next_read = time.monotonic() + rest
             return [processed, *self._read]
 
-    def _ask_database(self) -> list[Metric]:
-        up = GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 0)
+    def _ask_database(self) -> tuple[list[Metric], float]:
+        """Give the figures, and for how many seconds to leave the database alone."""
+        started, now = time.monotonic(), utc_now()
         try:
-            now = utc_now()
             with self._database.read() as connection:
                 backlog = read_backlog(connection, now)
         except DatabaseUnavailableError:
-            return [up]
-        up = GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 1)
+            return [GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 0)], REST_SECONDS
         pending = GaugeMetricFamily("rollbook_unenrollments_pending", "Items in the queue.", labels=["state"])
         for state in ("due", "held", "paused"):
             pending.add_metric([state], getattr(backlog, state))
-        ages = {
-            "rollbook_oldest_pending_seconds": (
-                "Since the first pending item was asked for.",
-                backlog.oldest_pending_at,
+        oldest, late = _seconds(backlog.oldest_pending_at, now), _seconds(backlog.late_since, now)
+        figures: list[Metric] = [
+            pending,
+            GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 1),
+            GaugeMetricFamily("rollbook_oldest_pending_seconds", "Since the first pending item was asked for.", oldest),
+            GaugeMetricFamily(
+                "rollbook_late_seconds", "Since the first item fell due that a worker could finish.", late
             ),
-            "rollbook_late_seconds": ("Since the first item fell due that a worker could finish.", backlog.late_since),
-        }
-        gauges = [
-            GaugeMetricFamily(name, text, max(0.0, (now - since).total_seconds()) if since else 0.0)
-            for name, (text, since) in ages.items()
+            GaugeMetricFamily("rollbook_paused_accounts", "Accounts with a paused queue.", backlog.paused_accounts),
         ]
-        paused = GaugeMetricFamily("rollbook_paused_accounts", "Accounts with a paused queue.", backlog.paused_accounts)
-        return [up, pending, *gauges, paused]
+        return figures, max(REST_SECONDS, REST_TIMES * (time.monotonic() - started))
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
 def collect_from(database: Database, processed: Callable[[], Mapping[str, int]], shared: Path | None) -> None:
