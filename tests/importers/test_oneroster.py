@@ -618,11 +618,14 @@ def test_a_manifest_that_is_not_to_be_trusted_is_wrong_usage(
 def test_wrong_usage_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
         archive.writestr("orgs.csv", "sourcedId,name,type")
+    with zipfile.ZipFile(tmp_path / "overlong.zip", "w") as archive:
+        archive.writestr("manifest.csv", "1" * 200_000)
     good = pack(tmp_path / "good.zip", V1_1)
     damaged = good.read_bytes().replace(b"North School", b"Wrong School")
     (tmp_path / "damaged.zip").write_bytes(damaged)
     for path, options, said in [
         (tmp_path / "bare.zip", [], "no manifest.csv"),
+        (tmp_path / "overlong.zip", [], "manifest.csv is not in CSV format"),
         (tmp_path / "damaged.zip", [], "not a zip archive that can be read"),
         *((FUZZED / name, [], "not a zip archive that can be read") for name in ("bzip2_damaged", "name_not_utf_8")),
         (good, ["--account", "Nobody"], "There is no account 'Nobody'"),

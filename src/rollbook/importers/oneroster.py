@@ -166,7 +166,10 @@ def open_archive(path: Path) -> Iterator[Archive]:
             raise UserError(f"{path.name} has no manifest.csv at its top, so it is no OneRoster archive.")
         with _damage_reported(path.name), content.open("manifest.csv") as stream:
             rows = csv.reader(stream.read(1 << 20).decode("utf-8-sig", "replace").splitlines())
-            manifest = {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+            try:
+                manifest = {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+            except csv.Error as error:
+                raise UserError(f"manifest.csv is not in CSV format: {error}.") from None
         version = manifest.get("oneroster.version", "")
         if not VERSION.fullmatch(version):
             raise UserError(f"manifest.csv: oneroster.version is '{version}', and Rollbook reads 1.1 and 1.2.")
