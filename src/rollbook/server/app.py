@@ -1,15 +1,17 @@
 """The whole order of a call on one screen: routes, start and end of the server."""
 
+from asyncio import get_running_loop
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from rollbook.console.app import console_routes
 from rollbook.model import Limit
@@ -30,18 +32,22 @@ from rollbook.wire.answer import Answer
 from rollbook.wire.call import read_call
 from rollbook.wire.form import read_package
 
+PATHS = ("/apiv2/", "/apiv2")
+
 
 class Api:
     """The one endpoint, for every HTTP method (protocol T1, T4)."""
 
     def __init__(
-        self, database: Database, receiver: Receiver, throttle: Throttle, recorder: Recorder, call_seconds: float
+        self, database: Database, receiver: Receiver, throttle: Throttle, recorder: Recorder, settings: Settings
     ) -> None:
+        # A thread without a connection would only wait for one.
+        self._threads = ThreadPoolExecutor(settings.pool_size, "call")
         self._database = database
         self._throttle = throttle
         self._receiver = receiver
         self._recorder = recorder
-        self._call_seconds = call_seconds
+        self._call_seconds = settings.call_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -50,12 +56,26 @@ class Api:
             body = await self._receiver.receive(request)
             self._throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
             with deadline(self._call_seconds):
-                return await run_in_threadpool(
-                    answer_call, self._database, self._throttle, body, request.headers, record
-                )
+                context = copy_context()
+            given = (self._database, self._throttle, body, request.headers, record)
+            return await get_running_loop().run_in_executor(self._threads, context.run, answer_call, *given)
 
         response = await respond(request, self._recorder, work)
         await response(scope, receive, send)
+
+
+class Application(Starlette):
+    """Leads calls to the one endpoint by the shortest way, and all else through the routes."""
+
+    def __init__(self, api: Api, routes: list[Route], lifespan: Lifespan["Application"]) -> None:
+        super().__init__(routes=routes, lifespan=lifespan)
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self._api(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def answer_call(database: Database, throttle: Throttle, body: bytes, headers: Headers, record: Record) -> Answer:
@@ -69,7 +89,7 @@ def answer_call(database: Database, throttle: Throttle, body: bytes, headers: He
     return perform(database, record.caller, record.actor(record.caller), call, method)
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> Application:
     """Make the application of one server process."""
     # A statement that PostgreSQL itself ends in time leaves its connection to the next call.
     database = Database(settings.database, settings.pool_size, statement_seconds=settings.call_seconds * 0.75)
@@ -78,10 +98,10 @@ def create_app(settings: Settings) -> Starlette:
     last_calls = LastCalls(database, metrics.count_dropped)
     throttle = Throttle(database, {limit: getattr(settings, limit) for limit in Limit})
     recorder = Recorder(metrics, last_calls if settings.calls_kept else None)
-    api = Api(database, receiver, throttle, recorder, settings.call_seconds)
+    api = Api(database, receiver, throttle, recorder, settings)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Application) -> AsyncIterator[None]:
         # A thread without a connection would only wait for one.
         current_default_thread_limiter().total_tokens = settings.pool_size
         last_calls.start()
@@ -91,7 +111,7 @@ def create_app(settings: Settings) -> Starlette:
         last_calls.stop()
         database.close()
 
-    routes = [Route("/apiv2/", api), Route("/apiv2", api)]
+    routes: list[Route] = []
     if settings.console:
         routes += console_routes(
             database,
@@ -101,6 +121,6 @@ def create_app(settings: Settings) -> Starlette:
             sign_in_hours=settings.console_sign_in_hours,
             page_seconds=settings.call_seconds,
         )
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Application(api, routes, lifespan)
     app.state.receiver = receiver
     return app

@@ -25,7 +25,7 @@ class Receiver:
 
         Errors: SU:01; TransportError 413 for too much, 408 for too slow, 503 when the server is shutting down.
         """
-        if request.url.scheme != "https":
+        if request.scope["scheme"] != "https":
             raise CallError(NO_POST_DATA, "the call did not come over HTTPS")
         if request.method != "POST":
             raise CallError(NO_POST_DATA, f"the HTTP method is {request.method}")

@@ -55,9 +55,6 @@ class Database:
             self.engine = open_postgresql(url, pool_size, statement_seconds)
         else:
             raise UserError("ROLLBOOK_DATABASE_URL starts with neither sqlite:/// nor postgresql://.")
-        self._glancing = self.engine
-        if self.engine.dialect.name == "postgresql":
-            self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer: threads of one process queue for it here rather than by polling the file's lock.
         self._grouping = Grouping(self.engine, BUSY_SECONDS) if self.engine.dialect.name == "sqlite" else None
 
@@ -77,7 +74,7 @@ class Database:
 
         Errors: DatabaseUnavailableError.
         """
-        with _translated_errors(), self._glancing.connect() as connection:
+        with _translated_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager

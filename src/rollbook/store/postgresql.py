@@ -13,6 +13,7 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from rollbook.errors import UserError
 from rollbook.store.deadline import bounded, time_left
+from rollbook.store.direct import run
 
 # For a host that is gone without a word, or that is frozen. What the address itself says wins.
 NETWORK = {
@@ -75,7 +76,9 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
 
     def connect() -> psycopg.Connection[TupleRow]:
         bounded(POOL_SECONDS)
-        connection = Connection.connect(**parameters)  # type: ignore[arg-type]
+        # Transactions are begun below. psycopg would begin one around a single look-up too, and it forgets all plans of
+        # a connection whenever one is rolled back.
+        connection = Connection.connect(**parameters, autocommit=True)  # type: ignore[arg-type]
         if statement_seconds is not None:
             connection.longest_wait = statement_seconds + GRACE_SECONDS
         return connection
@@ -86,11 +89,20 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_SECONDS,
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
+    event.listen(engine, "reset", _end_transaction)
+    event.listen(engine, "begin", lambda connection: run(connection, "BEGIN", {}))
     event.listen(engine, "checkout", _refuse_dead)
     event.listen(engine, "handle_error", _drop_what_cannot_write)
     return engine
+
+
+def _end_transaction(raw: psycopg.Connection[TupleRow], _record: object, _state: object) -> None:
+    """Roll back what a connection has not committed when it is given back; most have nothing."""
+    if raw.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        raw.rollback()
 
 
 def _refuse_dead(raw: psycopg.Connection[TupleRow], record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
