@@ -32,8 +32,9 @@ audit: setup ## look for known vulnerabilities of the locked dependencies, where
 test: lint types browser audit ## pass every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest
 
-bench: setup ## measure, as ratios within one run; takes about half a minute
-	$(BIN)/python bench/client.py
+bench: setup ## measure, each figure beside its limit: ROWS=accept-sqlite,drain for some, ROUNDS=5; ten minutes for all
+	$(BIN)/python bench "$(ROWS)" "$(ROUNDS)"
+	$(if $(ROWS),,$(BIN)/python bench/client.py)
 
 fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECONDS (60) for each of eight targets
 	PYTHONPATH=$(CURDIR)/.fuzz $(BIN)/python fuzz/run.py

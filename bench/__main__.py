@@ -1,4 +1,4 @@
-"""`make bench`: every row of the table of issue and docs/performance.md, or those named in ROWS, each beside its limit.
+"""`make bench`: every row of the table in docs/performance.md, or those named in ROWS, each beside its limit.
 
 The table is for people, bench/results.json for programs.
 """
@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from accepting import accept_in_a_large_table, accept_on_postgresql, accept_on_sqlite, keep_memory, refuse
 from draining import accept_while_draining, drain
 from figures import Figure, write_table
+from importing import import_roster
 
 ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "accept-postgresql": accept_on_postgresql,
@@ -23,6 +24,7 @@ ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "accept-draining": accept_while_draining,
     "accept-large": accept_in_a_large_table,
     "memory": keep_memory,
+    "import": import_roster,
 }
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -41,5 +43,8 @@ def main(names: list[str], rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1].split(",") if len(sys.argv) > 1 and sys.argv[1] else [*ROWS]
-    main(chosen, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    chosen, rounds = (*sys.argv[1:], "", "")[:2]
+    names = chosen.split(",") if chosen else [*ROWS]
+    if unknown := [name for name in names if name not in ROWS]:
+        sys.exit(f"There is no row {', '.join(unknown)}. ROWS is some of {','.join(ROWS)}.")
+    main(names, int(rounds or 5))

@@ -1,0 +1,101 @@
+"""The row about imports: `rollbook import oneroster` beside loading the same enrolments with nothing around it."""
+
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from figures import Figure
+from places import COURSES, Place, durable_postgresql, postgresql_place, sqlite_place
+from rollbook.model import Actor
+from rollbook.store.accounts import add_account
+from rollbook.store.engine import load_rows
+from rollbook.store.tables import enrollments
+from server_process import environment
+
+ROWS = 1_000_000
+COLUMNS = (
+    *("account_id", "external_id", "user_id", "group_id", "course_id"),
+    *("status", "enrolled_at", "created_at", "modified_at"),
+)
+NOW = "2026-01-31 12:00:00.000000"
+
+
+def import_roster(rounds: int) -> Iterator[Figure]:
+    """Importing beside COPY or executemany into the same table, empty for both; once for five rounds, it takes long."""
+    with TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder:
+        archive = _write_archive(Path(folder))
+        with durable_postgresql() as server, postgresql_place(server, ROWS) as place:
+            yield _measure(place, "PostgreSQL", archive, max(1, rounds // 5))
+        with sqlite_place(ROWS) as place:
+            yield _measure(place, "SQLite", archive, max(1, rounds // 5))
+
+
+def _measure(place: Place, name: str, archive: Path, rounds: int) -> Figure:
+    figure = Figure(f"import of {ROWS:,} enrolments, {name}", "rows/s", 0.25, 0.50)
+    empty = "DELETE FROM enrollments" if place.on_sqlite else "TRUNCATE enrollments"
+    for number in range(rounds):
+        place.run(empty)
+        limit = _load_bare(place)
+        place.run(empty)
+        figure.add(ROWS / _import(place, archive, f"Roster {number}"), ROWS / limit)
+    return figure
+
+
+def _import(place: Place, archive: Path, account: str) -> float:
+    with place.database.write() as connection:
+        add_account(connection, account, "owner@example.org", by=Actor("bench"))
+    command = [sys.executable, "-m", "rollbook", "import", "oneroster", str(archive), "--account", account]
+    given = environment(place.url, archive.parent)
+    started = time.perf_counter()
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    assert done.returncode == 0, done.stderr
+    assert place.run("SELECT COUNT(*) FROM enrollments") == [(ROWS,)]
+    return seconds
+
+
+def _load_bare(place: Place) -> float:
+    account = place.accounts[0]
+    mine = f"account_id = {account.account.id}"
+    courses = place.run(f"SELECT id FROM courses WHERE {mine} ORDER BY id DESC LIMIT {COURSES}")
+    users = place.run(f"SELECT id FROM users WHERE {mine} ORDER BY id DESC LIMIT {ROWS // COURSES}")
+    pairs = ((user, course) for (user,) in users for (course,) in courses)
+    rows = [
+        (account.account.id, f"e{number}", user, account.group_id, course, "Enrolled", NOW, NOW, NOW)
+        for number, (user, course) in enumerate(pairs)
+    ]
+    started = time.perf_counter()
+    with place.database.write() as connection:
+        load_rows(connection, enrollments, rows, COLUMNS)
+    return time.perf_counter() - started
+
+
+def _write_archive(folder: Path) -> Path:
+    users, classes = range(ROWS // COURSES), range(COURSES)
+    files = {
+        "orgs": ["sourcedId,name,type", "s1,North School,school"],
+        "academicSessions": ["sourcedId,title", "t1,Spring"],
+        "courses": ["sourcedId,title", "k1,Mathematics"],
+        "classes": [
+            "sourcedId,title,courseSourcedId,schoolSourcedId,termSourcedIds",
+            *(f"c{number},Class {number},k1,s1,t1" for number in classes),
+        ],
+        "users": [
+            "sourcedId,enabledUser,orgSourcedIds,role,givenName,familyName,email,identifier",
+            *(f"u{number},true,s1,student,Some,Learner,u{number}@example.org,E{number}" for number in users),
+        ],
+        "enrollments": [
+            "sourcedId,classSourcedId,schoolSourcedId,userSourcedId,role,beginDate,endDate",
+            *(f"e{user}-{number},c{number},s1,u{user},student,2026-02-01," for user in users for number in classes),
+        ],
+    }
+    manifest = ["propertyName,value", "oneroster.version,1.1", *(f"file.{name},bulk" for name in files)]
+    archive = folder / "roster.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, lines in {"manifest": manifest, **files}.items():
+            packed.writestr(f"{name}.csv", "\r\n".join([*lines, ""]))
+    return archive
