@@ -64,8 +64,9 @@ def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
         serving(large) as at_large,
     ):
         for number in range(rounds):
-            reached = at_large.accept(CLIENTS, number * 800, 800)
+            large.forget_queue()
             small.forget_queue()
+            reached = at_large.accept(CLIENTS, number * 800, 800)
             figure.add(reached, at_small.accept(CLIENTS, 0, 800))
     yield figure
 
