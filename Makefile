@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser audit test bench fuzz soak lint types lock
+.PHONY: help setup demo serve browser images audit test bench fuzz soak lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ browser: setup ## fetch a Chromium for the tests into .browser, when the machine
 
 audit: setup ## look for known vulnerabilities of the locked dependencies, where the service can be reached
 	@$(BIN)/python tests/vulnerabilities.py
+
+images: browser ## take the pictures of docs/images anew
+	ROLLBOOK_WRITE_IMAGES=1 $(BIN)/python -m pytest --numprocesses 0 tests/console/test_browser_pages.py
 
 test: lint types browser audit ## pass every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest

@@ -17,7 +17,7 @@ from rollbook.store.unenrollments import accept_batch, process_due
 
 _numbers = itertools.count(1)
 
-OPERATOR = Actor("operator of the tests")
+OPERATOR = Actor("operator root")
 
 
 def read_outcomes(answer: httpx.Response) -> list[str]:

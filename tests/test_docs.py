@@ -95,6 +95,11 @@ def test_every_defence_of_the_threat_model_names_a_test() -> None:
     assert [attack for attack, _, shown in rows if "::test_" not in shown and "make setup" not in shown] == []
 
 
+def test_each_picture_is_shown_in_a_page() -> None:
+    shown = {path for page in PAGES for path in re.findall(r"images/([\w-]+\.png)\)", page.read_text())}
+    assert {path.name for path in (DOCS / "images").iterdir()} == shown
+
+
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}

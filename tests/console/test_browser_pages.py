@@ -22,7 +22,7 @@ from visitor import give_password
 # `make images` has the pictures of the documentation made anew; otherwise a checkout stays as it is.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
-TALLEST = 800
+TALLEST = 700
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,14 @@ VIEWS = [
     View("undoing nothing", "/batches/{wrong}/undo"),
     View("undoing two", "/batches/{moved}", _tick_two),
     View("words explained", "/batches", _open("What the words mean")),
-    View("unenrol", "/unenrol", _open("Only with these statuses"), picture="unenrol"),
+    View("unenrol", "/unenrol", picture="unenrol"),
+    View("unenrol by status", "/unenrol", _open("Only with these statuses")),
     View("unenrol without a choice", "/unenrol", _press("See what would happen"), refusals=1),
     View("preview of a course", "/unenrol", _choose_a_course, picture="preview"),
     View("preview of ids", "/unenrol", _paste_ids),
     View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1),
-    View("being queued", "/unenrol", _start),
-    View("learners", "/learners", picture=""),
+    View("being queued", "/unenrol", _start, picture="run"),
+    View("learners", "/learners"),
     View("learners found", "/learners?q=learner", picture="learners"),
     View("learners not found", "/learners?q=nobody"),
     View("learner", "/learners/{learner}", picture="learner"),
@@ -148,8 +149,8 @@ VIEWS = [
     View("users", "/account/users", picture="users"),
     View("role refused", "/account/users", _mistype_the_role, refusals=1),
     View("password shown once", "/account/users", _make_a_password),
-    View("keys", "/account/keys"),
-    View("key shown once", "/account/keys", _make_a_key, picture="key"),
+    View("keys", "/account/keys", picture="keys"),
+    View("key shown once", "/account/keys", _make_a_key),
     View("calls", "/account/calls", picture="calls"),
     View("audit", "/account/audit", picture="audit"),
     View("audit with nothing found", "/account/audit?actor=nobody"),

@@ -68,8 +68,10 @@ def detail(value: object) -> str:
     """A detail of an audit line in a few words."""
     if isinstance(value, dict):
         if value.keys() == {"from", "to"}:
-            return f"{value['from']} → {value['to']}"
+            return f"{detail(value['from'])} → {detail(value['to'])}"
         return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
     return str(len(value)) if isinstance(value, list) else str(value)
 
 
