@@ -80,9 +80,10 @@ class Tab:
                 self.complaints.append(f"{response.status} {response.url}")
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: as long as Playwright runs, no other test can run an event loop of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium for the whole test run; without one the tests are skipped, and the summary says so."""
+    """A headless Chromium; without one the tests are skipped, and the summary says so."""
     with ExitStack() as running:
         try:
             browser = running.enter_context(run_chromium())

@@ -176,7 +176,7 @@ class Place:
     cookies: Any
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(chromium: Browser, migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("school")
     shutil.copyfile(migrated_file, folder / "rollbook.db")
