@@ -4,7 +4,6 @@ import csv
 import io
 
 import httpx
-import pytest
 import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
@@ -22,22 +21,18 @@ def _paused(visitor: Visitor) -> bool:
     return "Paused" in visitor.text()
 
 
-@pytest.mark.parametrize(
-    ("headers", "with_token"),
-    [
-        ({"Origin": "https://evil.example"}, True),
-        ({"Origin": "null"}, True),
-        ({"Sec-Fetch-Site": "cross-site"}, True),
-        ({"Sec-Fetch-Site": "same-site"}, True),
-        ({}, False),
-    ],
-    ids=["other_origin", "no_origin_to_name", "cross_site", "same_site", "without_token"],
-)
-def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor, headers: dict[str, str], with_token: bool) -> None:
+def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor) -> None:
     owner.open("/console/queue")
-    fields = {"csrf": owner.csrf() if with_token else ""}
-    answer = owner.post("/console/queue/pause", fields, headers)
-    assert answer.status_code == 403
+    csrf = owner.csrf()
+    foreign: list[dict[str, str]] = [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ]
+    for headers in foreign:
+        assert owner.post("/console/queue/pause", {"csrf": csrf}, headers).status_code == 403, headers
+    assert owner.post("/console/queue/pause", {"csrf": ""}).status_code == 403
     assert not _paused(owner)
     owner.submit("/console/queue/pause")
     assert _paused(owner)
@@ -119,17 +114,16 @@ def test_no_script_of_a_page_runs_but_our_own_file(owner: Visitor) -> None:
         assert owner.page().xpath("//script[not(@src)] | //style | //@style | //@onclick") == []
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"])
-def test_csv_formula_injection_a_name_stays_text(served: Served, campus: Campus, owner: Visitor, name: str) -> None:
-    (id_,) = campus.enroll(1)
-    with served.database.write() as connection:
-        connection.execute(sa.update(courses).where(courses.c.id == campus.course_id).values(name=name))
-    batch = campus.accept([id_]).batch_id
-    answer = owner.open(f"/console/batches/{batch}/items.csv")
-    assert answer.headers["Content-Disposition"].startswith("attachment")
-    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
-    assert row["Course"] == f"'{name}"
-    assert row["Outcome"] == "Pending"
+def test_csv_formula_injection_a_name_stays_text(served: Served, campus: Campus, owner: Visitor) -> None:
+    batch = campus.accept(campus.enroll(1)).batch_id
+    for name in ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"):
+        with served.database.write() as connection:
+            connection.execute(sa.update(courses).where(courses.c.id == campus.course_id).values(name=name))
+        answer = owner.open(f"/console/batches/{batch}/items.csv")
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+        assert row["Course"] == f"'{name}"
+        assert row["Outcome"] == "Pending"
 
 
 def test_idor_another_account_sees_and_changes_nothing(served: Served, campus: Campus, owner: Visitor) -> None:
@@ -149,17 +143,15 @@ def test_idor_another_account_sees_and_changes_nothing(served: Served, campus: C
     assert set(other.queue().values()) == {"Complete", "Pending"}
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["https://evil.example/", "//evil.example/", "/\\evil.example", "/console/../evil", "javascript:alert(1)",
-     "/console//evil.example/..", "/console/\r\nLocation: https://evil.example", "/consolevil", "/apiv2/"],
-)  # fmt: skip
-def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, stranger: Visitor, target: str) -> None:
+def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, stranger: Visitor) -> None:
     give_password(campus)
-    stranger.open("/console/sign-in", next=target)
     form = {"account": campus.name, "email": "owner@example.org", "password": PASSWORD}
-    stranger.post("/console/sign-in", {"csrf": stranger.csrf(), "next": target, **form})
-    assert stranger.answer.headers["Location"] == "/console/queue"
+    targets = ("https://evil.example/", "//evil.example/", "/\\evil.example", "/console/../evil", "javascript:alert(1)")
+    inside = ("/console//evil.example/..", "/console/\r\nLocation: https://evil.example", "/consolevil", "/apiv2/")
+    for target in (*targets, *inside):
+        stranger.open("/console/sign-in", next=target)
+        stranger.post("/console/sign-in", {"csrf": stranger.csrf(), "next": target, **form})
+        assert stranger.answer.headers["Location"] == "/console/queue", target
 
 
 def test_signing_in_leads_back_to_where_somebody_wanted_to_go(campus: Campus, stranger: Visitor) -> None:

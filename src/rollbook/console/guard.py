@@ -42,7 +42,7 @@ def _same_site(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host") or origin == ""
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 def safe_next(path: str) -> str:
