@@ -138,7 +138,8 @@ def _drain_by_psql(place: Place, accounts: list[Campus]) -> float:
 
 
 def _script(account_id: int) -> str:
-    given = {"account_id": account_id, "due_at": "now()", "finished_at": "now()", "unenrolled_at": "now()"}
+    given = {"account_id": account_id, "latest_at": "'9999-12-31'"}
+    given |= dict.fromkeys(("due_at", "finished_at", "unenrolled_at"), "now()")
     given |= {"step": STEP, "status": "'Complete'", "notes": "NULL", "ids": ":'ids'", "change": ":last_change"}
     turn, claim, change, end, finish = (_fill(sql, given) for sql in draining().values())
     ids = f"SELECT array_agg(enrollment_id) AS ids FROM ({claim}) AS claimed"

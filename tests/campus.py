@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import httpx
 import sqlalchemy as sa
@@ -95,8 +96,8 @@ class Campus:
         while process_due(self.database, self.account.id, utc_now(), 1000).finished:
             pass
 
-    def accept(self, ids: Sequence[int | None]) -> Acceptance:
-        """Put enrolments into the queue as one batch, without a call."""
+    def accept(self, ids: Sequence[int | None], requested_at: datetime | None = None) -> Acceptance:
+        """Put enrolments into the queue as one batch, without a call; as if it were the given time."""
         with self.database.write() as connection:
             return accept_batch(
                 connection,
@@ -105,7 +106,7 @@ class Campus:
                 ids=ids,
                 policies=find_account(connection, self.name).policies,
                 reason=None,
-                requested_at=utc_now(),
+                requested_at=requested_at or utc_now(),
             )
 
     def wait_until_drained(self) -> None:

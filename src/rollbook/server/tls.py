@@ -103,7 +103,7 @@ def _make(certificate: Certificate) -> None:
     builder = (
         x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(utc_now() - dt.timedelta(minutes=5))
+        .not_valid_before(utc_now() - dt.timedelta(days=1))  # a clock may be set back
         .not_valid_after(utc_now() + dt.timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -5,7 +5,7 @@ Rows are touched in the order of the enrolment's id, always, so that two calls a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -48,23 +48,29 @@ _FIND_QUEUED = """
            OR EXISTS (SELECT 1 FROM unenrollments AS u WHERE u.enrollment_id = e.id AND u.status = 'Pending'))
 """
 
+# What was accepted without a hold is due at once, also when the clock was set back since. A hold is never shortened.
 _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
-    WHERE a.queue_paused_at IS NULL AND EXISTS (
-        SELECT 1 FROM unenrollments AS u WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at <= :due_at)
+    WHERE a.queue_paused_at IS NULL AND (
+        EXISTS (SELECT 1 FROM unenrollments AS u
+                WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at <= :due_at)
+        OR (a.hold_seconds = 0 AND EXISTS (
+                SELECT 1 FROM unenrollments AS u
+                WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at = u.requested_at)))
     ORDER BY a.id
 """
 
 # One worker at a time works on an account, and others go on to the next one. A pause waits for the step under way: once
 # it is answered, nothing more is processed.
 _TAKE_TURN = """
-    SELECT protect_completed FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
+    SELECT protect_completed, hold_seconds FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
 """
 
 _CLAIM = """
     SELECT u.enrollment_id, e.status = 'Completed' AS completed
     FROM unenrollments AS u CROSS JOIN enrollments AS e
-    WHERE u.account_id = :account_id AND u.status = 'Pending' AND u.due_at <= :due_at
+    WHERE u.account_id = :account_id AND u.status = 'Pending' AND u.due_at <= :latest_at
+      AND (u.due_at <= :due_at OR u.due_at = u.requested_at)
       AND e.id = u.enrollment_id AND e.account_id = u.account_id
     ORDER BY u.due_at LIMIT :step {claim_lock}
 """
@@ -78,6 +84,8 @@ _FINISH = """
     UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at, change = :change
     WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
 """
+
+END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
 
@@ -162,8 +170,10 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
         turn = run(connection, _TAKE_TURN, {"account_id": account_id})
         if not turn:
             return Step()
-        [(protect_completed,)] = turn
-        claimed = run(connection, _CLAIM, {"account_id": account_id, "due_at": now, "step": limit})
+        [(protect_completed, hold_seconds)] = turn
+        # Where there are holds, the index leads to what is due, past any number of items that still wait.
+        times = {"due_at": now, "latest_at": now if hold_seconds else END_OF_TIME}
+        claimed = run(connection, _CLAIM, {"account_id": account_id, "step": limit, **times})
         if not claimed:
             return Step()
         failed = [id_ for id_, completed in claimed if completed and protect_completed]

@@ -1,6 +1,7 @@
 """Drains the unenrollment queue: finishes what is due, step by step, and sees to the end of retention."""
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -40,22 +41,23 @@ class Worker:
         self._stopping.set()
 
     def run(self) -> None:
-        """Drain until stopped. Trouble with the database is logged and tried again."""
+        """Work until stopped."""
         log.info("worker started", step=self._step)
+        duties = (self.queue_runs, self.drain_once, self._purge.run_if_due)
         while not self._stopping.is_set():
-            try:
-                queued = self.queue_runs()
-                busy = self.drain_once() > 0 or queued
-                self._purge.run_if_due()
-            except DatabaseUnavailableError as error:
-                log.warning("database unavailable", detail=error.detail)
-                busy = False
-            except Exception:
-                log.exception("worker failed; it goes on")
-                busy = False
-            if not busy:
+            if not any([self._attempt(duty) for duty in duties]):
                 self._stopping.wait(self._poll_seconds)
         log.info("worker stopped")
+
+    def _attempt(self, duty: Callable[..., object], *about: object) -> bool:
+        """Do something and tell whether there was anything to do; trouble is logged, and keeps from nothing else."""
+        try:
+            return bool(duty(*about))
+        except DatabaseUnavailableError as error:
+            log.warning("database unavailable", detail=error.detail)
+        except Exception:
+            log.exception("worker failed; it goes on")
+        return False
 
     def queue_runs(self) -> bool:
         """Queue some parts of what was chosen in the console; False when there is nothing to queue."""
@@ -64,16 +66,17 @@ class Worker:
                 return part > 0
         return True
 
-    def drain_once(self) -> int:
-        """Finish one step of every account that has due items; return how many items were finished."""
-        finished = 0
-        for account_id in find_due_accounts(self._database, utc_now()):
-            step = process_due(self._database, account_id, utc_now(), self._step)
-            if step.finished:
-                log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)
-            self._processed[UnenrollmentStatus.COMPLETE] += step.complete
-            self._processed[UnenrollmentStatus.FAILED] += step.failed
-            finished += step.finished
-            if self._stopping.is_set():
-                break
-        return finished
+    def drain_once(self) -> bool:
+        """Finish one step of every account that has due items; False when nothing was finished."""
+        found = [self._attempt(self._drain, account) for account in find_due_accounts(self._database, utc_now())]
+        return any(found)
+
+    def _drain(self, account_id: int) -> int:
+        if self._stopping.is_set():
+            return 0
+        step = process_due(self._database, account_id, utc_now(), self._step)
+        if step.finished:
+            log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)
+        self._processed[UnenrollmentStatus.COMPLETE] += step.complete
+        self._processed[UnenrollmentStatus.FAILED] += step.failed
+        return step.finished
