@@ -45,7 +45,8 @@ class Worker:
         log.info("worker started", step=self._step)
         duties = (self.queue_runs, self.drain_once, self._purge.run_if_due)
         while not self._stopping.is_set():
-            if not any([self._attempt(duty) for duty in duties]):
+            busy = [self._attempt(duty) for duty in duties]
+            if not any(busy):
                 self._stopping.wait(self._poll_seconds)
         log.info("worker stopped")
 
