@@ -35,7 +35,7 @@ def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -
     database = Database(url)
     migrate(database)
     campus = Campus(database)
-    ids = campus.enroll(10_000 + 10_000 * rounds)
+    ids = campus.enroll(6_000 + 4_000 * rounds)
     recovered = []
     with run_server(url, folder, poll_seconds=0.1) as server:
         with Load(campus, server, ids, size=20) as load:

@@ -99,8 +99,8 @@ def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
     campus = Campus(database)
     with database.write() as connection:
         set_policies(connection, campus.account, {"hold_seconds": 1}, by=OPERATOR)
-    ids = campus.enroll(120_000 if soaks else 4_000)
-    killing = Killing(database_url, tmp_path, longest_life=3 if soaks else 1)
+    ids = campus.enroll(60_000 if soaks else 4_000)
+    killing = Killing(database_url, tmp_path, longest_life=5 if soaks else 1)
     with run_server(database_url, tmp_path, "--no-worker", "--workers", "2") as server, ThreadPoolExecutor(5) as pool:
         with run_server(database_url, tmp_path, "--no-worker") as other:
             other.kill()
@@ -111,8 +111,8 @@ def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
         ]
         tasks += [pool.submit(killing.workers)] if kind == "postgresql" else []
         with (
-            Load(campus, server, ids[::2], clients=2, pause=0.02) as one,
-            Load(campus, other, ids[1::2], clients=2, pause=0.02) as two,
+            Load(campus, server, ids[::2], clients=2, pause=0.2 if soaks else 0.02) as one,
+            Load(campus, other, ids[1::2], clients=2, pause=0.2 if soaks else 0.02) as two,
         ):
             removing = pool.submit(_remove, one, killing.stopping)
             killing.stopping.wait(seconds)
