@@ -45,7 +45,7 @@ def accept_on_sqlite(rounds: int) -> Iterator[Figure]:
 def refuse(rounds: int) -> Iterator[Figure]:
     """A wrong key beside a fixed answer to the same bytes: that of a path that leads nowhere."""
     figure = Figure("refused call (wrong key)", CALLS, 0.40, 0.60)
-    with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
+    with durable_postgresql() as server, postgresql_place(server, 10_000) as place, serving(place) as served:
         for _ in range(rounds):
             refused = served.call(user_key="0" * 64, expected="SU:10", connections=CLIENTS, calls=2000)
             fixed = served.call(path="/nothing", expected="404 Not Found", connections=CLIENTS, calls=2000)
