@@ -19,7 +19,7 @@ from rollbook.server.authorise import authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
 from rollbook.server.last_calls import LastCalls
-from rollbook.server.metrics import CallMetrics
+from rollbook.server.metrics import call_metrics
 from rollbook.server.perform import perform
 from rollbook.server.receive import Receiver
 from rollbook.server.record import Record, Recorder
@@ -94,7 +94,7 @@ def create_app(settings: Settings) -> Application:
     # A statement that PostgreSQL itself ends in time leaves its connection to the next call.
     database = Database(settings.database, settings.pool_size, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
-    metrics = CallMetrics()
+    metrics = call_metrics()
     last_calls = LastCalls(database, metrics.count_dropped)
     throttle = Throttle(database, {limit: getattr(settings, limit) for limit in Limit})
     recorder = Recorder(metrics, last_calls if settings.calls_kept else None)

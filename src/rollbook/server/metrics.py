@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import REGISTRY, Counter, Histogram, disable_created_metrics
@@ -50,6 +51,12 @@ class CallMetrics:
     def count_dropped(self, calls: int) -> None:
         """Count calls that the record of last calls has lost."""
         self._not_kept.inc(calls)
+
+
+@cache
+def call_metrics() -> CallMetrics:
+    """Give this process's own: it has one set of them, whatever number of applications."""
+    return CallMetrics()
 
 
 class QueueCollector(Collector):
