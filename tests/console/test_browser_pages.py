@@ -27,7 +27,10 @@ TALLEST = 700
 
 @dataclass(frozen=True)
 class View:
-    """A page in one of its states; `path` may name what the school knows, `then` is done once it is open."""
+    """A page in one of its states; `path` may name what the school knows, `then` is done once it is open.
+
+    `make test` looks at those that have a picture and those that are told `always`, `make soak` at all.
+    """
 
     name: str
     path: str
@@ -36,6 +39,7 @@ class View:
     signed_in: bool = True
     picture: str = ""
     dark_picture: str = ""
+    always: bool = False
 
 
 def _sign_in_wrongly(tab: Tab) -> None:
@@ -113,7 +117,7 @@ def _make_a_key(tab: Tab) -> None:
 
 VIEWS = [
     View("sign-in", "/sign-in", signed_in=False, picture="sign-in"),
-    View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False),
+    View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False, always=True),
     View("sign-in ended", "/queue", signed_in=False),
     View("queue", "/queue", picture="queue", dark_picture="queue-dark"),
     View("queue in figures", "/queue", _open("The same in figures")),
@@ -138,7 +142,7 @@ VIEWS = [
     View("unenrol without a choice", "/unenrol", _press("See what would happen"), refusals=1),
     View("preview of a course", "/unenrol", _choose_a_course, picture="preview"),
     View("preview of ids", "/unenrol", _paste_ids),
-    View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1),
+    View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1, always=True),
     View("being queued", "/unenrol", _start, picture="run"),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", picture="learners"),
@@ -150,12 +154,12 @@ VIEWS = [
     View("role refused", "/account/users", _mistype_the_role, refusals=1),
     View("password shown once", "/account/users", _make_a_password),
     View("keys", "/account/keys", picture="keys"),
-    View("key shown once", "/account/keys", _make_a_key),
+    View("key shown once", "/account/keys", _make_a_key, always=True),
     View("calls", "/account/calls", picture="calls"),
     View("audit", "/account/audit", picture="audit"),
     View("audit with nothing found", "/account/audit?actor=nobody"),
     View("no such batch", "/batches/987654321", refusals=1),
-    View("no such page", "/no-such-page", refusals=1),
+    View("no such page", "/no-such-page", refusals=1, always=True),
 ]
 
 EMPTY = [
@@ -199,7 +203,12 @@ def _call_from_programs(server: ServerProcess, school: School) -> None:
     server.post(school.call("getUnenrollmentQueue", "<Queue/>", school.administrator_key))
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "view" in metafunc.fixturenames:
+        views = [view for view in VIEWS if view.picture or view.always or metafunc.config.getoption("--soak")]
+        metafunc.parametrize("view", views, ids=lambda view: view.name)
+
+
 def test_page_is_accessible_in_light_and_dark_and_fits_a_phone(chromium: Browser, place: Place, view: View) -> None:
     with open_tabs(chromium, place.server) as open_tab:
         tab = open_tab(storage_state=place.cookies if view.signed_in else None)

@@ -52,7 +52,7 @@ def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -
     report(f"disk full, {kind}", load, recovered=max(recovered), **books)
     assert set(load.statuses) == {200, 503}, load.statuses
     assert "disk is full" in log or "No space left on device" in log, log[-3000:]
-    assert "Traceback" not in log, log[-5000:]
+    assert "Traceback" not in log, log[max(0, log.index("Traceback") - 1000) :][:5000]
 
 
 def main(kind: str, disk: Path, rounds: int) -> None:
