@@ -14,6 +14,8 @@ from rollbook.worker.purge import Purge
 
 # Of 100 enrolments each, before items are finished again.
 PARTS = 10
+# Of each account that has more than one step, before it is asked again who has anything due.
+STEPS = 10
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -68,16 +70,20 @@ class Worker:
         return True
 
     def drain_once(self) -> bool:
-        """Finish one step of every account that has due items; False when nothing was finished."""
-        found = [self._attempt(self._drain, account) for account in find_due_accounts(self._database, utc_now())]
-        return any(found)
+        """Finish some steps of every account that has due items, by turns; False when nothing was finished."""
+        before = sum(self._processed.values())
+        due = find_due_accounts(self._database, utc_now())
+        for _ in range(STEPS):
+            due = [account for account in due if self._attempt(self._drain, account)]
+        return sum(self._processed.values()) > before
 
-    def _drain(self, account_id: int) -> int:
+    def _drain(self, account_id: int) -> bool:
+        """Finish one step; True when it was a whole one, so that there may be more."""
         if self._stopping.is_set():
-            return 0
+            return False
         step = process_due(self._database, account_id, utc_now(), self._step)
         if step.finished:
             log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)
         self._processed[UnenrollmentStatus.COMPLETE] += step.complete
         self._processed[UnenrollmentStatus.FAILED] += step.failed
-        return step.finished
+        return step.finished >= self._step
