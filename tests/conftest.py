@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,12 +101,19 @@ def database(database_url: str) -> Iterator[Database]:
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
     """A server without a worker for the whole run, once on each kind of database; tests make their own accounts."""
     folder = tmp_path_factory.mktemp(f"served-{request.param}")
+    with empty_database(request, folder) as url:
+        yield from _serve(url, folder)
+
+
+@contextmanager
+def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Give the address of an empty database of the kind that a fixture is asked for."""
     if request.param == "sqlite":
-        yield from _serve(f"sqlite:///{folder / 'rollbook.db'}", folder)
+        yield f"sqlite:///{folder / 'rollbook.db'}"
     else:
         server: PostgresServer = request.getfixturevalue("postgresql")
         with server.fresh_database() as url:
-            yield from _serve(url, folder)
+            yield url
 
 
 class Served:

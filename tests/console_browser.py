@@ -11,8 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 from campus import Campus
 from chromium import ABSENT, NoChromiumError, run_chromium
-from conftest import BOTH
-from postgresql import PostgresServer
+from conftest import BOTH, empty_database
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, run_server
@@ -136,12 +135,8 @@ class Running:
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server whose worker looks at the queue often, once on each kind of database; tests make their own accounts."""
     folder = tmp_path_factory.mktemp(f"running-{request.param}")
-    if request.param == "sqlite":
-        yield from _run(f"sqlite:///{folder / 'rollbook.db'}", folder)
-    else:
-        postgres: PostgresServer = request.getfixturevalue("postgresql")
-        with postgres.fresh_database() as url:
-            yield from _run(url, folder)
+    with empty_database(request, folder) as url:
+        yield from _run(url, folder)
 
 
 def _run(database_url: str, folder: Path) -> Iterator[Running]:

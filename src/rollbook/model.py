@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from rollbook.errors import CallError, WireCode
 
+LARGEST_ID = 2**63 - 1  # D7
+LONGEST_REASON = 500  # D21
+
 
 class Role(StrEnum):
     """What a user may do in its account (protocol §3)."""
@@ -153,6 +156,11 @@ class Acceptance:
     batch_id: int | None
     accepted: tuple[int, ...]
     refused: dict[int, Refusal]
+
+
+def is_reason(text: str) -> bool:
+    """Tell whether a text may be kept as the reason of a batch: printable, on one line, not too long (D21)."""
+    return len(text) <= LONGEST_REASON and text.isprintable()
 
 
 def utc_now() -> datetime:

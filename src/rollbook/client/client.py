@@ -15,6 +15,7 @@ import httpx
 from rollbook.client.results import Batch, Outcome, QueueState, read_outcomes
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
+from rollbook.model import LONGEST_REASON, is_reason
 from rollbook.wire import reading, request
 from rollbook.wire.answer import ErrorEntry
 from rollbook.wire.identifiers import IDENTIFIER, MOST_ITEMS, read_identifier
@@ -22,7 +23,6 @@ from rollbook.wire.paging import LARGEST_SIZE
 from rollbook.wire.reading import Reply
 from rollbook.wire.request import Enrollment, ReportFilters, Request
 
-LONGEST_REASON = 500
 UNQUOTED = (string.punctuation + " ").replace("%", "")
 DRY_RUN = "Rollbook-Dry-Run"
 EVERYTHING = ReportFilters()
@@ -244,7 +244,7 @@ def _read_state(reply: Reply) -> QueueState:
 def _write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:
     """Write the headers of docs/wire.md section 8; errors: ValueError for a reason that no server would take."""
     text = (reason or "").strip()
-    if len(text) > LONGEST_REASON or not text.isprintable():
+    if not is_reason(text):
         raise ValueError(f"a reason is text of at most {LONGEST_REASON} characters, on one line")
     headers = {"Rollbook-Reason": quote(text, safe=UNQUOTED)} if text else {}
     return headers | ({DRY_RUN: "true"} if dry_run else {})

@@ -20,14 +20,12 @@ from rollbook.console.pages import LOST, PAGES
 from rollbook.console.rendering import TEMPLATES
 from rollbook.console.visit import BASE, Page, PageError, Throttle, Visit, redirect
 from rollbook.errors import CallError, ThrottledError, TransportError, UserError
-from rollbook.model import utc_now
+from rollbook.model import LARGEST_ID, utc_now
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.store.sign_ins import Lifetime, find_sign_in, keep_alive
 
 log = structlog.get_logger("rollbook.console")
-
-LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)

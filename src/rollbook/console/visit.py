@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rollbook.console.rendering import TEMPLATES
 from rollbook.errors import UserError
-from rollbook.model import Actor, Caller, Change, Limit, utc_now
+from rollbook.model import LONGEST_REASON, Actor, Caller, Change, Limit, is_reason, utc_now
 from rollbook.store.audit import record_change
 from rollbook.store.engine import Database
 
@@ -90,10 +90,10 @@ class Visit:
         return [int(text) for text in texts if _is_id(text)]
 
     def reason(self) -> str | None:
-        """The field `reason`: one line of at most 500 characters, or none. Errors: UserError."""
+        """The field `reason`: one line, or none. Errors: UserError."""
         reason = self.text("reason")
-        if len(reason) > 500 or not all(character.isprintable() for character in reason):
-            raise UserError("A reason is text of at most 500 characters, on one line.")
+        if not is_reason(reason):
+            raise UserError(f"A reason is text of at most {LONGEST_REASON} characters, on one line.")
         return reason or None
 
     def number(self, name: str) -> int | None:

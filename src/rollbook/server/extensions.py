@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from rollbook.errors import TransportError
-from rollbook.model import Extensions
+from rollbook.model import LONGEST_REASON, Extensions, is_reason
 
-LONGEST_REASON = 500
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -31,6 +30,6 @@ def _read_reason(value: str) -> str | None:
         reason = unquote(value, errors="strict").strip()
     except UnicodeDecodeError:
         raise TransportError(422, "Rollbook-Reason is percent-encoded, but not as UTF-8") from None
-    if len(reason) > LONGEST_REASON or not all(character.isprintable() for character in reason):
+    if not is_reason(reason):
         raise TransportError(422, f"Rollbook-Reason is text of at most {LONGEST_REASON} characters, on one line")
     return reason or None

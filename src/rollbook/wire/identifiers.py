@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from rollbook.errors import WireCode
+from rollbook.model import LARGEST_ID
 from rollbook.wire.answer import ErrorEntry
 from rollbook.wire.shape import TEXT, Shape
 
 IDENTIFIER = "AccountUserLearningModuleRelID"
 MOST_ITEMS = 100  # protocol §4, D9
-LARGEST_ID = 2**63 - 1  # D7
 
 UNENROLLMENT = Shape({IDENTIFIER: TEXT}, most=MOST_ITEMS)
 
