@@ -3,7 +3,7 @@
 from rollbook.errors import INVALID_KEYS, CallError
 from rollbook.model import Caller, Limit
 from rollbook.server.throttle import Throttle
-from rollbook.store.accounts import find_caller, find_key_holder
+from rollbook.store.accounts import find_caller
 from rollbook.store.engine import Database
 from rollbook.wire.call import Call
 
@@ -11,13 +11,7 @@ from rollbook.wire.call import Call
 def authorise(database: Database, throttle: Throttle, call: Call, address: str | None) -> Caller:
     """Return the caller; errors: SU:10, the same for every way in which keys can be wrong; ThrottledError."""
     with database.glance() as connection:
-        caller = find_caller(connection, call.account_key, call.user_key)
-        if caller is not None:
-            account_id: int | None = caller.account_id
-        elif throttle.limits(Limit.WRONG_KEYS_PER_ACCOUNT):
-            account_id = find_key_holder(connection, call.account_key)
-        else:
-            account_id = None
+        account_id, caller = find_caller(connection, call.account_key, call.user_key)
     if account_id is not None:
         throttle.check(Limit.WRONG_KEYS_PER_ACCOUNT, account_id)
     if caller is None:

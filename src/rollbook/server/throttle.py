@@ -63,10 +63,6 @@ class Throttle:
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
-    def limits(self, limit: Limit) -> bool:
-        """Tell whether anything has to be counted against a limit."""
-        return limit in self._limits
-
     def check(self, limit: Limit, subject: object) -> None:
         """Let pass who is below the limit; errors: ThrottledError until the minute is over.
 

@@ -25,18 +25,17 @@ TEXT_LIMIT = 255
 # What the column can hold; a century, because far beyond it the calendar has no date left.
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
 
+# A row of whom the account's key belongs to, with the user when both keys belong together.
 _FIND_CALLER = """
     SELECT a.id AS account_id, a.name AS account, a.protect_completed, a.hold_seconds, a.retention_days,
            u.id AS user_id, COALESCE(u.email, '') AS email, u.role
     FROM keys AS account_key
-    JOIN keys AS user_key ON user_key.account_id = account_key.account_id
-    JOIN users AS u ON u.id = user_key.user_id AND u.account_id = user_key.account_id
     JOIN accounts AS a ON a.id = account_key.account_id
+    LEFT JOIN keys AS user_key
+        ON user_key.digest = :user_digest AND user_key.account_id = a.id AND user_key.revoked_at IS NULL
+    LEFT JOIN users AS u ON u.id = user_key.user_id AND u.account_id = user_key.account_id AND u.active
     WHERE account_key.digest = :account_digest AND account_key.user_id IS NULL AND account_key.revoked_at IS NULL
-      AND user_key.digest = :user_digest AND user_key.revoked_at IS NULL AND u.active
 """
-
-_FIND_KEY_HOLDER = "SELECT account_id FROM keys WHERE digest = :digest AND user_id IS NULL AND revoked_at IS NULL"
 
 # A permission that is not named stays as it is.
 _GRANT = """
@@ -59,22 +58,21 @@ class Account:
     policies: Policies
 
 
-def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> Caller | None:
-    """Find whom the two keys belong to; None when either is unknown or revoked, or they do not belong together."""
+def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> tuple[int | None, Caller | None]:
+    """Find the account that the one key belongs to, and the caller that both belong to.
+
+    The account is None when its key is unknown or revoked; the caller also when the user's key is, or is of another
+    account, or its user is inactive.
+    """
     digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
-    for account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role in run(
-        connection, _FIND_CALLER, digests
-    ):
-        policies = Policies(bool(protect_completed), hold_seconds, retention_days)
-        return Caller(account_id, account, user_id, email, Role(role), policies)
-    return None
-
-
-def find_key_holder(connection: sa.Connection, account_key: str) -> int | None:
-    """Find the account that an account's key belongs to; None when it is unknown or revoked."""
-    for (account_id,) in run(connection, _FIND_KEY_HOLDER, {"digest": _digest(account_key)}):
-        return int(account_id)
-    return None
+    found = run(connection, _FIND_CALLER, digests)
+    if not found:
+        return None, None
+    [(account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role)] = found
+    if user_id is None:
+        return account_id, None
+    policies = Policies(bool(protect_completed), hold_seconds, retention_days)
+    return account_id, Caller(account_id, account, user_id, email, Role(role), policies)
 
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:
