@@ -43,14 +43,21 @@ def accept_on_sqlite(rounds: int) -> Iterator[Figure]:
 
 
 def refuse(rounds: int) -> Iterator[Figure]:
-    """A wrong key beside a fixed answer to the same bytes: that of a path that leads nowhere."""
-    figure = Figure("refused call (wrong key)", CALLS, 0.40, 0.60)
+    """A wrong key beside two fixed answers: of a path that leads nowhere, and of the API when there is no Package.
+
+    The first costs the server no more than reading HTTP, the second what every call does before it is understood.
+    """
+    figures = [Figure(f"refused call, of {text}", CALLS, 0.40, 0.60) for text in ("a 404", "one without a Package")]
     with durable_postgresql() as server, postgresql_place(server, 10_000) as place, serving(place) as served:
+
+        def rate(expected: str, **given: str) -> float:
+            return 2000 / served.call(expected=expected, connections=CLIENTS, calls=2000, **given).seconds
+
         for _ in range(rounds):
-            refused = served.call(user_key="0" * 64, expected="SU:10", connections=CLIENTS, calls=2000)
-            fixed = served.call(path="/nothing", expected="404 Not Found", connections=CLIENTS, calls=2000)
-            figure.add(2000 / refused.seconds, 2000 / fixed.seconds)
-    yield figure
+            refused = rate("SU:10", user_key="0" * 64)
+            figures[0].add(refused, rate("404 Not Found", path="/nothing"))
+            figures[1].add(refused, rate("SU:02", head="Nothing="))
+    yield from figures
 
 
 def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
