@@ -129,7 +129,7 @@ def _serve(database_url: str, folder: Path) -> Iterator[Served]:
     migrate(database)
     options = ["--no-worker", "--http-port", "0"]
     with run_server(
-        database_url, folder, *options, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
+        database_url, folder, *options, forked=False, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
     ) as server:
         yield Served(server, database)
     database.close()

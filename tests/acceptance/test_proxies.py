@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -60,15 +60,15 @@ def _farm(folder: Path, size: int) -> Iterator[Farm]:
     migrate(databases[0])
     campus = Campus(databases[0])
     databases[0].close()
-    given = {"tls_cert": certificate.cert, "tls_key": certificate.key, "trusted_proxies": "127.0.0.1"}
-    ports = {"http_port": 0, "operations_port": 0}
+    given: dict[str, Any] = {"tls_cert": certificate.cert, "tls_key": certificate.key, "trusted_proxies": "127.0.0.1"}
+    given |= {"http_port": 0, "operations_port": 0}
     with ExitStack() as stack:
         servers = []
         for own, database in zip(folders, databases, strict=True):
             if own != folders[0]:
                 shutil.copy(folders[0] / "rollbook.db", own)
             url = str(database.engine.url)
-            running = run_server(url, own, "--no-worker", certificate_dir=folder, **given, **ports)
+            running = run_server(url, own, "--no-worker", certificate_dir=folder, **given)
             servers.append(stack.enter_context(running))
             stack.callback(database.close)
         yield Farm(servers, databases, campus, certificate)

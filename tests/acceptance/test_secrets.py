@@ -48,6 +48,7 @@ def test_no_key_is_in_the_database_file_or_in_a_log(tmp_path: Path) -> None:
     ]
     with run_server(url, tmp_path, log_format="json") as server:
         answers = [server.post(call).content for call in calls]
+        assert server.stop() == 0
     assert [b"ULM:03" in answers[0], b"SU:12" in answers[1], b"SU:11" in answers[2]] == [True] * 3
     assert [b"SU:03" in answers[3], b"SU:10" in answers[4]] == [True] * 2
 
@@ -114,7 +115,7 @@ def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: P
         migrated.close()
         secret = tmp_path / "database-url"
         secret.write_text(shown)
-        with run_server("", tmp_path, "--workers", "2", database_url_file=secret) as server:
+        with run_server("", tmp_path, "--workers", "2", forked=False, database_url_file=secret) as server:
             pids = [server.process.pid, *_children(server.process.pid)]
             lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
     assert len(lines) >= 3

@@ -37,7 +37,7 @@ def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -
     campus = Campus(database)
     ids = campus.enroll(6_000 + 4_000 * rounds)
     recovered = []
-    with run_server(url, folder, poll_seconds=0.1) as server:
+    with run_server(url, folder, forked=False, poll_seconds=0.1) as server:
         with Load(campus, server, ids, size=20) as load:
             for _ in range(rounds):
                 load.wait_for_answers()

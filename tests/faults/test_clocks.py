@@ -86,7 +86,7 @@ def test_a_clock_that_is_set_back_under_load_and_the_end_of_summer_time(
     ahead = int((END_OF_SUMMER - utc_now()).total_seconds()) - 15
     clock.write_text(f"{ahead:+d}")
     assert "2026-10-25T02:59" in subprocess.run(["date", "-Is"], capture_output=True, text=True, check=True).stdout
-    with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
+    with run_server(database_url, tmp_path, forked=False, poll_seconds=0.1) as server:
         with Load(campus, server, ids) as load:
             load.wait_for_answers(200)
             while datetime.now(UTC) + timedelta(seconds=ahead) < END_OF_SUMMER + timedelta(seconds=3):

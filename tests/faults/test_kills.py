@@ -101,7 +101,10 @@ def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
         set_policies(connection, campus.account, {"hold_seconds": 1}, by=OPERATOR)
     ids = campus.enroll(60_000 if soaks else 4_000)
     killing = Killing(database_url, tmp_path, longest_life=5 if soaks else 1)
-    with run_server(database_url, tmp_path, "--no-worker", "--workers", "2") as server, ThreadPoolExecutor(5) as pool:
+    with (
+        run_server(database_url, tmp_path, "--no-worker", "--workers", "2", forked=False) as server,
+        ThreadPoolExecutor(5) as pool,
+    ):
         with run_server(database_url, tmp_path, "--no-worker") as other:
             other.kill()
         tasks = [

@@ -80,7 +80,7 @@ def test_a_database_is_migrated_while_the_previous_release_serves(
         with _running_code_of(previous_release):
             command = [sys.executable, "-c", MAKE_CAMPUS, database_url, "60000" if soaks else "6000"]
             made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            old_server = stack.enter_context(run_server(database_url, tmp_path))
+            old_server = stack.enter_context(run_server(database_url, tmp_path, forked=False))
         ids = [int(id_) for id_ in made["ids"]]
         database = Database(database_url)
         stack.callback(database.close)

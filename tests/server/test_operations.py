@@ -70,7 +70,7 @@ def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path
     campus.set(protect_completed=True)
     held.set(hold_seconds=3600)
     ids = [*campus.enroll(3), *held.enroll(2)]
-    with run_server(url, tmp_path, "--workers", "2", operations_port=0, poll_seconds=0.05) as server:
+    with run_server(url, tmp_path, "--workers", "2", forked=False, operations_port=0, poll_seconds=0.05) as server:
         operations = server.operations_url
         assert httpx.get(f"{operations}/livez", trust_env=False).json() == {"status": "alive"}
         ready = httpx.get(f"{operations}/readyz", trust_env=False)

@@ -104,7 +104,7 @@ def test_sighup_takes_up_a_renewed_certificate_and_no_call_is_lost(tmp_path: Pat
     shutil.copy(first.key, key)
     options = ["--no-worker", "--workers", str(workers), "--tls-cert", str(cert), "--tls-key", str(key)]
     old, new = (ssl.PEM_cert_to_DER_cert(made.cert.read_text()) for made in (first, second))
-    with run_server(url, tmp_path, *options) as server, Load(server) as load:
+    with run_server(url, tmp_path, *options, forked=workers == 1) as server, Load(server) as load:
 
         def hang_up(event: str) -> None:
             said = server.log.read_text().count(event)

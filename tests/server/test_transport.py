@@ -158,7 +158,7 @@ def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, op
     campus = Campus(database)
     ids = campus.enroll(1)
     answers: list[httpx.Response] = []
-    with run_server(url, tmp_path, "--no-worker", *options) as server:
+    with run_server(url, tmp_path, "--no-worker", *options, forked=False) as server:
         # Nobody else can write while this is open, so that the call is under way when the server is told to stop.
         with database.write():
             caller = threading.Thread(target=lambda: answers.append(server.post(campus.package(ids))))
@@ -182,7 +182,7 @@ def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
     database = Database(url)
     migrate(database)
     campus = Campus(database)
-    with run_server(url, tmp_path, "--workers", "2") as server:
+    with run_server(url, tmp_path, "--workers", "2", forked=False) as server:
         listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
         children = [int(pid) for pid in listed.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         assert len(children) == 2
