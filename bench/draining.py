@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
+
 from campus import Campus
 from figures import Figure
 from places import Place, durable_postgresql, postgresql_place
@@ -21,7 +23,7 @@ ITEMS = 40_000  # of each account, in each measurement
 PAUSE = "UPDATE accounts SET queue_paused_at = now()"
 RESUME = "UPDATE accounts SET queue_paused_at = NULL"
 PENDING = "SELECT EXISTS (SELECT 1 FROM unenrollments WHERE status = 'Pending')"
-CHANGES = "SELECT CAST(SUM(last_change) AS BIGINT) FROM accounts"
+CHANGES = "SELECT SUM(last_change) FROM accounts"
 
 
 def drain(rounds: int) -> Iterator[Figure]:
@@ -103,12 +105,17 @@ def running_workers(place: Place, count: int) -> Iterator[None]:
 
 
 def _drain_by_workers(place: Place, count: int) -> float:
-    with running_workers(place, count):
-        # Every step counts one change, which is cheap to look at while the workers are at it.
-        last = int(str(place.run(CHANGES)[0][0])) + count * ITEMS // STEP
+    with running_workers(place, count), psycopg.connect(place.url, autocommit=True) as connection:
+
+        def changes() -> int:
+            # Every step counts one. This is cheap to look at while the workers are at it.
+            [(number,)] = connection.execute(CHANGES).fetchall()
+            return int(number)
+
+        last = changes() + count * ITEMS // STEP
         started = time.perf_counter()
-        place.run(RESUME)
-        while place.run(CHANGES) != [(last,)]:
+        connection.execute(RESUME)
+        while changes() != last:
             time.sleep(0.01)
         seconds = time.perf_counter() - started
         assert place.run(PENDING) == [(False,)]

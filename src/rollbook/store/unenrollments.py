@@ -49,14 +49,16 @@ _FIND_QUEUED = """
 """
 
 # What was accepted without a hold is due at once, also when the clock was set back since. A hold is never shortened.
+# Only the first in line is read, which the index of what is pending leads to: EXISTS may come to read the whole history.
 _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
     WHERE a.queue_paused_at IS NULL AND (
-        EXISTS (SELECT 1 FROM unenrollments AS u
-                WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at <= :due_at)
-        OR (a.hold_seconds = 0 AND EXISTS (
-                SELECT 1 FROM unenrollments AS u
-                WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at = u.requested_at)))
+        (SELECT due_at FROM unenrollments AS u
+         WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) <= :due_at
+        OR (a.hold_seconds = 0 AND (
+            SELECT due_at FROM unenrollments AS u
+            WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at = u.requested_at
+            ORDER BY u.due_at LIMIT 1) IS NOT NULL))
     ORDER BY a.id
 """
 
@@ -66,13 +68,15 @@ _TAKE_TURN = """
     SELECT protect_completed, hold_seconds FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
 """
 
+# Each enrolment is looked up by itself: a join may become one of all that is pending, or of the whole table, at every
+# step. There is nothing to be known of one that somebody else is changing.
 _CLAIM = """
-    SELECT u.enrollment_id, e.status = 'Completed' AS completed
-    FROM unenrollments AS u CROSS JOIN enrollments AS e
-    WHERE u.account_id = :account_id AND u.status = 'Pending' AND u.due_at <= :latest_at
-      AND (u.due_at <= :due_at OR u.due_at = u.requested_at)
-      AND e.id = u.enrollment_id AND e.account_id = u.account_id
-    ORDER BY u.due_at LIMIT :step {claim_lock}
+    SELECT u.enrollment_id, (SELECT status = 'Completed' FROM enrollments AS e
+                             WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS completed
+    FROM (SELECT enrollment_id, account_id FROM unenrollments
+          WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
+            AND (due_at <= :due_at OR due_at = requested_at)
+          ORDER BY due_at LIMIT :step {claim_lock}) AS u
 """
 
 _END_ENROLLMENTS = """
@@ -173,7 +177,8 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
         [(protect_completed, hold_seconds)] = turn
         # Where there are holds, the index leads to what is due, past any number of items that still wait.
         times = {"due_at": now, "latest_at": now if hold_seconds else END_OF_TIME}
-        claimed = run(connection, _CLAIM, {"account_id": account_id, "step": limit, **times})
+        due = run(connection, _CLAIM, {"account_id": account_id, "step": limit, **times})
+        claimed = [(id_, completed) for id_, completed in due if completed is not None]
         if not claimed:
             return Step()
         failed = [id_ for id_, completed in claimed if completed and protect_completed]
