@@ -19,7 +19,7 @@ from serving import serving
 from statements import draining
 
 STEP = 1000
-ITEMS = 40_000  # of each account, in each measurement
+ITEMS = 50_000  # of each account, in each measurement
 PAUSE = "UPDATE accounts SET queue_paused_at = now()"
 RESUME = "UPDATE accounts SET queue_paused_at = NULL"
 PENDING = "SELECT EXISTS (SELECT 1 FROM unenrollments WHERE status = 'Pending')"
