@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,11 +107,16 @@ class Cluster(PostgresServer):
         """End it as a crash would (SIGKILL)."""
         self._signal(signal.SIGKILL)
 
+    def wait_until_ended(self) -> None:
+        """Wait for it to end by itself."""
+        if self._process is not None:
+            self._process.wait(30)
+            self._process = None
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(30)
-            self._process = None
+            self.wait_until_ended()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -152,11 +157,14 @@ def run_postgresql() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def run_cluster(*options: str) -> Iterator[Cluster]:
-    """Make and start a server of our own that lives as long as the block; `options` are those of `postgres`."""
+def run_cluster(*options: str, making: Sequence[str] = ()) -> Iterator[Cluster]:
+    """Make and start a server of our own that lives as long as the block.
+
+    `options` are those of `postgres`, `making` those of `initdb`.
+    """
     with short_folder() as folder:
         cluster = Cluster(folder, *options)
-        cluster.make("-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        cluster.make("-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", *making)
         try:
             cluster.start()
             yield cluster

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from load import Load, check_books, report, wait_until
 
 from campus import Campus
-from postgresql import run_cluster
+from postgresql import Cluster, run_cluster
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import run_server
@@ -30,8 +30,11 @@ def full(disk: Path) -> Iterator[None]:
         ballast.unlink()
 
 
-def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -> None:
-    """Let clients send calls while the disk is full, and again not, that many times."""
+def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int, ending: Cluster | None = None) -> None:
+    """Let clients send calls while the disk is full, and again not, that many times.
+
+    `ending` is a PostgreSQL that ends when it is full, and has to be started again.
+    """
     database = Database(url)
     migrate(database)
     campus = Campus(database)
@@ -44,28 +47,38 @@ def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int) -
                 wanted = load.statuses[503] + 10
                 with full(disk):
                     wait_until(lambda wanted=wanted: load.statuses[503] > wanted)  # type: ignore[misc]
+                    if ending:
+                        ending.wait_until_ended()
+                if ending:
+                    ending.start()
                 recovered.append(load.wait_for_answers())
             load.wait_for_answers(30)
         books = check_books(load)
         log = server.log.read_text()
+        cause = ending.log.read_text() if ending else log
     database.close()
     report(f"disk full, {kind}", load, recovered=max(recovered), **books)
     assert set(load.statuses) == {200, 503}, load.statuses
-    assert "disk is full" in log or "No space left on device" in log, log[-3000:]
+    assert "disk is full" in cause or "No space left on device" in cause, cause[-3000:]
     assert "Traceback" not in log, log[max(0, log.index("Traceback") - 1000) :][:5000]
 
 
 def main(kind: str, disk: Path, rounds: int) -> None:
-    """Put the database on the disk; of PostgreSQL only its tables, because one that cannot write its log ends."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Put on the disk what can become full: the database, or of PostgreSQL its tables, or its write-ahead log."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         if kind == "sqlite":
-            fill_and_empty(kind, f"sqlite:///{disk / 'rollbook.db'}", disk, Path(folder), rounds)
-            return
-        with run_cluster() as cluster:
-            (disk / "tables").mkdir()
-            cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'tables'}'")
-            cluster.execute("CREATE DATABASE small TABLESPACE small")
-            fill_and_empty(kind, cluster.url.replace("/postgres?", "/small?"), disk, Path(folder), rounds)
+            fill_and_empty(kind, f"sqlite:///{disk / 'rollbook.db'}", disk, folder, rounds)
+        elif kind == "postgresql-tables":
+            with run_cluster() as cluster:
+                (disk / "tables").mkdir()
+                cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'tables'}'")
+                cluster.execute("CREATE DATABASE small TABLESPACE small")
+                fill_and_empty(kind, cluster.url.replace("/postgres?", "/small?"), disk, folder, rounds)
+        else:
+            log = ("--wal-segsize=1", f"--waldir={disk / 'log'}")
+            with run_cluster("-c", "min_wal_size=2MB", "-c", "max_wal_size=4MB", making=log) as cluster:
+                fill_and_empty(kind, cluster.new_database(), disk, folder, rounds, ending=cluster)
 
 
 if __name__ == "__main__":

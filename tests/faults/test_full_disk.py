@@ -11,7 +11,7 @@ IN_A_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 MOUNT = 'mount -t tmpfs -o size="$1"m none "$0" || exit 77; shift; exec "$@"'
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql-tables", "postgresql-log"])
 def test_a_full_disk_is_503_and_all_goes_on_when_there_is_room(kind: str, tmp_path: Path, soaks: bool) -> None:
     if subprocess.run([*IN_A_NAMESPACE, "true"], check=False, capture_output=True).returncode:
         pytest.skip("A FULL DISK IS NOT TESTED: this machine lets users make no namespaces")

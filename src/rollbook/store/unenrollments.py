@@ -49,7 +49,7 @@ _FIND_QUEUED = """
 """
 
 # What was accepted without a hold is due at once, also when the clock was set back since. A hold is never shortened.
-# Only the first in line is read, which the index of what is pending leads to: EXISTS may come to read the whole history.
+# Only the first in line is read, to which the index of what is pending leads: EXISTS may come to read all the history.
 _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
     WHERE a.queue_paused_at IS NULL AND (
