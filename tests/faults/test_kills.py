@@ -95,7 +95,7 @@ def _remove(load: Load, stopping: threading.Event) -> set[int]:
 def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
     database: Database, database_url: str, tmp_path: Path, soaks: bool
 ) -> None:
-    seconds, kind = 300 if soaks else 4, database.engine.dialect.name
+    seconds, kind = 300 if soaks else 2.5, database.engine.dialect.name
     campus = Campus(database)
     with database.write() as connection:
         set_policies(connection, campus.account, {"hold_seconds": 1}, by=OPERATOR)

@@ -92,8 +92,8 @@ def test_a_database_is_migrated_while_the_previous_release_serves(
         new_server = stack.enter_context(run_server(database_url, tmp_path))
         after = stack.enter_context(Load(campus, new_server, ids[1::2], clients=2, pause=0.05))
         for _ in range(20 if soaks else 1):
-            after.wait_for_answers(50)
-            before.wait_for_answers(50)
+            after.wait_for_answers(50 if soaks else 20)
+            before.wait_for_answers(50 if soaks else 20)
         before.stop()
         assert old_server.stop() == 0
         after.wait_for_answers(20)

@@ -69,7 +69,7 @@ def test_limits_hold_on_two_servers_of_one_database_and_for_nobody_else(
     with (
         run_server(database_url, tmp_path, "--no-worker", trusted_proxies=PROXY, **LIMITS) as one,
         run_server(database_url, tmp_path, "--no-worker", trusted_proxies=PROXY, **LIMITS) as two,
-        _early_in_a_minute(15),
+        _early_in_a_minute(10),
         closing(Sender(one)) as first,
         closing(Sender(two)) as second,
         closing(Sender(one, through=None)) as direct,
