@@ -11,7 +11,7 @@ import pytest
 
 from campus import Campus
 from commands import Done, Run, run_command
-from postgresql import Cluster, PostgresServer, run_cluster, run_postgresql
+from postgresql import Cluster, PostgresServer, quick_base, run_cluster, run_postgresql
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import ServerProcess, run_server
@@ -41,7 +41,7 @@ def postgresql() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server for the tests of one module, because they ill-treat it."""
-    with run_cluster() as server:
+    with run_cluster(base=quick_base()) as server:
         yield server
 
 

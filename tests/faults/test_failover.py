@@ -7,7 +7,7 @@ from pathlib import Path
 from load import Load, check_books, report, wait_until
 
 from campus import Campus
-from postgresql import Cluster, run_cluster, short_folder
+from postgresql import Cluster, quick_base, run_cluster, short_folder
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
 from server_process import run_server
@@ -16,8 +16,8 @@ from server_process import run_server
 def test_failing_over_to_a_synchronous_replica_loses_nothing_that_was_answered(tmp_path: Path, soaks: bool) -> None:
     for _ in range(5 if soaks else 1):
         with ExitStack() as stack:
-            primary = stack.enter_context(run_cluster())
-            replica = Cluster(stack.enter_context(short_folder()))
+            primary = stack.enter_context(run_cluster(base=quick_base()))
+            replica = Cluster(stack.enter_context(short_folder(quick_base())))
             replica.copy(primary)
             stack.callback(replica.stop)
             replica.start()
