@@ -1,5 +1,8 @@
 """PostgreSQL restarted, killed and frozen under load: 503 and no hang, and all goes on by itself afterwards."""
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ from campus import Campus
 from postgresql import Cluster
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
-from server_process import run_server
+from server_process import environment, run_server
 
 # A call waits for the database for 4 seconds at most; here a client's time is measured, on a busy machine.
 LONGEST = 5.0
@@ -90,6 +93,17 @@ def test_a_frozen_postgresql_is_503_in_time_however_many_calls_wait(
     assert set(load.statuses) <= {200, 503}
     assert load.wrong == []
     assert load.longest < 1.5 + 2 + 1  # the call's time, and that of a connection which was begun within it
+
+
+def test_the_doctor_gives_up_on_a_frozen_postgresql_and_says_so(cluster: Cluster, url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rollbook", "doctor", "--format", "json"]
+    with cluster.frozen():
+        done = subprocess.run(
+            command, env=environment(url, tmp_path), capture_output=True, text=True, timeout=15, check=False
+        )
+    states = {row["part"]: row["state"] for row in json.loads(done.stdout)}
+    assert (done.returncode, states["database"]) == (1, "trouble")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_lock_that_others_hold_is_503_in_time(url: str, campus: Campus, tmp_path: Path) -> None:
