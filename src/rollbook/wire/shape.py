@@ -52,8 +52,8 @@ def _walk(element: etree._Element, shape: Shape, unexpected: list[etree._Element
     for name, child_shape in shapes.items():
         count = found.count(name)
         if not child_shape.least <= count <= child_shape.most:
-            wanted = f"{child_shape.least} to {child_shape.most}" if child_shape.most > 1 else "one"
-            raise CallError(WRONG_STRUCTURE, f"{_place(element)}: {count} {name} elements where {wanted} may be")
+            wrong = f"{name} stands {count} times, and may at most {child_shape.most}" if count else f"no {name}"
+            raise CallError(WRONG_STRUCTURE, f"{_place(element)}: {wrong}")
 
 
 def _place(element: etree._Element) -> str:
