@@ -29,12 +29,10 @@ class Serving:
 
     def resident(self) -> int:
         """Give the KiB of memory that the server's processes hold."""
-        pid = str(self.server.process.pid)
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return sum(_resident(number) for number in [pid, *children])
+        return sum(_resident(pid) for pid in (self.server.process.pid, *self.server.serving()))
 
 
-def _resident(pid: str) -> int:
+def _resident(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
 

@@ -102,6 +102,11 @@ class ServerProcess:
         with self.client() as client:
             return client.post(self.url, data={"Package": package}, headers=headers)
 
+    def serving(self) -> list[int]:
+        """Give the processes that serve, when there are several: they are forked from a child of the server's."""
+        origins = [pid for pid in _children(self.process.pid) if b"forkserver" in _command_line(pid)]
+        return [pid for origin in origins for pid in _children(origin)]
+
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""
         self.process.kill()
@@ -135,6 +140,14 @@ class ServerProcess:
             assert self.process.poll() is None, f"the server ended:\n{text}"
             assert time.monotonic() < deadline, f"the server does not say {pattern}:\n{text}"
             time.sleep(0.02)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def environment(database_url: str, data_dir: Path, **settings: object) -> dict[str, str]:

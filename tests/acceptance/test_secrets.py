@@ -116,15 +116,11 @@ def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: P
         secret = tmp_path / "database-url"
         secret.write_text(shown)
         with run_server("", tmp_path, "--workers", "2", forked=False, database_url_file=secret) as server:
-            pids = [server.process.pid, *_children(server.process.pid)]
+            pids = [server.process.pid, *server.serving()]
             lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
     assert len(lines) >= 3
     assert all("python" in line for line in lines)
     assert URL_PASSWORD not in "".join(lines)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("database_url", [""], ids=["remote"])

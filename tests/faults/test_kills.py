@@ -55,10 +55,8 @@ class Killing:
         """Kill one of a server's processes after the other."""
         while not self.stopping.is_set():
             self._live()
-            listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-            with suppress(FileNotFoundError, IndexError):  # one has just died, or none has been started yet
-                serving = [pid for pid in listed if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-                os.kill(int(random.choice(serving)), signal.SIGKILL)
+            with suppress(ProcessLookupError, IndexError):  # one has just died, or none has been started yet
+                os.kill(random.choice(server.serving()), signal.SIGKILL)
                 self.kills["server processes"] += 1
 
     def servers(self, port: int) -> None:

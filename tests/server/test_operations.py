@@ -49,9 +49,7 @@ def _wait_until(figure: str, value: float, url: str) -> dict[str, float]:
 
 def _call_each_process(server: ServerProcess, package: str) -> None:
     """Have every server process answer three calls: the others are made to sleep meanwhile."""
-    parent = server.process.pid
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    children = {int(pid) for pid in listed.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    children = {*server.serving()}
     assert len(children) == 2
     for awake in children:
         for pid in children - {awake}:

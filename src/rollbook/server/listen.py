@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import NoReturn
@@ -32,6 +33,8 @@ BACKLOG = 2048
 # killed, by somebody or for want of memory: that says nothing of the next, which is started after a pause.
 CRASH_SECONDS = 5
 KILLED_PAUSE_SECONDS = 0.5
+# Server processes are forked from one that has imported this and has no threads, so that they start in no time.
+PRELOADED = ["rollbook.server.app", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite", "uvloop"]
 
 
 def bind(host: str, port: int, options: str = "--host, --port and --http-port") -> socket.socket:
@@ -110,6 +113,7 @@ def _run_server(
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     app, tls = create_app(settings), Tls(certificate)
     config = uvicorn.Config(
         app,
@@ -149,17 +153,19 @@ def _supervise(
     hung_up = threading.Event()
     if _reloads_on_hangup():
         signal.signal(signal.SIGHUP, lambda _number, _frame: hung_up.set())
-    start = multiprocessing.get_context("spawn").Process
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # else it is started below, and ends the blocking of signals
 
-    def spawn() -> tuple[BaseProcess, float]:
-        process = start(target=_run_child, args=(settings, certificate, sockets))
-        # A child keeps a SIGHUP until it can reload its certificate; before that the signal would end it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    def fork() -> tuple[BaseProcess, float]:
+        process = forks.Process(target=_run_child, args=(settings, certificate, sockets))
+        # A child keeps these until it knows what to do about them, and what it is forked from is deaf to them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGTERM])
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process, time.monotonic()
 
-    children = [spawn() for _ in range(settings.workers)]
+    children = [fork() for _ in range(settings.workers)]
     try:
         while not stopping.is_set():
             wait([process.sentinel for process, _ in children], timeout=0.5)
@@ -175,7 +181,7 @@ def _supervise(
                 log.error("server process died; starting another", pid=process.pid, exit_code=process.exitcode)
                 if young:
                     stopping.wait(KILLED_PAUSE_SECONDS)
-                children[place] = spawn()
+                children[place] = fork()
     finally:
         _end_together([process for process, _ in children])
 
