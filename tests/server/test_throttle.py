@@ -14,7 +14,8 @@ from lxml import etree
 from campus import Campus
 from rollbook.errors import ThrottledError
 from rollbook.model import Limit
-from rollbook.server.throttle import INTERVAL_SECONDS, MOST_SUBJECTS, WINDOW_SECONDS, Throttle
+from rollbook.server.rounds import INTERVAL_SECONDS
+from rollbook.server.throttle import MOST_SUBJECTS, WINDOW_SECONDS, Throttle
 from rollbook.store.engine import Database
 from server_process import ServerProcess, run_server
 

@@ -1,6 +1,6 @@
 """Limits by the minute: wrong keys, calls, attempts to sign in. The servers of one database count together.
 
-Each counts by itself, so that no call waits for the database, and a thread exchanges the counts about once a second.
+Each counts by itself, so that no call waits for the database, and the counts are exchanged about once a second.
 """
 
 import hashlib
@@ -13,18 +13,13 @@ from datetime import UTC, datetime
 from ipaddress import IPv6Address
 from operator import itemgetter
 
-import structlog
-
-from rollbook.errors import DatabaseUnavailableError, ThrottledError
+from rollbook.errors import ThrottledError
 from rollbook.model import Limit
+from rollbook.server.rounds import Rounds
 from rollbook.store.engine import Database
 from rollbook.store.throttles import add_counts, read_counts
 
-log = structlog.get_logger("rollbook.server")
-
 WINDOW_SECONDS = 60
-INTERVAL_SECONDS = 1.0
-STOP_SECONDS = 2
 # What is remembered of one limit at most; who comes beyond it within the minute is not counted.
 MOST_SUBJECTS = 20_000
 # What one exchange sends and reads at most: the subjects with the highest counts.
@@ -48,20 +43,16 @@ class Throttle:
         self._counts: dict[Limit, dict[str, _Count]] = {limit: {} for limit in self._limits}
         self._window = 0
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="throttle", daemon=True)
-        self._available = True
+        self._rounds = Rounds("throttle", self._exchange, "limits hold for this process alone")
 
     def start(self) -> None:
         """Begin to exchange counts with the other servers, if anything is limited."""
         if self._limits:
-            self._thread.start()
+            self._rounds.start()
 
     def stop(self) -> None:
-        """Stop exchanging counts."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_SECONDS)
+        """Tell the other servers what they do not know yet, and stop."""
+        self._rounds.stop()
 
     def check(self, limit: Limit, subject: object) -> None:
         """Let pass who is below the limit; errors: ThrottledError until the minute is over.
@@ -96,18 +87,6 @@ class Throttle:
         if window != self._window:
             self._window = window
             self._counts = {limit: {} for limit in self._limits}
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_SECONDS):
-            try:
-                self._exchange()
-                self._available = True
-            except DatabaseUnavailableError as error:
-                if self._available:  # once for each trouble, not once a second
-                    log.warning("limits hold for this process alone: database unavailable", detail=error.detail)
-                self._available = False
-            except Exception:
-                log.exception("limits hold for this process alone")
 
     def _exchange(self) -> None:
         with self._lock:
