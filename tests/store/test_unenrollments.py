@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -81,6 +82,32 @@ def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: 
     again = campus.accept([removed, complete])
     assert again.accepted == (1,)
     assert again.refused == {2: Refusal.UNKNOWN}
+
+
+# SQLite has no statistics that would lead it elsewhere than to its indexes.
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_step_reads_what_it_finishes_and_not_all_that_is_pending(database: Database, database_url: str) -> None:
+    campus, _idle = Campus(database), Campus(database)
+    campus.accept(campus.enroll(5_000)[:5_000])
+    with psycopg.connect(database_url, autocommit=True) as statistics:
+        statistics.execute("VACUUM ANALYZE")
+    before = _rows_read(database)
+    assert find_due_accounts(database, utc_now()) == [campus.account.id]
+    assert process_due(database, campus.account.id, utc_now(), 10).complete == 10
+    after = _rows_read(database)
+    assert 20 <= after - before < 200
+
+
+def _rows_read(database: Database) -> int:
+    """Tell how many rows PostgreSQL has read so far, of the queue and of what it is about."""
+    query = """
+        SELECT SUM(COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0)) FROM pg_stat_user_tables
+        WHERE relname IN ('enrollments', 'unenrollments')
+    """
+    with database.read() as connection:
+        connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+    with database.read() as connection:
+        return int(connection.execute(sa.text(query)).scalar_one())
 
 
 def test_workers_side_by_side_finish_every_item_once(database: Database) -> None:
