@@ -113,7 +113,7 @@ def _run_server(
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # one of several processes was forked without it
     app, tls = create_app(settings), Tls(certificate)
     config = uvicorn.Config(
         app,
