@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 FOLDER = Path(__file__).parent.parent / ".browser"
 UNPACKED = FOLDER / "root"
+EXECUTABLE = UNPACKED / "usr" / "lib" / "chromium" / "chromium"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")
 QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
@@ -45,7 +46,7 @@ def find_chromium() -> Chromium | None:
         libraries = UNPACKED / "usr" / "lib" / f"{platform.machine()}-linux-gnu"
         # PulseAudio keeps its own library in a folder that its packages would have made known to the linker.
         path = f"{libraries}:{libraries / 'pulseaudio'}"
-        return Chromium(UNPACKED / "usr" / "lib" / "chromium" / "chromium", {"LD_LIBRARY_PATH": path})
+        return Chromium(EXECUTABLE, {"LD_LIBRARY_PATH": path})
     return None
 
 
@@ -82,6 +83,10 @@ def fetch_chromium() -> None:
         _run(["dpkg-deb", "--extract", str(package), str(UNPACKED)])
     shutil.rmtree(cache)
     shutil.rmtree(lists)
+    if not EXECUTABLE.exists():
+        raise NoChromiumError(
+            f"apt-get takes {PACKAGES[0]} for installed, but none of {', '.join(NAMES)} is on the PATH"
+        )
     (FOLDER / "ready").touch()
 
 
