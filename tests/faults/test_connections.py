@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,9 +54,12 @@ class Hoard:
     async def add(self, count: int, sent: bytes = b"") -> None:
         """Open connections, and send the same over each."""
         for _ in range(count):
-            opened = await asyncio.open_connection(
-                "127.0.0.1", self._server.port, ssl=self._context, server_hostname="localhost"
-            )
+            plain = socket.socket()
+            # The system might take in megabytes for somebody who does not read.
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            plain.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", self._server.port))
+            opened = await asyncio.open_connection(sock=plain, ssl=self._context, server_hostname="localhost")
             opened[1].write(sent)
             self.held.append(opened)
 
