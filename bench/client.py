@@ -34,7 +34,7 @@ def main() -> None:
         database = Database(url)
         migrate(database)
         campus = Campus(database)
-        with run_server(url, Path(folder), "--no-worker") as server:
+        with run_server(url, Path(folder), "--no-worker", forked=False) as server:
             rounds = [_client_cost(server, campus) for _ in range(ROUNDS)]
             cost, bare = (statistics.median(ratios) for ratios in zip(*rounds, strict=True))
             memory = _peak_memory(server, campus, Path(folder), MANY) / _peak_memory(server, campus, Path(folder), FEW)

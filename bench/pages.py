@@ -59,7 +59,7 @@ def measure(name: str, place: Place, history: int) -> None:
     print(f"{name}: {place.count:,} enrolments, {history:,} items; milliseconds")
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="rollbook-bench-")))
-        server = opened.enter_context(run_server(place.url, folder, "--no-worker"))
+        server = opened.enter_context(run_server(place.url, folder, "--no-worker", forked=False))
         visitor = Visitor(server, opened.enter_context(server.client()))
         visitor.sign_in(campus)
         for path, visit in pages(visitor, history):
