@@ -37,6 +37,8 @@ def configure_logs(form: Literal["auto", "console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    # What is wrong with a form stands in the line of its call.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     sys.excepthook = _log_unforeseen
     threading.excepthook = lambda error: _log_unforeseen(error.exc_type, error.exc_value, error.exc_traceback)
 

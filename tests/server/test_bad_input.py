@@ -107,6 +107,17 @@ def test_a_body_that_is_no_form_holds_no_package(served: Served, content_type: s
     assert (answer.status_code, _code(answer.content)) == (200, "SU:02")
 
 
+def test_a_form_that_cannot_be_read_is_one_line_of_the_log(served: Served) -> None:
+    before = served.server.log.read_text()
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    with served.server.client() as client:
+        answer = client.post(served.server.url, content=b"--y\r\n", headers=headers)
+    assert _code(answer.content) == "SU:02"
+    said = served.server.log.read_text().removeprefix(before).splitlines()
+    assert len([line for line in said if "oundary character" in line]) == 1
+    assert answer.headers["X-Request-ID"] in said[-1]
+
+
 def test_a_multipart_form_that_is_cut_short_holds_no_package(served: Served) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="Package"\r\n\r\n<SmarterU'
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
