@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from rollbook.server.accept import Shares
 from rollbook.settings import Settings
 
 log = structlog.get_logger("rollbook.server")
@@ -48,9 +49,10 @@ class Limits:
 class Connection(HttpToolsProtocol):
     """uvicorn's connection with a limit for the head of a call and for the reading of its answer."""
 
-    def __init__(self, limits: Limits, **given: Any) -> None:
+    def __init__(self, limits: Limits, shares: Shares, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
+        self._shares = shares
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -67,6 +69,7 @@ class Connection(HttpToolsProtocol):
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
+        self._shares.change(-1)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

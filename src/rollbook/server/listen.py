@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import MutableSequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -18,6 +19,7 @@ import uvicorn
 
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
+from rollbook.server.accept import Listener, Shares, TlsOptions
 from rollbook.server.app import create_app
 from rollbook.server.connections import Connection, Limits
 from rollbook.server.receive import Receiver
@@ -57,7 +59,7 @@ def serve(
     `stopping` is set as soon as no more connections are taken.
     """
     if settings.workers == 1:
-        _run_server(settings, certificate, sockets, stopping)
+        _run_server(settings, certificate, sockets, Shares([0], 0), stopping)
     else:
         _supervise(settings, certificate, sockets, stopping)
 
@@ -69,9 +71,16 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, receiver: Receiver, tls: Tls, limits: Limits, stopping: threading.Event
+        self,
+        config: uvicorn.Config,
+        receiver: Receiver,
+        tls: Tls,
+        limits: Limits,
+        shares: Shares,
+        stopping: threading.Event,
     ) -> None:
         super().__init__(config)
+        self._shares = shares
         self._tls = tls
         self._receiver = receiver
         self._limits = limits
@@ -84,18 +93,14 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(signal.SIGHUP, self._tls.reload)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         https, *plain = sockets or []
-        self.servers = [
-            await loop.create_server(
-                self._connection,
-                sock=https,
-                ssl=self._tls.context,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=self._limits.head_seconds,
-                ssl_shutdown_timeout=self._limits.write_seconds,
-            )
-        ]
-        for plain_socket in plain:
-            self.servers.append(await loop.create_server(self._connection, sock=plain_socket, backlog=BACKLOG))
+        with_tls: TlsOptions = {
+            "ssl": self._tls.context,
+            "ssl_handshake_timeout": self._limits.head_seconds,
+            "ssl_shutdown_timeout": self._limits.write_seconds,
+        }
+        listeners = [Listener(https, self._connection, self._shares, with_tls)]
+        listeners += [Listener(each, self._connection, self._shares) for each in plain]
+        self.servers = listeners  # type: ignore[assignment]  # uvicorn closes them, and no more
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
@@ -104,11 +109,15 @@ class _Server(uvicorn.Server):
 
     def _connection(self) -> asyncio.Protocol:
         state = {"server_state": self.server_state, "app_state": self.lifespan.state}
-        return Connection(self._limits, config=self.config, **state)
+        return Connection(self._limits, self._shares, config=self.config, **state)
 
 
 def _run_server(
-    settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
+    settings: Settings,
+    certificate: Certificate,
+    sockets: list[socket.socket],
+    shares: Shares,
+    stopping: threading.Event,
 ) -> None:
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,7 +138,7 @@ def _run_server(
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
+    _Server(config, app.state.receiver, tls, Limits(settings), shares, stopping).run(sockets)
 
 
 def _standing_headers(settings: Settings) -> list[tuple[str, str]]:
@@ -157,15 +166,17 @@ def _supervise(
     forks.set_forkserver_preload(PRELOADED)
     resource_tracker.ensure_running()  # else it is started below, and ends the blocking of signals
 
-    def fork() -> tuple[BaseProcess, float]:
-        process = forks.Process(target=_run_child, args=(settings, certificate, sockets))
+    counts = forks.RawArray("i", settings.workers)
+
+    def fork(place: int) -> tuple[BaseProcess, float]:
+        process = forks.Process(target=_run_child, args=(settings, certificate, sockets, counts, place))
         # A child keeps these until it knows what to do about them, and what it is forked from is deaf to them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGTERM])
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process, time.monotonic()
 
-    children = [fork() for _ in range(settings.workers)]
+    children = [fork(place) for place in range(settings.workers)]
     try:
         while not stopping.is_set():
             wait([process.sentinel for process, _ in children], timeout=0.5)
@@ -181,7 +192,7 @@ def _supervise(
                 log.error("server process died; starting another", pid=process.pid, exit_code=process.exitcode)
                 if young:
                     stopping.wait(KILLED_PAUSE_SECONDS)
-                children[place] = fork()
+                children[place] = fork(place)
     finally:
         _end_together([process for process, _ in children])
 
@@ -207,10 +218,16 @@ def _end_together(processes: list[BaseProcess]) -> None:
             process.kill()
 
 
-def _run_child(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
+def _run_child(
+    settings: Settings,
+    certificate: Certificate,
+    sockets: list[socket.socket],
+    counts: MutableSequence[int],
+    place: int,
+) -> None:
     configure_logs(settings.log_format)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _run_server(settings, certificate, sockets, threading.Event())
+    _run_server(settings, certificate, sockets, Shares(counts, place), threading.Event())
 
 
 def _end_with_parent() -> None:
