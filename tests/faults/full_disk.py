@@ -77,7 +77,9 @@ def main(kind: str, disk: Path, rounds: int) -> None:
                 fill_and_empty(kind, cluster.url.replace("/postgres?", "/small?"), disk, folder, rounds)
         else:
             log = ("--wal-segsize=1", f"--waldir={disk / 'log'}")
-            with run_cluster("-c", "min_wal_size=2MB", "-c", "max_wal_size=4MB", making=log) as cluster:
+            # It may not use old parts of its log again, with which it could go on.
+            greedy = ("-c", "wal_recycle=off", "-c", "max_wal_size=1GB", "-c", "checkpoint_timeout=1h")
+            with run_cluster(*greedy, making=log) as cluster:
                 fill_and_empty(kind, cluster.new_database(), disk, folder, rounds, ending=cluster)
 
 
