@@ -12,17 +12,18 @@ from conftest import Served
 from rollbook.store.tables import answers, metadata
 
 
-def _contents(served: Served, campus: Campus) -> dict[str, tuple[int, list[sa.Row[tuple[object, ...]]]]]:
-    """Read of every table but those written behind an answer how many rows it has, and those of one account."""
+def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
+    """Read every table but those written behind an answer, whole or the rows of one account."""
     contents = {}
     with served.database.read() as connection:
         for name, table in metadata.tables.items():
             if name in ("calls", "throttles"):
                 continue
-            count = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-            account_id = table.c["account_id" if "account_id" in table.c else "id"]
-            rows = sa.select(table).where(account_id == campus.account.id).order_by(*table.primary_key.columns)
-            contents[name] = (count, list(connection.execute(rows).all()))
+            rows = sa.select(table).order_by(*table.primary_key.columns)
+            if campus is not None:
+                account_id = table.c["account_id" if "account_id" in table.c else "id"]
+                rows = rows.where(account_id == campus.account.id)
+            contents[name] = list(connection.execute(rows).all())
     return contents
 
 
@@ -112,10 +113,10 @@ def test_every_method_that_changes_something_can_be_tried_out(served: Served, ca
     parameters = f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"
     if method == "pauseUnenrollments":
         parameters = "<UnenrollmentQueue/>"
-    before = _contents(served, campus)
+    before = _contents(served)
     answer = served.server.post(campus.call(method, parameters), headers={"Rollbook-Dry-Run": "true"})
     assert b"<Result>Success</Result>" in answer.content
-    assert _contents(served, campus) == before
+    assert _contents(served) == before
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: 
 
 # SQLite has no statistics that would lead it elsewhere than to its indexes.
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_step_reads_what_it_finishes_and_not_all_that_is_pending(database: Database, database_url: str) -> None:
+def test_a_worker_finds_and_finishes_what_is_due_without_reading_all_that_is_pending(
+    database: Database, database_url: str
+) -> None:
     Campus(database)  # has nothing to be finished
     campus = Campus(database)
     campus.accept(campus.enroll(5_000))

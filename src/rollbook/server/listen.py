@@ -132,7 +132,6 @@ def _run_server(
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        backlog=BACKLOG,
         server_header=False,
         headers=_standing_headers(settings),
         log_config=None,
