@@ -13,6 +13,7 @@ from rollbook.cli.choosing import find_ids, preview_ids, read_ids
 from rollbook.errors import CallError, TransportError, UserError
 from rollbook.importers.oneroster import FILES, open_archive
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
+from rollbook.server.admit import Admitted
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
 from rollbook.server.perform import perform
@@ -57,7 +58,8 @@ def call(data: bytes) -> None:
     with suppress(CallError):
         assert parse(data).getroottree().docinfo.internalDTD is None
         read = read_call(data, _dry)
-        parse(render(perform(_database, _owner, Actor("owner@example.org", 1), read, dispatch(read))))
+        admitted = Admitted(read, _owner, Actor("owner@example.org", 1), dispatch(read))
+        parse(render(perform(_database, admitted)))
 
 
 def headers(data: bytes) -> None:

@@ -85,7 +85,9 @@ class Settings(_Settings):
     trusted_proxies: str = Field(
         "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
     )
-    pool_size: int = Field(10, ge=1, description="Calls worked on at once by a process, each with a connection.")
+    pool_size: int = Field(
+        10, ge=2, description="Database connections of a process: one to look up keys, the others for a call each."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body that is read; above, the answer is 413.")
     body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
     call_seconds: float = Field(

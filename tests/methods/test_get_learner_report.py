@@ -1,6 +1,7 @@
 """getLearnerReport through HTTPS: every filter, every column, paging, who may call, and what it costs (protocol §6)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -14,7 +15,9 @@ from starlette.datastructures import Headers
 from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus
-from rollbook.server.app import answer_call
+from rollbook.server.admit import Arrival, admit
+from rollbook.server.authorise import Callers
+from rollbook.server.perform import perform
 from rollbook.server.record import Record
 from rollbook.server.throttle import Throttle
 from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
@@ -488,8 +491,9 @@ def test_a_report_costs_the_same_queries_whatever_its_length(served: Served, cam
     headers = Headers({"content-type": "application/x-www-form-urlencoded"})
 
     def run() -> int:
-        answer = answer_call(served.database, Throttle(served.database, {}), body, headers, Record())
-        return answer.info.count("<Learner>")
+        arrival = Arrival(body, headers, Record(), copy_context())
+        admitted = admit(arrival, Callers(served.database), Throttle(served.database, {}))
+        return perform(served.database, admitted).info.count("<Learner>")
 
     campus.enroll(1)
     assert run() == 1

@@ -8,16 +8,13 @@ from contextvars import copy_context
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from rollbook.console.app import console_routes
 from rollbook.model import Limit
-from rollbook.server.authorise import authorise
-from rollbook.server.dispatch import dispatch
-from rollbook.server.extensions import read_extensions
+from rollbook.server.admit import Admission, Arrival
 from rollbook.server.last_calls import LastCalls
 from rollbook.server.metrics import call_metrics
 from rollbook.server.perform import perform
@@ -29,8 +26,6 @@ from rollbook.settings import Settings
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.wire.answer import Answer
-from rollbook.wire.call import read_call
-from rollbook.wire.form import read_package
 
 PATHS = ("/apiv2/", "/apiv2")
 
@@ -41,8 +36,9 @@ class Api:
     def __init__(
         self, database: Database, receiver: Receiver, throttle: Throttle, recorder: Recorder, settings: Settings
     ) -> None:
-        # A thread without a connection would only wait for one.
-        self._threads = ThreadPoolExecutor(settings.pool_size, "call")
+        # A thread without a connection would only wait for one, and admission needs one too.
+        self._threads = ThreadPoolExecutor(settings.pool_size - 1, "call")
+        self._admission = Admission(database, throttle)
         self._database = database
         self._throttle = throttle
         self._receiver = receiver
@@ -57,8 +53,10 @@ class Api:
             self._throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
             with deadline(self._call_seconds):
                 context = copy_context()
-            given = (self._database, self._throttle, body, request.headers, record)
-            return await get_running_loop().run_in_executor(self._threads, context.run, answer_call, *given)
+            admitted = await self._admission.admit(Arrival(body, request.headers, record, context))
+            return await get_running_loop().run_in_executor(
+                self._threads, context.run, perform, self._database, admitted
+            )
 
         response = await respond(request, self._recorder, work)
         await response(scope, receive, send)
@@ -76,17 +74,6 @@ class Application(Starlette):
             await self._api(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-def answer_call(database: Database, throttle: Throttle, body: bytes, headers: Headers, record: Record) -> Answer:
-    """Answer one call whose body has arrived: each line may end it with an error of the wire."""
-    extensions = read_extensions(headers)
-    package = read_package(body, headers.get("content-type", ""))
-    call = read_call(package, extensions)
-    record.caller = authorise(database, throttle, call, record.address)
-    method = dispatch(call)
-    record.method = call.method
-    return perform(database, record.caller, record.actor(record.caller), call, method)
 
 
 def create_app(settings: Settings) -> Application:

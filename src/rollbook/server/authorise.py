@@ -1,6 +1,6 @@
 """Finds the caller that both keys of a call belong to (protocol §3), within the limits of wrong keys and of calls."""
 
-from rollbook.errors import INVALID_KEYS, CallError
+from rollbook.errors import INVALID_KEYS, CallError, DatabaseUnavailableError
 from rollbook.model import Caller, Limit
 from rollbook.server.throttle import Throttle
 from rollbook.store.accounts import find_caller
@@ -8,10 +8,32 @@ from rollbook.store.engine import Database
 from rollbook.wire.call import Call
 
 
-def authorise(database: Database, throttle: Throttle, call: Call, address: str | None) -> Caller:
+class Callers:
+    """Whom keys belong to, looked up once for calls that are admitted in one turn."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._found: dict[tuple[str, str], tuple[int | None, Caller | None]] = {}
+        self._trouble: DatabaseUnavailableError | None = None
+
+    def find(self, account_key: str, user_key: str) -> tuple[int | None, Caller | None]:
+        """Find as `find_caller` does. Errors: DatabaseUnavailableError, and then for all others of the turn too."""
+        if self._trouble is not None:  # each would wait for it by itself, one after the other
+            raise self._trouble
+        keys = account_key, user_key
+        if keys not in self._found:
+            try:
+                with self._database.glance() as connection:
+                    self._found[keys] = find_caller(connection, account_key, user_key)
+            except DatabaseUnavailableError as error:
+                self._trouble = error
+                raise
+        return self._found[keys]
+
+
+def authorise(callers: Callers, throttle: Throttle, call: Call, address: str | None) -> Caller:
     """Return the caller; errors: SU:10, the same for every way in which keys can be wrong; ThrottledError."""
-    with database.glance() as connection:
-        account_id, caller = find_caller(connection, call.account_key, call.user_key)
+    account_id, caller = callers.find(call.account_key, call.user_key)
     if account_id is not None:
         throttle.check(Limit.WRONG_KEYS_PER_ACCOUNT, account_id)
     if caller is None:

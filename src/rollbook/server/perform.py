@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import ConflictError, TransportError
-from rollbook.methods import Method
-from rollbook.model import Actor, Caller, utc_now
+from rollbook.model import Caller, utc_now
+from rollbook.server.admit import Admitted
 from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
 from rollbook.store.audit import record_change
 from rollbook.store.engine import Database, Work
@@ -20,29 +20,29 @@ from rollbook.wire.call import Call
 ATTEMPTS = 3
 
 
-def perform(database: Database, caller: Caller, by: Actor, call: Call, method: Method) -> Answer:
+def perform(database: Database, admitted: Admitted) -> Answer:
     """Answer a call; a changing one is carried out whole or, when this raises, not at all.
 
-    `by` is the caller as the audit names it. Errors: those of the method; TransportError 422 when the Idempotency-Key
-    came with another call before.
+    Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
     """
-    work = method.prepare(caller, call)
-    if not method.changes:
+    call = admitted.call
+    work = admitted.method.prepare(admitted.caller, call)
+    if not admitted.method.changes:
         with database.read() as connection:
             return work(connection)
     if call.extensions.dry_run:
         return _try_out(database, work)
-    work = _audited(caller, by, work)
+    work = _audited(admitted, work)
     if call.extensions.idempotency_key is not None:
-        work = _only_once(caller, call, call.extensions.idempotency_key, work)
+        work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)
     return _carry_out(database, work)
 
 
-def _audited(caller: Caller, by: Actor, work: Work[Answer]) -> Work[Answer]:
+def _audited(admitted: Admitted, work: Work[Answer]) -> Work[Answer]:
     def audited(connection: Connection) -> Answer:
         answer = work(connection)
         if answer.change is not None:
-            record_change(connection, caller.account_id, by, answer.change)
+            record_change(connection, admitted.caller.account_id, admitted.by, answer.change)
         return answer
 
     return audited
