@@ -154,9 +154,9 @@ def _script(account_id: int) -> str:
     given = {"account_id": account_id, "latest_at": "'9999-12-31'"}
     given |= dict.fromkeys(("due_at", "finished_at", "unenrolled_at"), "now()")
     given |= {"step": STEP, "status": "'Complete'", "notes": "NULL", "ids": ":'ids'", "change": ":last_change"}
+    given |= {"protect_completed": "false"}
     turn, claim, change, end, finish = (_fill(sql, given) for sql in draining().values())
-    ids = f"SELECT array_agg(enrollment_id) AS ids FROM ({claim}) AS claimed"
-    step = f"BEGIN;\n{turn};\n{ids} \\gset\n{change} \\gset\n{end};\n{finish};\nCOMMIT;\n"
+    step = f"BEGIN;\n{turn};\n{claim} \\gset\n{change} \\gset\n{end};\n{finish};\nCOMMIT;\n"
     return "\\o /dev/null\n" + step * (ITEMS // STEP)
 
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 # What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
 # `of_courses` that an enrolment is in one of these courses, which no index finds: SQLite had better read the learners'
-# index than the table. `ids` is a table of (block, id) that counts it from 1. Likewise `rows` is a table of
+# index than the table. `ids` is a table of (block, id) that counts it from 1; `list_of_ids` makes such a list, as it is
+# bound to :ids, of the ids of a query. Likewise `rows` is a table of
 # (block, item) about the list that is bound to :rows; `item ->> 'name'` is a value as text, to be cast, a time to
 # `time_type`. Then the locks, which SQLite's one writer does without.
 FRAGMENTS = {
@@ -18,6 +19,7 @@ FRAGMENTS = {
         "of_courses": "id IN (SELECT id FROM enrollments WHERE course_id IN (SELECT value FROM json_each(:ids)))",
         "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
         "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
+        "list_of_ids": "json_group_array(id)",
         "time_type": "TEXT",
         "turn_lock": "",
         "claim_lock": "",
@@ -27,6 +29,7 @@ FRAGMENTS = {
         "of_courses": "course_id = ANY(CAST(:ids AS bigint[]))",
         "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
         "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
+        "list_of_ids": "CAST(array_agg(id) AS text)",
         "time_type": "TIMESTAMP WITH TIME ZONE",
         "turn_lock": "FOR NO KEY UPDATE SKIP LOCKED",
         "claim_lock": "FOR UPDATE SKIP LOCKED",

@@ -69,14 +69,19 @@ _TAKE_TURN = """
 """
 
 # Each enrolment is looked up by itself: a join may become one of all that is pending, or of the whole table, at every
-# step. There is nothing to be known of one that somebody else is changing.
+# step. There is nothing to be known of one that somebody else is changing. The ids come back as they are sent again,
+# as a list: to read a thousand of them one by one, and to write them twice, would be most of a worker's own work.
 _CLAIM = """
-    SELECT u.enrollment_id, (SELECT status = 'Completed' FROM enrollments AS e
-                             WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS completed
-    FROM (SELECT enrollment_id, account_id FROM unenrollments
-          WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
-            AND (due_at <= :due_at OR due_at = requested_at)
-          ORDER BY due_at LIMIT :step {claim_lock}) AS u
+    SELECT protected, COUNT(*) AS items, {list_of_ids} AS ids
+    FROM (SELECT u.enrollment_id AS id,
+                 (SELECT status = 'Completed' AND :protect_completed FROM enrollments AS e
+                  WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS protected
+          FROM (SELECT enrollment_id, account_id FROM unenrollments
+                WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
+                  AND (due_at <= :due_at OR due_at = requested_at)
+                ORDER BY due_at LIMIT :step {claim_lock}) AS u) AS claimed
+    WHERE protected IS NOT NULL
+    GROUP BY protected
 """
 
 _END_ENROLLMENTS = """
@@ -92,6 +97,10 @@ _FINISH = """
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
+
+# What becomes of an item: its status and the note with it.
+_ENDED = (UnenrollmentStatus.COMPLETE, None)
+_PROTECTED = (UnenrollmentStatus.FAILED, PROTECTED_NOTE)
 
 
 @dataclass(frozen=True)
@@ -177,26 +186,18 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
         [(protect_completed, hold_seconds)] = turn
         # Where there are holds, the index leads to what is due, past any number of items that still wait.
         times = {"due_at": now, "latest_at": now if hold_seconds else END_OF_TIME}
-        due = run(connection, _CLAIM, {"account_id": account_id, "step": limit, **times})
-        claimed = [(id_, completed) for id_, completed in due if completed is not None]
+        policy = {"account_id": account_id, "protect_completed": protect_completed}
+        claimed = run(connection, _CLAIM, {**policy, "step": limit, **times})
         if not claimed:
             return Step()
-        failed = [id_ for id_, completed in claimed if completed and protect_completed]
-        complete = [id_ for id_, completed in claimed if not (completed and protect_completed)]
-        finished = {"account_id": account_id, "finished_at": now, "change": begin_change(connection, account_id)}
-        if complete:
-            run(connection, _END_ENROLLMENTS, {"ids": complete, "account_id": account_id, "unenrolled_at": now})
-            _finish(connection, finished, complete, UnenrollmentStatus.COMPLETE, None)
-        if failed:
-            _finish(connection, finished, failed, UnenrollmentStatus.FAILED, PROTECTED_NOTE)
-        return Step(len(complete), len(failed))
-
-
-def _finish(
-    connection: sa.Connection,
-    finished: dict[str, object],
-    ids: list[int],
-    status: UnenrollmentStatus,
-    notes: str | None,
-) -> None:
-    run(connection, _FINISH, finished | {"ids": ids, "status": str(status), "notes": notes})
+        change = begin_change(connection, account_id)
+        counts = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
+        for protected, items, ids in claimed:
+            affected = {"account_id": account_id, "ids": ids}
+            status, notes = _PROTECTED if protected else _ENDED
+            if not protected:
+                run(connection, _END_ENROLLMENTS, {**affected, "unenrolled_at": now})
+            outcome = {"status": str(status), "notes": notes, "finished_at": now, "change": change}
+            run(connection, _FINISH, {**affected, **outcome})
+            counts[status] = items
+        return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
