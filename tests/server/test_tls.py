@@ -1,5 +1,6 @@
 """Connections are safe by today's measure, and a renewed certificate is taken up without losing a call."""
 
+import os
 import shutil
 import signal
 import socket
@@ -90,6 +91,28 @@ def _wait(until: Callable[[], bool]) -> None:
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_process_that_cannot_start_is_tried_again_while_another_serves(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    database = Database(url)
+    migrate(database)
+    database.close()
+    made = self_signed_certificate(tmp_path / "made")
+    cert = tmp_path / "localhost.pem"
+    shutil.copy(made.cert, cert)
+    options = ["--no-worker", "--workers", "2", "--tls-cert", str(cert), "--tls-key", str(made.key)]
+    with run_server(url, tmp_path, *options, forked=False) as server:
+        server.wait_until_it_answers()
+        time.sleep(2.5)  # what dies from now on has been up
+        cert.write_text("half of a certificate")
+        os.kill(server.serving()[0], signal.SIGKILL)
+        _wait(lambda: "server process cannot start" in server.log.read_text())
+        assert _shown(server.port) == ssl.PEM_cert_to_DER_cert(made.cert.read_text())
+        shutil.copy(made.cert, cert)
+        _wait(lambda: len(server.serving()) == 2)
+        assert "Traceback" not in server.log.read_text()
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -14,7 +14,7 @@ from rollbook.cli.working import STATEMENT_SECONDS, make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.listen import bind
-from rollbook.server.listen import serve as serve_sockets
+from rollbook.server.supervise import serve as serve_sockets
 from rollbook.server.tls import Certificate, load_context, self_signed_certificate
 from rollbook.settings import Settings, load_settings
 from rollbook.worker.drain import Worker
