@@ -144,6 +144,8 @@ VIEWS = [
     View("preview of ids", "/unenrol", _paste_ids),
     View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1, always=True),
     View("being queued", "/unenrol", _start, picture="run"),
+    View("run done", "/unenrol/{run}"),
+    View("undoing a run", "/unenrol/{run}/undo", picture="undo-run"),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", picture="learners"),
     View("learners not found", "/learners?q=nobody"),

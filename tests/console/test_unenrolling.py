@@ -1,14 +1,18 @@
 """Unenrolling from the console: chosen, seen before it happens, confirmed, queued by a worker batch by batch."""
 
+from collections import Counter
+
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import set_role
 from rollbook.store.runs import queue_next_part
-from rollbook.store.tables import courses
+from rollbook.store.tables import courses, enrollments
+from rollbook.store.unenrollments import process_due
 from visitor import Visitor
 
 
@@ -30,6 +34,22 @@ def _start(owner: Visitor, **fields: object) -> str:
     path = owner.answer.url.path
     owner.submit(path, **fields)
     return path
+
+
+def _queue(served: Served, owner: Visitor, ids: list[int]) -> str:
+    """Have a worker queue all of these, and return the path of the run."""
+    _choose(owner, ids=" ".join(map(str, ids)))
+    path = _start(owner, reason="Term over")
+    _work(served)
+    return path
+
+
+def _enroll_again(served: Served, id_: int) -> None:
+    """Give the learner of an enrolment that has ended another one in the course."""
+    with served.database.write() as connection:
+        ended = connection.execute(sa.select(enrollments).where(enrollments.c.id == id_)).mappings().one()
+        row = {name: value for name, value in ended.items() if name not in ("id", "unenrolled_at")}
+        connection.execute(enrollments.insert().values(row))
 
 
 def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
@@ -146,6 +166,55 @@ def test_a_run_stops_when_told_to_and_when_its_user_may_no_more(served: Served, 
     assert len(campus.queue()) == 200
 
 
+def test_a_run_is_undone_as_a_whole(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(250)
+    campus.enroll(300)
+    path = _queue(served, owner, ids)
+    assert process_due(served.database, campus.account.id, utc_now(), 120).complete == 120
+    gone = [id_ for id_, status in campus.queue().items() if status == "Complete"]
+    _enroll_again(served, gone[0])
+    owner.open(path)
+    assert "Undo run…" in owner.text()
+    owner.open(f"{path}/undo")
+    assert "120 enrolments come back" in owner.text()
+    assert "130 items still wait and will be taken out of the queue" in owner.text()
+    assert campus.current() == 550 - 120 + 1
+    owner.submit(f"{path}/undo", reason="The wrong list")
+    assert owner.answer.url.path == path
+    assert "119 enrolments came back" in owner.text()
+    assert "130 items still waited" in owner.text()
+    assert "1 item could not be undone" in owner.text()
+    assert campus.current() == 550
+    assert Counter(campus.queue().values()) == {"Restored": 119, "Removed": 130, "Complete": 1}
+    owner.open("/console/account/audit")
+    assert owner.page().xpath("count(//tbody//td[normalize-space()='restore'])") == 3
+    owner.open(f"{path}/undo")
+    owner.submit(f"{path}/undo", reason="Once more")
+    assert "0 enrolments came back" in owner.text()
+
+
+def test_a_run_that_is_being_queued_is_stopped_before_it_is_undone(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    ids = campus.enroll(150)
+    campus.enroll(200)
+    _choose(owner, ids=" ".join(map(str, ids)))
+    path, csrf = owner.answer.url.path, owner.csrf()
+    assert owner.open(f"{path}/undo").status_code == 409
+    owner.open(path)
+    owner.submit(path, reason="Term over")
+    assert queue_next_part(served.database, utc_now())
+    owner.open(path)
+    assert "Undo run…" not in owner.text()
+    assert owner.post(f"{path}/undo", {"csrf": csrf}).status_code == 409
+    assert campus.queue() == dict.fromkeys(ids[:100], "Pending")
+    owner.open(path)
+    owner.submit(f"{path}/stop")
+    owner.open(f"{path}/undo")
+    owner.submit(f"{path}/undo", reason="")
+    assert campus.queue() == dict.fromkeys(ids[:100], "Removed")
+
+
 def test_idor_a_run_of_another_account_is_not_there(served: Served, campus: Campus, owner: Visitor) -> None:
     campus.enroll(1)
     _choose(owner, in_course=campus.course_id)
@@ -156,3 +225,5 @@ def test_idor_a_run_of_another_account_is_not_there(served: Served, campus: Camp
     number = int(path.rpartition("/")[2]) + 1000
     assert owner.open(f"/console/unenrol/{number}").status_code == 404
     assert owner.post(f"/console/unenrol/{number}/stop", {"csrf": csrf}).status_code == 303
+    assert owner.open(f"/console/unenrol/{number}/undo").status_code == 404
+    assert owner.post(f"/console/unenrol/{number}/undo", {"csrf": csrf}).status_code == 404

@@ -239,6 +239,30 @@ def test_an_enrolment_is_not_restored_over_a_newer_one(office: Office) -> None:
     assert office.change("restoreUnenrollments", [old, newer]) == {old: "RES:06", newer: "Restored"}
 
 
+def test_a_completed_enrolment_comes_back_beside_a_newer_one_unless_that_was_made_since(office: Office) -> None:
+    (completed,) = office.campus.enroll(1, EnrollmentStatus.COMPLETED)
+
+    def enroll_again() -> int:
+        row = {**_rows(office, [completed])[0], "unenrolled_at": None, "status": "Enrolled", "created_at": utc_now()}
+        with office.served.database.write() as connection:
+            added = enrollments.insert().values({name: value for name, value in row.items() if name != "id"})
+            id_: int = connection.execute(added.returning(enrollments.c.id)).scalar_one()
+        return id_
+
+    beside = enroll_again()
+    for ids in ([completed, beside], [beside, completed]):
+        batch = office.unenroll(ids)
+        office.campus.drain()
+        assert office.change_batch("restoreUnenrollments", batch, ids) == dict.fromkeys(ids, "Restored")
+    office.unenroll([completed, beside])
+    office.campus.drain()
+    since = enroll_again()
+    assert office.change("restoreUnenrollments", [completed]) == {completed: "RES:06"}
+    office.unenroll([since])
+    office.campus.drain()
+    assert office.change("restoreUnenrollments", [completed, since]) == {completed: "RES:06", since: "Restored"}
+
+
 def test_an_enrolment_whose_retention_is_over_is_not_restored(office: Office) -> None:
     office.campus.set(retention_days=0)
     (id_,) = office.campus.enroll(1)

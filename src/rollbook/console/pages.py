@@ -2,7 +2,19 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from rollbook.console import account, batches, keys, learners, queue, records, signing_in, undoing, unenrolling, users
+from rollbook.console import (
+    account,
+    batches,
+    keys,
+    learners,
+    queue,
+    records,
+    signing_in,
+    undoing,
+    undoing_runs,
+    unenrolling,
+    users,
+)
 from rollbook.console.rendering import STATIC
 from rollbook.console.visit import BASE, Page, PageError, Visit
 
@@ -44,6 +56,7 @@ PAGES = (
     Page("/unenrol", show=unenrolling.show_choice, change=unenrolling.choose),
     Page("/unenrol/{run:int}", show=unenrolling.show_run, change=unenrolling.start),
     Page("/unenrol/{run:int}/stop", change=unenrolling.stop),
+    Page("/unenrol/{run:int}/undo", show=undoing_runs.preview_undo, change=undoing_runs.undo),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),
     Page("/account", show=account.show_account, change=account.change_policies),

@@ -53,9 +53,9 @@ def remove(visit: Visit) -> Response:
         ids = [row.enrollment_id for row in _find_removal(visit, connection)]
     for start in range(0, len(ids), STEP):
         with visit.database.write() as connection:
-            undo = _begin(visit, connection, reason)
+            undo = begin_undo(visit, connection, reason)
             done = undo.remove(undo.find_enrollments(ids[start : start + STEP]))
-            _record(visit, connection, Action.REMOVE, None, done)
+            record_undoing(visit, connection, Action.REMOVE, None, done)
         removed += len(done.changed)
     return redirect("/queue", done="removed", n=removed)
 
@@ -91,7 +91,7 @@ def undo(visit: Visit) -> Response:
     batch_id, reason = visit.numbers["batch"], visit.reason()
     with visit.database.write() as connection:
         _, done = _undo(visit, connection, visit.ids("block"), reason)
-        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+        record_undoing(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
     statuses = [status for _, status in done.changed.values()]
     return redirect(
         f"/batches/{batch_id}",
@@ -105,7 +105,7 @@ def undo(visit: Visit) -> Response:
 def _undo(
     visit: Visit, connection: sa.Connection, blocks: Sequence[int], reason: str | None
 ) -> tuple[list[Target], Undoing]:
-    undo = _begin(visit, connection, reason)
+    undo = begin_undo(visit, connection, reason)
     targets = undo.find_batch(visit.numbers["batch"])
     if targets is None:
         raise PageError(404, f"This account has no batch {visit.numbers['batch']}.")
@@ -113,12 +113,14 @@ def _undo(
     return chosen, undo.restore(chosen)
 
 
-def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
+def begin_undo(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
+    """Take the account's turn to take something back in the name of who is signed in."""
     who = visit.caller
     return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
 
 
-def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
+def record_undoing(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
+    """Put into the audit what was taken back, if anything was."""
     if done.changed:
         changed = {"enrollments": [id_ for id_, _ in done.changed.values()]}
         visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))

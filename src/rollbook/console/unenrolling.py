@@ -95,7 +95,7 @@ def show_run(visit: Visit, wrong: str | None = None) -> Response:
     """Show what a run would do, or how far it has come."""
     account_id = visit.caller.account_id
     with visit.database.read() as connection:
-        run = _find(visit, connection)
+        run = find_run_of(visit, connection)
         outcomes = count_outcomes(connection, account_id, run.id) if run.started_at else {}
         batches = find_batches_of(connection, account_id, run.id, BATCHES) if run.started_at else []
     return visit.render(
@@ -117,7 +117,7 @@ def show_run(visit: Visit, wrong: str | None = None) -> Response:
 def start(visit: Visit) -> Response:
     """Start a run, once however often it is asked for, and show its progress."""
     with visit.database.read() as connection:
-        run = _find(visit, connection)
+        run = find_run_of(visit, connection)
     try:
         reason = visit.reason()
     except UserError as error:
@@ -142,7 +142,8 @@ def stop(visit: Visit) -> Response:
     return redirect(f"/unenrol/{visit.numbers['run']}", done="cancelled" if stopped else None)
 
 
-def _find(visit: Visit, connection: sa.Connection) -> Run:
+def find_run_of(visit: Visit, connection: sa.Connection) -> Run:
+    """Read the run that the address names; errors: PageError 404, also for one of another account."""
     run = find_run(connection, visit.caller.account_id, visit.numbers["run"])
     if run is None:
         raise PageError(404, "This account has no such run, or it was not started within a day.")

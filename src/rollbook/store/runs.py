@@ -110,6 +110,13 @@ def find_batches_of(connection: sa.Connection, account_id: int, run_id: int, lim
     return connection.execute(query.order_by(p.number).limit(limit)).all()
 
 
+def list_batches(connection: sa.Connection, account_id: int, run_id: int) -> list[int]:
+    """List the numbers of all batches of a run, the latest first."""
+    p = run_parts.c
+    mine = sa.and_(p.run_id == run_id, p.account_id == account_id, p.batch_id.is_not(None))
+    return list(connection.execute(sa.select(p.batch_id).where(mine).order_by(p.number.desc())).scalars())
+
+
 def start_run(
     connection: sa.Connection, account_id: int, run_id: int, by: Actor, reason: str | None, now: datetime
 ) -> bool:

@@ -26,7 +26,8 @@ _REMOVE = """
     WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
 """
 
-# Of two enrolments of a learner in a course that are restored together, the later one comes back.
+# An enrolment does not come back when the learner was enrolled again after it had ended; of two such that are restored
+# together, the later one does. A completed one and another may both have been there before, and then both come back.
 _FIND_OBSTACLES = """
     SELECT e.id, e.purged_at IS NOT NULL AS purged
     FROM enrollments AS e
@@ -34,7 +35,9 @@ _FIND_OBSTACLES = """
         SELECT 1 FROM enrollments AS other
         WHERE other.user_id = e.user_id AND other.course_id = e.course_id AND other.id <> e.id
           AND (other.unenrolled_at IS NULL OR other.id {in_ids})
-          AND (other.id > e.id OR (other.unenrolled_at IS NULL AND 'Completed' NOT IN (other.status, e.status)))))
+          AND CASE WHEN 'Completed' IN (other.status, e.status)
+                   THEN other.id > e.id AND other.created_at > e.unenrolled_at
+                   ELSE other.id > e.id OR other.unenrolled_at IS NULL END))
 """
 
 # Nothing of an enrolment was touched but this, and so nothing else has to be brought back.

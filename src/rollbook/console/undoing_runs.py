@@ -1,0 +1,53 @@
+"""Taking back a whole run: batch by batch, the latest first, each in a transaction of its own."""
+
+from collections import Counter
+
+from starlette.responses import Response
+
+from rollbook.console.undoing import begin_undo, record_undoing
+from rollbook.console.unenrolling import find_run_of
+from rollbook.console.visit import PageError, Visit, redirect
+from rollbook.model import Action, UnenrollmentStatus
+from rollbook.store.runs import Run, count_outcomes, list_batches
+from rollbook.store.undo import Obstacle
+
+
+def preview_undo(visit: Visit) -> Response:
+    """Show how many would come back and how many would be taken out of the queue."""
+    with visit.database.read() as connection:
+        run = find_run_of(visit, connection)
+        outcomes = count_outcomes(connection, visit.caller.account_id, run.id)
+    _require_end(run)
+    return visit.render("undo_run.html", run=run, outcomes=outcomes)
+
+
+def undo(visit: Visit) -> Response:
+    """Undo what can be undone. Where it is cut off, the same again does the rest."""
+    reason = visit.reason()
+    with visit.database.read() as connection:
+        run = find_run_of(visit, connection)
+        batches = list_batches(connection, visit.caller.account_id, run.id)
+    _require_end(run)
+    counts: Counter[str] = Counter()
+    for batch_id in batches:
+        counts += _undo_batch(visit, batch_id, reason)
+    return redirect(
+        f"/unenrol/{run.id}",
+        done="run-undone",
+        n=counts[UnenrollmentStatus.RESTORED],
+        removed=counts[UnenrollmentStatus.REMOVED],
+        refused=counts[Obstacle.ENROLLED_AGAIN] + counts[Obstacle.PURGED],
+    )
+
+
+def _undo_batch(visit: Visit, batch_id: int, reason: str | None) -> Counter[str]:
+    with visit.database.write() as connection:
+        undo = begin_undo(visit, connection, reason)
+        done = undo.restore(undo.find_batch(batch_id) or [])
+        record_undoing(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+    return Counter([*(status for _, status in done.changed.values()), *done.refused.values()])
+
+
+def _require_end(run: Run) -> None:
+    if run.finished_at is None:
+        raise PageError(409, "This run is still being queued, or was never started. Stop it first.")
