@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from conftest import Served
+from rollbook.server.supervise import CRASH_SECONDS
 from rollbook.server.tls import self_signed_certificate
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
@@ -104,7 +105,7 @@ def test_a_process_that_cannot_start_is_tried_again_while_another_serves(tmp_pat
     options = ["--no-worker", "--workers", "2", "--tls-cert", str(cert), "--tls-key", str(made.key)]
     with run_server(url, tmp_path, *options, forked=False) as server:
         server.wait_until_it_answers()
-        time.sleep(2.5)  # what dies from now on has been up
+        time.sleep(CRASH_SECONDS + 0.5)  # so that the one that stays is known to serve
         cert.write_text("half of a certificate")
         os.kill(server.serving()[0], signal.SIGKILL)
         _wait(lambda: "server process cannot start" in server.log.read_text())

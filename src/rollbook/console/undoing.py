@@ -53,9 +53,9 @@ def remove(visit: Visit) -> Response:
         ids = [row.enrollment_id for row in _find_removal(visit, connection)]
     for start in range(0, len(ids), STEP):
         with visit.database.write() as connection:
-            undo = begin_undo(visit, connection, reason)
+            undo = _begin(visit, connection, reason)
             done = undo.remove(undo.find_enrollments(ids[start : start + STEP]))
-            record_undoing(visit, connection, Action.REMOVE, None, done)
+            _record(visit, connection, Action.REMOVE, None, done)
         removed += len(done.changed)
     return redirect("/queue", done="removed", n=removed)
 
@@ -74,7 +74,7 @@ def preview_undo(visit: Visit) -> Response:
     account_id, blocks = visit.caller.account_id, visit.ids("block")
     with visit.database.write(keep=False) as connection:
         batch = find_batch(visit, connection)
-        targets, done = _undo(visit, connection, blocks, None)
+        targets, done = _undo(visit, connection, batch.id, blocks, None)
     refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
     first = [*refused, *done.changed][:SHOWN]
     with visit.database.read() as connection:
@@ -87,40 +87,44 @@ def preview_undo(visit: Visit) -> Response:
 
 
 def undo(visit: Visit) -> Response:
-    """Undo the batch, or the items that were ticked, in one transaction."""
-    batch_id, reason = visit.numbers["batch"], visit.reason()
-    with visit.database.write() as connection:
-        _, done = _undo(visit, connection, visit.ids("block"), reason)
-        record_undoing(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
-    statuses = [status for _, status in done.changed.values()]
+    """Undo the batch, or the items that were ticked."""
+    batch_id = visit.numbers["batch"]
+    done = undo_batch(visit, batch_id, visit.ids("block"), visit.reason())
+    counts = done.counts()
     return redirect(
         f"/batches/{batch_id}",
         done="undone",
-        n=statuses.count(UnenrollmentStatus.RESTORED),
-        removed=statuses.count(UnenrollmentStatus.REMOVED),
+        n=counts["restored"],
+        removed=counts["removed"],
         refused=len(done.refused),
     )
 
 
+def undo_batch(visit: Visit, batch_id: int, blocks: Sequence[int], reason: str | None) -> Undoing:
+    """Undo what can be undone of a batch, or of these blocks of it, in one transaction; errors: PageError 404."""
+    with visit.database.write() as connection:
+        _, done = _undo(visit, connection, batch_id, blocks, reason)
+        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+    return done
+
+
 def _undo(
-    visit: Visit, connection: sa.Connection, blocks: Sequence[int], reason: str | None
+    visit: Visit, connection: sa.Connection, batch_id: int, blocks: Sequence[int], reason: str | None
 ) -> tuple[list[Target], Undoing]:
-    undo = begin_undo(visit, connection, reason)
-    targets = undo.find_batch(visit.numbers["batch"])
+    undo = _begin(visit, connection, reason)
+    targets = undo.find_batch(batch_id)
     if targets is None:
-        raise PageError(404, f"This account has no batch {visit.numbers['batch']}.")
+        raise PageError(404, f"This account has no batch {batch_id}.")
     chosen = [target for target in targets if not blocks or target.block in set(blocks)]
     return chosen, undo.restore(chosen)
 
 
-def begin_undo(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
-    """Take the account's turn to take something back in the name of who is signed in."""
+def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
     who = visit.caller
     return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
 
 
-def record_undoing(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
-    """Put into the audit what was taken back, if anything was."""
+def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
     if done.changed:
         changed = {"enrollments": [id_ for id_, _ in done.changed.values()]}
         visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))

@@ -4,10 +4,9 @@ from collections import Counter
 
 from starlette.responses import Response
 
-from rollbook.console.undoing import begin_undo, record_undoing
+from rollbook.console.undoing import undo_batch
 from rollbook.console.unenrolling import find_run_of
 from rollbook.console.visit import PageError, Visit, redirect
-from rollbook.model import Action, UnenrollmentStatus
 from rollbook.store.runs import Run, count_outcomes, list_batches
 from rollbook.store.undo import Obstacle
 
@@ -30,22 +29,17 @@ def undo(visit: Visit) -> Response:
     _require_end(run)
     counts: Counter[str] = Counter()
     for batch_id in batches:
-        counts += _undo_batch(visit, batch_id, reason)
+        done = undo_batch(visit, batch_id, (), reason)
+        counts.update(done.counts())
+        # What was settled before, as by the same again, is nothing that could not be undone.
+        counts["refused"] += sum(why is not Obstacle.WRONG_STATUS for why in done.refused.values())
     return redirect(
         f"/unenrol/{run.id}",
         done="run-undone",
-        n=counts[UnenrollmentStatus.RESTORED],
-        removed=counts[UnenrollmentStatus.REMOVED],
-        refused=counts[Obstacle.ENROLLED_AGAIN] + counts[Obstacle.PURGED],
+        n=counts["restored"],
+        removed=counts["removed"],
+        refused=counts["refused"],
     )
-
-
-def _undo_batch(visit: Visit, batch_id: int, reason: str | None) -> Counter[str]:
-    with visit.database.write() as connection:
-        undo = begin_undo(visit, connection, reason)
-        done = undo.restore(undo.find_batch(batch_id) or [])
-        record_undoing(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
-    return Counter([*(status for _, status in done.changed.values()), *done.refused.values()])
 
 
 def _require_end(run: Run) -> None:

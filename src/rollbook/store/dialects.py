@@ -10,9 +10,9 @@ import sqlalchemy as sa
 # What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
 # `of_courses` that an enrolment is in one of these courses, which no index finds: SQLite had better read the learners'
 # index than the table. `ids` is a table of (block, id) that counts it from 1; `list_of_ids` makes such a list, as it is
-# bound to :ids, of the ids of a query. Likewise `rows` is a table of
-# (block, item) about the list that is bound to :rows; `item ->> 'name'` is a value as text, to be cast, a time to
-# `time_type`. Then the locks, which SQLite's one writer does without.
+# bound to :ids, of the ids of a query. Likewise `rows` is a table of (block, item) about the list that is bound to
+# :rows; `item ->> 'name'` is a value as text, to be cast, a time to `time_type`. Then the locks, which SQLite's one
+# writer does without.
 FRAGMENTS = {
     "sqlite": {
         "in_ids": "IN (SELECT value FROM json_each(:ids))",

@@ -156,9 +156,8 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
         connection.isolation_level = None  # we begin transactions ourselves, below
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(
-            "PRAGMA wal_autocheckpoint = 10000"
-        )  # pages: written back in one go, most once for many commits
+        # Calls touch pages all over the tables: most are written back once for many commits, and not after every few.
+        connection.execute("PRAGMA wal_autocheckpoint = 10000")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")  # what a savepoint may have to undo is kept there
 
