@@ -272,6 +272,7 @@ DATES: list[tuple[str, object, object]] = [
     ("", None, None),
     ("<SettingSource>Course</SettingSource><DueDateSetup/><AccessSetup/><CompletionAccessDays/>", None, None),
     ("<DueDateSetup><DueDate>01-Jul-32</DueDate></DueDateSetup>", datetime(2032, 7, 1, tzinfo=UTC), None),
+    ("<DueDateSetup><DueDate>01-jul-2032</DueDate></DueDateSetup>", datetime(2032, 7, 1, tzinfo=UTC), None),
     ("<DueDateSetup><DueDate>2032-07-01</DueDate></DueDateSetup>", datetime(2032, 7, 1, tzinfo=UTC), None),
     ("<DueDateSetup><DueDate>0001-01-01</DueDate></DueDateSetup>", datetime(1, 1, 1, tzinfo=UTC), None),
     ("<DueDateSetup><DueDate/><DueDateDays>0</DueDateDays></DueDateSetup>", TODAY, None),

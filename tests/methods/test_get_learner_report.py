@@ -158,7 +158,8 @@ def _module_dates() -> dict[str, list[tuple[str, str]]]:
             ([(text(6), None)], "fg" + last),
             ([(None, text(2).upper())], "ab"),
             ([(text(1), text(1)), (text(5), text(6))], "aef"),
-            ([(text(6), text(5))], ""),
+            ([(f"01-{datetime(2022, month, 1):%b}-70", text(1))], "a"),
+            ([(f"02-{datetime(2022, month, 1):%b}-2022", text(2))], "b"),
             ([(None, None)], ALL),
             ([(None, None), (text(4), text(4))], "d"),
             ([], ALL),
@@ -182,7 +183,11 @@ FILTERS: dict[str, list[tuple[str, str]]] = {
         ("<GroupName/>", ""),
         ("", ALL),
     ],
-    "Groups/GroupTags2": [("", ALL), ("text", ALL), ("<Tag><GroupName>South</GroupName></Tag><Tag/>", ALL)],
+    "Groups/GroupTags2": [
+        ("", ALL),
+        ("<GroupTag2><TagName>Region</TagName><TagValues>North, South</TagValues></GroupTag2>", ""),
+        ("<GroupTag2><TagID>7</TagID></GroupTag2><GroupTag2><TagName/><TagValues/></GroupTag2>", ""),
+    ],
     "LearningModules/LearningModule/LearningModuleStatus": [("Active", "adg"), ("Inactive", "beh"), ("Archived", "cf")],
     "LearningModules/LearningModule/LearningModuleNames": [
         ("<LearningModuleName>Fire Safety</LearningModuleName>", "adg"),
@@ -262,6 +267,16 @@ WRONG = {
     "Page": ["0", "-1", "1.5", "x", "99999999999"],
     "PageSize": ["0", "1001", "fifty", "+5"],
     "Columns": ["<ColumnName>COLOUR</ColumnName>", "<ColumnName>title</ColumnName>", "<ColumnName/>"],
+    "Filters/Groups": ["North"],
+    "Filters/Groups/GroupNames": ["North"],
+    "Filters/Groups/GroupTags2": [
+        "Region",
+        "<GroupTag2/>",
+        "<GroupTag2>Region</GroupTag2>",
+        "<GroupTag2><TagValues>North</TagValues></GroupTag2>",
+        "<GroupTag2><TagID>7</TagID><TagName>Region</TagName></GroupTag2>",
+        "<GroupTag2><TagName>Region</TagName><TagName>Region</TagName></GroupTag2>",
+    ],
     "Filters/EnrollmentID": ["x", "0", "-1", str(2**63)],
     "Filters/Groups/GroupStatus": ["Archived", "active", ""],
     "Filters/Users/UserStatus": ["Gone", ""],
@@ -273,12 +288,17 @@ WRONG = {
     "Filters/Enrollments/CreatedDate": [
         "<CreatedDateFrom>yesterday</CreatedDateFrom>",
         "<CreatedDateFrom>31-Jun-22</CreatedDateFrom>",
+        "<CreatedDateFrom>02-Jul-22</CreatedDateFrom><CreatedDateTo>01-Jul-22</CreatedDateTo>",
+        "<CreatedDateFrom>01-Jan-69</CreatedDateFrom><CreatedDateTo>01-Jan-70</CreatedDateTo>",
         "<CreatedDateTo/>",
         "<CreatedDateTo>2022-07-01 12:00:00</CreatedDateTo>",
         "<CreatedDateTo>01-Jul-22</CreatedDateTo><CreatedDateTo>01-Jul-22</CreatedDateTo>",
     ],
     **{
-        f"Filters/LearningModules/{name}Dates": [f"<{name}Date><{name}DateTo>01/07/22</{name}DateTo></{name}Date>"]
+        f"Filters/LearningModules/{name}Dates": [
+            f"<{name}Date><{name}DateTo>01/07/22</{name}DateTo></{name}Date>",
+            _range(f"{name}Date", None, None) + _range(f"{name}Date", "02-Jul-22", "01-Jul-22"),
+        ]
         for name in ("Completed", "Due", "Enrolled", "GracePeriod", "LastAccessed", "Started")
     },
 }
@@ -298,7 +318,10 @@ def test_a_value_out_of_its_domain_is_refused(population: Population, place: str
         ("<Sorting/>", "SU:13"),
         ("<Filters><Groups><Colour/></Groups></Filters>", "SU:13"),
         ("<Filters><LearningModules><DueDates><DueDateFrom/></DueDates></LearningModules></Filters>", "SU:13"),
-        ("<Filters><Groups><GroupTags2><Any/></GroupTags2><GroupNames><Any/></GroupNames></Groups></Filters>", "SU:13"),
+        (
+            "<Filters><Groups><GroupTags2><GroupTag2><TagName/><Any/></GroupTag2></GroupTags2><GroupNames><Any/></GroupNames></Groups></Filters>",
+            "SU:13",
+        ),
     ],
 )
 def test_another_structure_is_refused(population: Population, parameters: str, code: str) -> None:

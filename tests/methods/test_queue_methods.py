@@ -132,9 +132,13 @@ def test_items_are_chosen_by_every_filter(office: Office) -> None:
     assert chosen("".join(f"<{IDENTIFIER}>{id_}</{IDENTIFIER}>" for id_ in (ids[5], ids[0], 2**62))) == [ids[0], ids[5]]
     today = utc_now().strftime("%d-%b-%y")
     assert chosen(f"<RequestedDateFrom>{today}</RequestedDateFrom><RequestedDateTo>{today}</RequestedDateTo>") == ids
+    since = "<RequestedDateFrom>01-Jan-70</RequestedDateFrom>"
+    assert chosen(f"{since}<RequestedDateTo>{utc_now():%d-%b-%Y}</RequestedDateTo>") == ids
     assert chosen("<RequestedDateTo>01-Jan-20</RequestedDateTo>") == []
     moment = office.items(f"<Filters><BatchID>{second}</BatchID></Filters>")[0]["RequestedDate"]
     assert chosen(f"<RequestedDateFrom>{moment}</RequestedDateFrom>") == ids[4:]
+    exactly = f"<RequestedDateFrom>{moment}</RequestedDateFrom><RequestedDateTo>{moment}</RequestedDateTo>"
+    assert chosen(exactly) == ids[4:]
 
 
 def test_the_pages_put_together_are_the_whole(office: Office) -> None:
@@ -150,6 +154,8 @@ def test_the_pages_put_together_are_the_whole(office: Office) -> None:
     [
         "<Filters><Status>Gone</Status></Filters>",
         "<Filters><RequestedDateFrom>yesterday</RequestedDateFrom></Filters>",
+        "<Filters><RequestedDateTo>01-Jul-26</RequestedDateTo><RequestedDateFrom>02-Jul-2026</RequestedDateFrom></Filters>",
+        "<Filters>Pending</Filters>",
         "<Page>0</Page>",
         "<PageSize>1001</PageSize>",
         "<After>abc</After>",

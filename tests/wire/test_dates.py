@@ -15,9 +15,14 @@ moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zone
 spellings = st.sampled_from([str, str.lower, str.upper, str.swapcase])
 
 
-@given(day=st.dates(date(2000, 1, 1), date(2099, 12, 31)), spell=spellings)
+@given(day=st.dates(date(1970, 1, 1), date(2069, 12, 31)), spell=spellings)
 def test_a_date_with_a_month_name_is_read_in_any_case(day: date, spell: type[str]) -> None:
     assert read_date(spell(f"{day.day:02}-{MONTHS[day.month - 1]}-{day.year % 100:02}")) == day
+
+
+@given(day=st.dates(), spell=spellings)
+def test_a_date_with_a_month_name_and_four_digits_is_of_exactly_that_year(day: date, spell: type[str]) -> None:
+    assert read_date(spell(f"{day.day:02}-{MONTHS[day.month - 1]}-{day.year:04}")) == day
 
 
 @given(day=st.dates())
@@ -58,7 +63,8 @@ NONSENSE = (
     "",
     "today",
     "1-Jul-22",
-    "01-Jul-2022",
+    "01-Jul-022",
+    "01-Jul-0000",
     "01-July-22",
     "01 Jul 22",
     "01-Jux-22",

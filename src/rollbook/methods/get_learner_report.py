@@ -50,7 +50,9 @@ _MANY = Shape(least=0, most=MOST_VALUES)
 _GROUPS = _container(
     GroupStatus=_ONE,
     GroupNames=_container(GroupName=_MANY),
-    GroupTags2=Shape(least=0, ignored=True),  # D16
+    GroupTags2=_container(
+        GroupTag2=Shape({"TagID": _ONE, "TagName": _ONE, "TagValues": _ONE}, least=0, most=MOST_VALUES)
+    ),
 )
 _MODULES = _container(
     LearningModule=_container(LearningModuleStatus=_ONE, LearningModuleNames=_container(LearningModuleName=_MANY)),
@@ -78,8 +80,11 @@ def get_learner_report(caller: Caller, call: Call) -> Work[Answer]:
     columns = choose_columns(_read_known(report, "Columns/ColumnName", COLUMNS))
     fields = [column.field for column in columns]
     chosen = _read_filter(report)
+    tagged = _has_tags(report)
 
     def get(connection: sa.Connection) -> Answer:
+        if tagged:
+            return Answer(True, write_learners(columns, ()))
         rows = find_learners(connection, caller.account_id, chosen, fields, limit=page.size, offset=page.offset)
         return Answer(True, write_learners(columns, rows))
 
@@ -130,9 +135,19 @@ def _read_enrollment_id(report: etree._Element) -> int | None:
     return number
 
 
+def _has_tags(report: etree._Element) -> bool:
+    """Tell whether groups are chosen by tags, which no group bears: a filter is never ignored (D16)."""
+    tags = report.findall("Filters/Groups/GroupTags2/GroupTag2")
+    if any((tag.find("TagID") is None) == (tag.find("TagName") is None) for tag in tags):
+        raise CallError(WRONG_STRUCTURE, "a GroupTag2 holds either TagID or TagName")
+    return bool(tags)
+
+
 def _read_periods(report: etree._Element, path: str) -> list[Period]:
     """Read date ranges, each from the first moment of a day to the last one of another; one without ends is none."""
     ends = [(_read_end(each, "From", time.min), _read_end(each, "To", time.max)) for each in report.iterfind(path)]
+    if any(first and last and last < first for first, last in ends):
+        raise CallError(WRONG_STRUCTURE, f"Report/{path} ends before it begins")
     return [Period(first, last) for first, last in ends if first or last]
 
 

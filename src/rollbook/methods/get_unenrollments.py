@@ -60,12 +60,16 @@ def _read_filter(asked: etree._Element) -> ItemFilter:
     if not set(statuses) <= set(UnenrollmentStatus):
         raise CallError(WRONG_STRUCTURE, f"Filters/Status is none of {', '.join(UnenrollmentStatus)}")
     batch_id = text_at(asked, "Filters/BatchID")
+    requested_from = _read_moment(asked, "Filters/RequestedDateFrom")
+    requested_before = _read_moment(asked, "Filters/RequestedDateTo", end=True)
+    if requested_from and requested_before and requested_before <= requested_from:
+        raise CallError(WRONG_STRUCTURE, "Filters/RequestedDateTo is before RequestedDateFrom")
     return ItemFilter(
         batch_id=read_batch_id(batch_id) if batch_id else None,
         statuses=statuses,
         enrollment_ids=identifiers,
-        requested_from=_read_moment(asked, "Filters/RequestedDateFrom"),
-        requested_before=_read_moment(asked, "Filters/RequestedDateTo", end=True),
+        requested_from=requested_from,
+        requested_before=requested_before,
         finished_from=_read_moment(asked, "Filters/FinishedDateFrom"),
         after=_read_cursor(text_at(asked, "After")),
     )

@@ -6,19 +6,25 @@ from datetime import UTC, date, datetime, time
 # English whatever the machine's language, which is why strptime is not asked.
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-_NAMED_MONTH = re.compile(r"([0-9]{2})-([A-Za-z]{3})-([0-9]{2})")
+# Two digits from here on are a year of the last century: programs write "since the beginning" as 01-Jan-70 (D22).
+FIRST_OF_LAST_CENTURY = 70
+
+_NAMED_MONTH = re.compile(r"([0-9]{2})-([A-Za-z]{3})-([0-9]{2}|[0-9]{4})")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(rf"{_ISO_DATE.pattern} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,6}})?")
 
 
 def read_date(text: str) -> date:
-    """Read `dd-Mon-yy`, with the years 00 to 99 in the 2000s, or `yyyy-mm-dd`; errors: ValueError."""
+    """Read `dd-Mon-yy` of the years 1970 to 2069, `dd-Mon-yyyy` or `yyyy-mm-dd`; errors: ValueError."""
     if named := _NAMED_MONTH.fullmatch(text):
-        day, month, year = named.groups()
-        return date(2000 + int(year), MONTHS.index(month.lower()) + 1, int(day))
+        day, month, digits = named.groups()
+        year = int(digits)
+        if len(digits) == 2:
+            year += 1900 if year >= FIRST_OF_LAST_CENTURY else 2000
+        return date(year, MONTHS.index(month.lower()) + 1, int(day))
     if _ISO_DATE.fullmatch(text):
         return date.fromisoformat(text)
-    raise ValueError("neither dd-Mon-yy nor yyyy-mm-dd")
+    raise ValueError("neither dd-Mon-yy, dd-Mon-yyyy nor yyyy-mm-dd")
 
 
 def read_time(text: str) -> datetime:

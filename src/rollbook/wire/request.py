@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
-from rollbook.wire.dates import MONTHS, write_time
+from rollbook.wire.dates import FIRST_OF_LAST_CENTURY, MONTHS, write_time
 from rollbook.wire.identifiers import IDENTIFIER
 from rollbook.wire.xml import UNWRITABLE
 
@@ -179,7 +179,7 @@ def _day(value: date | None) -> str | None:
     """Write `dd-Mon-yy`, which every server reads; ISO for a year that two digits do not tell."""
     if value is None:
         return None
-    if not 2000 <= value.year <= 2099:
+    if not 0 <= value.year - 1900 - FIRST_OF_LAST_CENTURY < 100:
         return date(value.year, value.month, value.day).isoformat()
     return f"{value.day:02}-{MONTHS[value.month - 1].title()}-{value.year % 100:02}"
 

@@ -6,20 +6,16 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from rollbook.errors import UNEXPECTED_ELEMENT, WRONG_STRUCTURE, CallError
-from rollbook.wire.xml import name_of
+from rollbook.wire.xml import name_of, text_of
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An element: how often it may stand in its parent, and its children by name. Without children it holds text.
-
-    What an `ignored` one holds is not looked at.
-    """
+    """An element: how often it may stand in its parent, and its children by name. Without children it holds text."""
 
     children: Mapping[str, "Shape"] = field(default_factory=dict)
     least: int = 1
     most: int = 1
-    ignored: bool = False
 
 
 TEXT = Shape()
@@ -39,6 +35,9 @@ def check_shape(element: etree._Element, shape: Shape) -> None:
 
 def _walk(element: etree._Element, shape: Shape, unexpected: list[etree._Element]) -> None:
     shapes = shape.children
+    if shapes and not len(element) and text_of(element):
+        # Read as empty, a filter such as <GroupNames>North</GroupNames> would choose everything.
+        raise CallError(WRONG_STRUCTURE, f"{_place(element)}: a text, where elements may stand")
     found: list[str] = []
     for child in element:
         name = child.tag
@@ -47,7 +46,7 @@ def _walk(element: etree._Element, shape: Shape, unexpected: list[etree._Element
             unexpected.append(child)
             continue
         found.append(name)
-        if (child_shape.children or len(child)) and not child_shape.ignored:
+        if child_shape.children or len(child):
             _walk(child, child_shape, unexpected)
     for name, child_shape in shapes.items():
         count = found.count(name)
