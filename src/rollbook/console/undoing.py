@@ -12,7 +12,7 @@ from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
 from rollbook.model import Action, Change, UnenrollmentStatus, utc_now
 from rollbook.store.history import ItemFilter, find_items, find_pending
-from rollbook.store.undo import Obstacle, Target, Undo, Undoing
+from rollbook.store.undo import Obstacle, Target, Undo, Undoing, UndoPreview
 
 SHOWN = 200
 # What one transaction takes out of the queue: as much as a worker's step.
@@ -70,14 +70,13 @@ def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
 
 
 def preview_undo(visit: Visit) -> Response:
-    """Show what would come back and what cannot and why, by doing it and not keeping it."""
+    """Show what would come back and what cannot and why."""
     account_id, blocks = visit.caller.account_id, visit.ids("block")
-    with visit.database.write(keep=False) as connection:
-        batch = find_batch(visit, connection)
-        targets, done = _undo(visit, connection, batch.id, blocks, None)
-    refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
-    first = [*refused, *done.changed][:SHOWN]
     with visit.database.read() as connection:
+        batch = find_batch(visit, connection)
+        targets, done = _undo(UndoPreview(connection, account_id), batch.id, blocks)
+        refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
+        first = [*refused, *done.changed][:SHOWN]
         shown = ItemFilter(batch_id=batch.id, blocks=first)
         items = {item.block: item for item in find_items(connection, account_id, shown, SHOWN, 0)}
     will = {block: WILL_BE[status] for block, (_, status) in done.changed.items()}
@@ -103,19 +102,17 @@ def undo(visit: Visit) -> Response:
 def undo_batch(visit: Visit, batch_id: int, blocks: Sequence[int], reason: str | None) -> Undoing:
     """Undo what can be undone of a batch, or of these blocks of it, in one transaction; errors: PageError 404."""
     with visit.database.write() as connection:
-        _, done = _undo(visit, connection, batch_id, blocks, reason)
-        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+        _, done = _undo(_begin(visit, connection, reason), batch_id, blocks)
+        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done, whole=not blocks)
     return done
 
 
-def _undo(
-    visit: Visit, connection: sa.Connection, batch_id: int, blocks: Sequence[int], reason: str | None
-) -> tuple[list[Target], Undoing]:
-    undo = _begin(visit, connection, reason)
+def _undo(undo: UndoPreview, batch_id: int, blocks: Sequence[int]) -> tuple[list[Target], Undoing]:
     targets = undo.find_batch(batch_id)
     if targets is None:
         raise PageError(404, f"This account has no batch {batch_id}.")
-    chosen = [target for target in targets if not blocks or target.block in set(blocks)]
+    wanted = set(blocks)
+    chosen = [target for target in targets if not wanted or target.block in wanted]
     return chosen, undo.restore(chosen)
 
 
@@ -124,9 +121,11 @@ def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
     return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
 
 
-def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
+def _record(
+    visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing, *, whole: bool = False
+) -> None:
     if done.changed:
-        changed = {"enrollments": [id_ for id_, _ in done.changed.values()]}
+        changed = {} if whole else {"enrollments": [id_ for id_, _ in done.changed.values()]}
         visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))
 
 

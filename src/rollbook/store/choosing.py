@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.store.dialects import statement
+from rollbook.store.direct import run
 from rollbook.store.people import holds
 from rollbook.store.tables import courses, enrollments, groups
 
@@ -17,12 +18,11 @@ from rollbook.store.tables import courses, enrollments, groups
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
            SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
-           SUM(CASE WHEN EXISTS (
-               SELECT 1 FROM unenrollments AS u
-               WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete') AND u.status = 'Pending'
-           ) THEN 1 ELSE 0 END) AS queued
+           SUM(CASE (SELECT u.status FROM unenrollments AS u
+                     WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete'))
+               WHEN 'Pending' THEN 1 ELSE 0 END) AS queued
     FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
-    WHERE e.id {in_ids} AND e.account_id + 0 = :account_id AND e.unenrolled_at IS NULL
+    WHERE e.id {in_ids} AND CASE WHEN e.account_id = :account_id THEN e.unenrolled_at IS NULL END
     GROUP BY c.id, c.name ORDER BY c.name, c.id
 """
 
@@ -90,10 +90,9 @@ def choose_enrollments(
 
 def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[CourseShare]:
     """Say of each course what is chosen of it; ids that are no current enrolments of the account are in none."""
-    found = connection.execute(statement(connection, _SHARES), {"ids": ids, "account_id": account_id}).all()
-    counted = {"ids": [row.id for row in found], "account_id": account_id}
-    enrolled = {row.course_id: row.enrolled for row in connection.execute(statement(connection, _ENROLLED), counted)}
+    found = run(connection, _SHARES, {"ids": ids, "account_id": account_id})
+    enrolled = dict(run(connection, _ENROLLED, {"ids": [row[0] for row in found], "account_id": account_id}))
     return [
-        CourseShare(row.name, row.chosen, enrolled[row.id], int(row.started), int(row.completed), int(row.queued))
-        for row in found
+        CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
+        for id_, name, chosen, started, completed, queued in found
     ]

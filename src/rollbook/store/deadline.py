@@ -10,23 +10,30 @@ from contextvars import ContextVar
 
 from rollbook.errors import DatabaseUnavailableError
 
-_end: ContextVar[float | None] = ContextVar("end", default=None)
+# When the time is over, and how long it was: monotonic seconds.
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
     """Bound every wait inside the block together, also in a thread that is started with its context."""
-    token = _end.set(time.monotonic() + seconds)
+    token = _deadline.set((time.monotonic() + seconds, seconds))
     try:
         yield
     finally:
-        _end.reset(token)
+        _deadline.reset(token)
+
+
+def renew_deadline() -> None:
+    """Begin the deadline anew, after a step of work that has many: what makes progress may take as long as it needs."""
+    if (given := _deadline.get()) is not None:
+        _deadline.set((time.monotonic() + given[1], given[1]))
 
 
 def time_left() -> float | None:
     """Give the seconds until the deadline, not below 0; None when there is no deadline."""
-    end = _end.get()
-    return None if end is None else max(0.0, end - time.monotonic())
+    given = _deadline.get()
+    return None if given is None else max(0.0, given[0] - time.monotonic())
 
 
 def bounded(seconds: float) -> float:

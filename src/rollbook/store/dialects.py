@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-# What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it,
-# `of_courses` that an enrolment is in one of these courses, which no index finds: SQLite had better read the learners'
-# index than the table. `ids` is a table of (block, id) that counts it from 1; `list_of_ids` makes such a list, as it is
+# What `statement` puts into braces, about the list bound to :ids: `in_ids` says that a column's value stands in it, for
+# a column by whose index rows are to be found, `of_courses` that an enrolment is in one of these courses, which no
+# index finds: SQLite had better read the learners' index than the table, and PostgreSQL the list only once, which
+# "IS TRUE" is for. `ids` is a table of (block, id) that counts it from 1; `list_of_ids` makes such a list, as it is
 # bound to :ids, of the ids of a query. Likewise `rows` is a table of (block, item) about the list that is bound to
 # :rows; `item ->> 'name'` is a value as text, to be cast, a time to `time_type`. Then the locks, which SQLite's one
 # writer does without.
@@ -26,7 +27,7 @@ FRAGMENTS = {
     },
     "postgresql": {
         "in_ids": "= ANY(CAST(:ids AS bigint[]))",
-        "of_courses": "course_id = ANY(CAST(:ids AS bigint[]))",
+        "of_courses": "(course_id IN (SELECT unnest(CAST(:ids AS bigint[])))) IS TRUE",
         "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
         "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
         "list_of_ids": "CAST(array_agg(id) AS text)",

@@ -16,8 +16,9 @@ from rollbook.store.engine import Database
 from rollbook.store.queue import begin_change
 from rollbook.store.tables import batches, refusals
 
-# `account_id + 0` in these statements keeps PostgreSQL to the index of the ids: its statistics say of a new account
-# that it has hardly a row, and by the account's index the work would be that of the whole account.
+# The ids of these statements lead to their rows by one index. Whatever else is asked of a row stands where no other
+# index matches it, in the list of a look-up or in a CASE: PostgreSQL's statistics say of a new account that it has
+# hardly a row, and then it compares every row of the account with every id (decision 0002).
 
 _OPEN_BATCH = """
     INSERT INTO batches (account_id, requested_by, reason, idempotency_key, requested_at)
@@ -27,14 +28,15 @@ _OPEN_BATCH = """
 # Of the ids that are asked for, those that are current enrolments of the account and may leave. The id's place in the
 # list is its block.
 _ACCEPT = """
-    WITH leaving AS MATERIALIZED (
-        SELECT id FROM enrollments
-        WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
-          AND NOT (:protect_completed AND status = 'Completed'))
     INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at)
-    SELECT :batch_id, asked.block, :account_id, leaving.id, 'Pending', :requested_at, :due_at
-    FROM leaving JOIN {ids} AS asked ON asked.id = leaving.id
-    ORDER BY leaving.id
+    SELECT :batch_id, block, :account_id, id, 'Pending', :requested_at, :due_at
+    FROM (SELECT block, id,
+                 (SELECT account_id = :account_id AND unenrolled_at IS NULL
+                         AND NOT (:protect_completed AND status = 'Completed')
+                  FROM enrollments AS e WHERE e.id = asked.id) AS leaves
+          FROM {ids} AS asked) AS looked_up
+    WHERE leaves
+    ORDER BY id
     ON CONFLICT DO NOTHING
     RETURNING block
 """
@@ -43,9 +45,11 @@ _ACCEPT = """
 # and that nobody had queued before it was completed.
 _FIND_QUEUED = """
     SELECT id FROM enrollments AS e
-    WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
-      AND (NOT (:protect_completed AND status = 'Completed')
-           OR EXISTS (SELECT 1 FROM unenrollments AS u WHERE u.enrollment_id = e.id AND u.status = 'Pending'))
+    WHERE id {in_ids}
+      AND CASE WHEN account_id = :account_id AND unenrolled_at IS NULL
+               THEN NOT (:protect_completed AND status = 'Completed')
+                    OR (SELECT u.status = 'Pending' FROM unenrollments AS u
+                        WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete')) END
 """
 
 # What was accepted without a hold is due at once, also when the clock was set back since. A hold is never shortened.
@@ -86,12 +90,14 @@ _CLAIM = """
 
 _END_ENROLLMENTS = """
     UPDATE enrollments SET unenrolled_at = :unenrolled_at
-    WHERE id {in_ids} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+    WHERE id {in_ids} AND CASE WHEN account_id = :account_id THEN unenrolled_at IS NULL END
 """
 
+# "Pending or Complete" are the words of the index by which the item of an enrolment is found.
 _FINISH = """
     UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at, change = :change
-    WHERE enrollment_id {in_ids} AND account_id + 0 = :account_id AND status = 'Pending'
+    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
+      AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)

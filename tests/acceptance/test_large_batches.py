@@ -1,0 +1,77 @@
+"""A batch of any size is removed and undone whole: by one call, and on the console's page."""
+
+import itertools
+
+import pytest
+import sqlalchemy as sa
+from lxml import etree
+
+from campus import Campus
+from conftest import Served
+from rollbook.model import utc_now
+from rollbook.store.engine import load_rows
+from rollbook.store.tables import enrollments, users
+from visitor import Visitor
+
+_names = itertools.count(1)
+
+
+def _enroll(campus: Campus, count: int) -> list[int]:
+    """Add learners with an enrollment each, as an import does: no statistics know them yet."""
+    now = str(utc_now().replace(tzinfo=None))
+    start = next(_names) * 1_000_000
+    person = [campus.account.id, "Some", "Learner", "learner", True, now, now]
+    place = [campus.account.id, campus.group_id, campus.course_id, "Enrolled", now, now, now]
+    with campus.database.write() as connection:
+        numbers = range(start, start + count)
+        names = ["account_id", "given_name", "family_name", "role", "active", "created_at", "modified_at"]
+        load_rows(connection, users, ([*person, str(n)] for n in numbers), [*names, "external_id"])
+        known = sa.select(users.c.id).where(users.c.account_id == campus.account.id, users.c.external_id.is_not(None))
+        people = connection.execute(known.order_by(users.c.id)).scalars().all()
+        names = ["account_id", "group_id", "course_id", "status", "enrolled_at", "created_at", "modified_at"]
+        load_rows(connection, enrollments, ([*place, id_] for id_ in people), [*names, "user_id"])
+        mine = sa.select(enrollments.c.id).where(enrollments.c.account_id == campus.account.id)
+        return list(connection.execute(mine.order_by(enrollments.c.id)).scalars())
+
+
+def _change(served: Served, campus: Campus, method: str, batch_id: int | None) -> list[str]:
+    call = campus.call(method, f"<Unenrollments><BatchID>{batch_id}</BatchID></Unenrollments>")
+    answer = served.server.post(call)
+    assert answer.status_code == 200, answer.text
+    return [status.text or "" for status in etree.fromstring(answer.content).iter("Status", "ErrorID")]
+
+
+@pytest.fixture
+def size(soaks: bool) -> int:
+    return 300_000 if soaks else 20_000
+
+
+def test_a_large_batch_is_removed_and_undone_by_one_call(served: Served, campus: Campus, size: int) -> None:
+    ids = _enroll(campus, size)
+    waiting = campus.accept(ids).batch_id
+    assert _change(served, campus, "removeUnenrollments", waiting) == ["Removed"] * size
+    gone = campus.accept(ids).batch_id
+    campus.drain()
+    assert campus.current() == 0
+    assert _change(served, campus, "restoreUnenrollments", gone) == ["Restored"] * size
+    assert campus.current() == size
+
+
+def test_a_small_batch_of_a_large_account_is_undone(served: Served, campus: Campus, size: int) -> None:
+    ids = _enroll(campus, size)
+    batch = campus.accept(ids[:: size // 2_000]).batch_id
+    campus.drain()
+    assert _change(served, campus, "restoreUnenrollments", batch) == ["Restored"] * 2_000
+    assert campus.current() == size
+
+
+def test_a_large_batch_is_previewed_and_undone_in_the_console(campus: Campus, owner: Visitor, size: int) -> None:
+    batch = campus.accept(_enroll(campus, size)).batch_id
+    campus.drain()
+    owner.open(f"/console/batches/{batch}/undo")
+    assert f"{size:,} enrollments come back" in owner.text().replace("enrolments", "enrollments")
+    assert campus.current() == 0
+    owner.submit(f"/console/batches/{batch}/undo")
+    assert owner.answer.status_code == 200
+    assert f"{size:,}" in owner.text()
+    assert campus.current() == size
