@@ -10,6 +10,7 @@ import httpx
 
 from rollbook import Client, ClientError
 from rollbook.cli.choosing import find_ids, preview_ids, read_ids
+from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
 from rollbook.importers.oneroster import FILES, open_archive
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
@@ -23,7 +24,6 @@ from rollbook.store.schema import migrate
 from rollbook.wire.answer import render
 from rollbook.wire.call import read_call
 from rollbook.wire.form import read_package
-from rollbook.wire.request import ReportFilters
 from rollbook.wire.xml import parse
 
 _temporary = tempfile.TemporaryDirectory(prefix="rollbook-fuzz-")  # removed when the process ends

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from rollbook import errors
 from rollbook.cli import app
+from rollbook.errors import WireCode
+from rollbook.methods import CODES
 from rollbook.settings import RemoteSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-CODES = [value for value in vars(errors).values() if isinstance(value, errors.WireCode)]
+
 
 FIELDS = {**Settings.model_fields, **RemoteSettings.model_fields}
 
@@ -62,7 +63,7 @@ def test_each_command_is_named_in_a_page(command: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
-def test_each_wire_code_is_in_the_contract_with_its_message(code: errors.WireCode) -> None:
+def test_each_wire_code_is_in_the_contract_with_its_message(code: WireCode) -> None:
     assert f"\n| {code.code} | {code.message} | " in (DOCS / "wire.md").read_text()
 
 

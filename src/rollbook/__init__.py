@@ -10,8 +10,8 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 
 if TYPE_CHECKING:
     from rollbook.client.client import Client
+    from rollbook.client.requests import Enrollment, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
-    from rollbook.wire.request import Enrollment, ReportFilters
 
     __version__: str
 
@@ -34,8 +34,8 @@ _HOMES = {
     "Batch": "rollbook.client.results",
     "Outcome": "rollbook.client.results",
     "QueueState": "rollbook.client.results",
-    "Enrollment": "rollbook.wire.request",
-    "ReportFilters": "rollbook.wire.request",
+    "Enrollment": "rollbook.client.requests",
+    "ReportFilters": "rollbook.client.requests",
 }
 
 

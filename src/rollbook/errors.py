@@ -1,4 +1,4 @@
-"""Every error once: the codes of the wire with their messages, and the exceptions of the program.
+"""The general codes of the wire with their messages, and the exceptions of the program.
 
 RollbookError               whatever Rollbook raises on purpose
 ├── CallError                       ends a call with one code of the wire
@@ -20,99 +20,58 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WireCode:
-    """A code of the wire and its message; `{…}` in the message is filled in where the error is raised."""
+    """A code of the wire, its message, and when it is given; `{…}` in the message is filled in where it is raised."""
 
     code: str
     message: str
+    when: str = ""
 
 
-# General errors, in the order in which they are looked for (protocol §2, D4).
-NO_POST_DATA = WireCode("SU:01", "No POST data detected.")
-NO_PACKAGE = WireCode("SU:02", "Package parameter not found.")
-NOT_XML = WireCode("SU:03", "Package data is not properly formatted XML.")
-NO_ROOT = WireCode("SU:04", "SmarterU root tag not found in Package data.")
+# General errors, in the order in which they are looked for (protocol §2, D4). Those of a method stand in its module.
+NO_POST_DATA = WireCode("SU:01", "No POST data detected.", "not HTTPS (T2), not POST, or an empty body (T4)")
+NO_PACKAGE = WireCode("SU:02", "Package parameter not found.", "no form, or a form without the field")
+NOT_XML = WireCode(
+    "SU:03",
+    "Package data is not properly formatted XML.",
+    "also a document type, an entity, text that is not UTF-8, an empty `Package`",
+)
+NO_ROOT = WireCode("SU:04", "SmarterU root tag not found in Package data.", "names are case-sensitive")
 NO_ACCOUNT_KEY = WireCode("SU:05", "AccountAPI tag not found in Package data.")
 NO_USER_KEY = WireCode("SU:06", "UserAPI tag not found in Package data.")
 NO_METHOD = WireCode("SU:07", "Method tag not found in Package data.")
 NO_PARAMETERS = WireCode("SU:08", "Parameters tag not found in Package data.")
-EMPTY_PARAMETERS = WireCode("SU:09", "Parameters tag contains no information.")
-INVALID_KEYS = WireCode("SU:10", "User and Account API keys are invalid.")
-UNKNOWN_METHOD = WireCode("SU:11", "Requested method does not exist.")
-WRONG_STRUCTURE = WireCode("SU:12", "Incorrect/Missing Structure/Parameters.")
-UNEXPECTED_ELEMENT = WireCode("SU:13", "Element {tag} was found where it should not exist.")
-UNFORESEEN = WireCode("SU:9999", "Unknown method call failure.")
-
-# unenrollLearningModules (protocol §4, D6).
-UNENROLL_MALFORMED_ID = WireCode("ULM:01", "AccountUserLearningModuleRelID provided is not valid.")
-UNENROLL_FORBIDDEN = WireCode(
-    "ULM:02", "The required permissions are not met to call the unenrollLearningModules method."
+EMPTY_PARAMETERS = WireCode(
+    "SU:09", "Parameters tag contains no information.", "it has no child element; text and comments do not count"
 )
-UNENROLL_UNKNOWN_ID = WireCode(
-    "ULM:03", "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not valid."
+INVALID_KEYS = WireCode(
+    "SU:10",
+    "User and Account API keys are invalid.",
+    "unknown, empty or revoked, an inactive user, or two keys that do not belong together: one answer for all",
 )
-UNENROLL_QUEUED_ID = WireCode(
-    "ULM:04",
-    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is already in the unenrollment queue.",
+UNKNOWN_METHOD = WireCode(
+    "SU:11",
+    "Requested method does not exist.",
+    "after SU:10, so that strangers learn nothing; names are case-sensitive",
 )
-UNENROLL_REPEATED_ID = WireCode(
-    "ULM:05",
-    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
-    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+WRONG_STRUCTURE = WireCode(
+    "SU:12",
+    "Incorrect/Missing Structure/Parameters.",
+    "an element is missing, or stands more often than it may, or has a value that it cannot have",
 )
-
-# enrollLearningModules (protocol §5, D15).
-ENROLL_FORBIDDEN = WireCode("ELM:01", "The required permissions are not met to call the enrollLearningModules method.")
-ENROLL_UNKNOWN_USER = WireCode("ELM:02", "Enrollment {block} - The User provided is not valid.")
-ENROLL_UNKNOWN_GROUP = WireCode("ELM:03", "Enrollment {block} - The GroupName provided is not valid.")
-ENROLL_NO_MEMBER = WireCode("ELM:04", "Enrollment {block} - The User provided is not in the group.")
-ENROLL_UNKNOWN_COURSE = WireCode("ELM:05", "Enrollment {block} - The LearningModuleID provided is not valid.")
-ENROLL_UNKNOWN_SESSION = WireCode("ELM:06", "Enrollment {block} - The LearningModuleSessionID provided is not valid.")
-ENROLL_WRONG_DATE = WireCode("ELM:07", "Enrollment {block} - The DueDateSettings provided are not valid.")
-ENROLL_IS_ENROLLED = WireCode("ELM:19", "Enrollment {block} - The user is already enrolled.")
-
-# getLearnerReport (protocol §6, D18).
-REPORT_FORBIDDEN = WireCode("GLR:01", "The required permissions are not met to call the getLearnerReport method.")
-
-# The queue's methods, all ours (D20).
-GET_UNENROLLMENTS_FORBIDDEN = WireCode(
-    "GUN:01", "The required permissions are not met to call the getUnenrollments method."
+UNEXPECTED_ELEMENT = WireCode(
+    "SU:13",
+    "Element {tag} was found where it should not exist.",
+    "names the first such element of the document, without its namespace",
 )
-GET_BATCHES_FORBIDDEN = WireCode(
-    "GUB:01", "The required permissions are not met to call the getUnenrollmentBatches method."
+UNFORESEEN = WireCode(
+    "SU:9999",
+    "Unknown method call failure.",
+    "anything unforeseen; the cause goes to the log, never to the caller",
 )
-GET_QUEUE_FORBIDDEN = WireCode(
-    "GUQ:01", "The required permissions are not met to call the getUnenrollmentQueue method."
+GENERAL = (
+    *(NO_POST_DATA, NO_PACKAGE, NOT_XML, NO_ROOT, NO_ACCOUNT_KEY, NO_USER_KEY, NO_METHOD, NO_PARAMETERS),
+    *(EMPTY_PARAMETERS, INVALID_KEYS, UNKNOWN_METHOD, WRONG_STRUCTURE, UNEXPECTED_ELEMENT, UNFORESEEN),
 )
-PAUSE_FORBIDDEN = WireCode("PAU:01", "The required permissions are not met to call the pauseUnenrollments method.")
-RESUME_FORBIDDEN = WireCode("RSM:01", "The required permissions are not met to call the resumeUnenrollments method.")
-
-REMOVE_FORBIDDEN = WireCode("REM:01", "The required permissions are not met to call the removeUnenrollments method.")
-REMOVE_MALFORMED_ID = WireCode("REM:02", "AccountUserLearningModuleRelID provided is not valid.")
-REMOVE_REPEATED_ID = WireCode(
-    "REM:03",
-    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
-    "AccountUserLearningModuleRelID from Unenrollment {first}.",
-)
-REMOVE_UNKNOWN_BATCH = WireCode("REM:04", "The BatchID provided is not valid.")
-REMOVE_NOT_PENDING = WireCode(
-    "REM:05", "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not in the unenrollment queue."
-)
-
-RESTORE_FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")
-RESTORE_MALFORMED_ID = WireCode("RES:02", "AccountUserLearningModuleRelID provided is not valid.")
-RESTORE_REPEATED_ID = WireCode(
-    "RES:03",
-    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
-    "AccountUserLearningModuleRelID from Unenrollment {first}.",
-)
-RESTORE_UNKNOWN_BATCH = WireCode("RES:04", "The BatchID provided is not valid.")
-RESTORE_NOT_UNENROLLED = WireCode(
-    "RES:05", "Unenrollment {block} - The AccountUserLearningModuleRelID provided has no unenrollment to be undone."
-)
-RESTORE_ENROLLED_AGAIN = WireCode(
-    "RES:06", "Unenrollment {block} - The learner has been enrolled in the learning module again."
-)
-RESTORE_PURGED = WireCode("RES:07", "Unenrollment {block} - The learner's progress is no longer kept.")
 
 
 class RollbookError(Exception):

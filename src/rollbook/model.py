@@ -52,6 +52,14 @@ class Refusal(StrEnum):
     QUEUED = "queued"
 
 
+class Obstacle(StrEnum):
+    """Why an item was not removed or not restored."""
+
+    WRONG_STATUS = "wrong status"
+    ENROLLED_AGAIN = "enrolled again"
+    PURGED = "purged"
+
+
 class Action(StrEnum):
     """What can be done to an account's records, as the audit names it."""
 

@@ -530,4 +530,6 @@ def test_the_client_brings_no_server_with_it() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     first, modules = done.stdout.splitlines()
     assert first == "False"
-    assert not {"sqlalchemy", "starlette", "pydantic", "typer"} & set(modules.split())
+    server = {"sqlalchemy", "alembic", "psycopg", "starlette", "uvicorn", "jinja2", "pydantic", "typer"}
+    assert not server & set(modules.split())
+    assert [name for name in modules.split() if name.startswith("rollbook.store.")] == []

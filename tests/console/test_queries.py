@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from campus import Campus
+from rollbook.methods.unenroll_learning_modules import REFUSALS
 from rollbook.model import utc_now
 from rollbook.server.app import create_app
 from rollbook.settings import load_settings
@@ -73,7 +74,7 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     chosen = client.post("/console/unenrol", data={"csrf": csrf, "ids": " ".join(map(str, ids[rows:]))})
     client.post(chosen.url.path, data={"csrf": csrf, "reason": "Term over", "meant": "1"})
     for _ in range(3):
-        queue_next_part(campus.database, utc_now())
+        queue_next_part(campus.database, utc_now(), REFUSALS)
     with campus.database.read() as connection:
         query = sa.select(enrollments.c.user_id).where(enrollments.c.id == ids[0])
         learner = connection.execute(query).scalar_one()

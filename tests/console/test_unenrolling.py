@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
 from conftest import Served
+from rollbook.methods.unenroll_learning_modules import REFUSALS
 from rollbook.model import EnrollmentStatus, Role, utc_now
 from rollbook.store.accounts import set_role
 from rollbook.store.runs import queue_next_part
@@ -18,7 +19,7 @@ from visitor import Visitor
 
 def _work(served: Served) -> None:
     """Do what a worker does until no run is under way."""
-    while queue_next_part(served.database, utc_now()):
+    while queue_next_part(served.database, utc_now(), REFUSALS):
         pass
 
 
@@ -148,7 +149,7 @@ def test_a_run_stops_when_told_to_and_when_its_user_may_no_more(served: Served, 
     def begin(some: list[int]) -> str:
         _choose(owner, ids=",".join(map(str, some)))
         path = _start(owner, reason="Term over")
-        assert queue_next_part(served.database, utc_now())
+        assert queue_next_part(served.database, utc_now(), REFUSALS)
         owner.open(path)
         return path
 
@@ -203,7 +204,7 @@ def test_a_run_that_is_being_queued_is_stopped_before_it_is_undone(
     assert owner.open(f"{path}/undo").status_code == 409
     owner.open(path)
     owner.submit(path, reason="Term over")
-    assert queue_next_part(served.database, utc_now())
+    assert queue_next_part(served.database, utc_now(), REFUSALS)
     owner.open(path)
     assert "Undo run…" not in owner.text()
     assert owner.post(f"{path}/undo", {"csrf": csrf}).status_code == 409

@@ -13,7 +13,7 @@ from lxml import etree
 
 from campus import OPERATOR, Campus, read_outcomes
 from conftest import Served
-from rollbook.methods.enroll_learning_modules import enroll_learning_modules
+from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.model import EnrollmentStatus, Extensions, Role, utc_now
 from rollbook.store.accounts import add_user, find_caller, new_key
 from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
@@ -358,7 +358,7 @@ def test_a_call_of_100_costs_the_statements_of_a_call_of_1(registrar: Registrar,
             _, caller = find_caller(connection, call.account_key, call.user_key)
             assert caller is not None
             sa.event.listen(connection, "before_cursor_execute", lambda *event, seen=seen: seen.append(event[2]))
-            answer = enroll_learning_modules(caller, call)(connection)
+            answer = ENROLL_LEARNING_MODULES.prepare(caller, call)(connection)
         assert answer.succeeded
         counts.append(len(seen))
     assert counts == [3, 3] if by_a_learner else [2, 2]

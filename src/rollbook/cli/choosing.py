@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollbook.client.client import Client
+from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
-from rollbook.wire.identifiers import read_identifier
-from rollbook.wire.request import ReportFilters
+from rollbook.wire.values import read_identifier
 
 ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID", "id")
 

@@ -9,7 +9,7 @@ import typer
 
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.remote import ProfileOption, open_client
-from rollbook.wire.request import ReportFilters
+from rollbook.client.requests import ReportFilters
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day; it counts.")]
 

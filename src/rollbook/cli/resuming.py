@@ -16,7 +16,7 @@ from typing import TextIO
 
 from rollbook.client.results import Outcome
 from rollbook.errors import UserError
-from rollbook.wire.identifiers import MOST_ITEMS
+from rollbook.wire.values import MAX_ITEMS
 
 COLUMNS = ["id", "outcome", "code", "message", "batch"]
 
@@ -68,7 +68,7 @@ class Run:
 
     def call_keys(self) -> Iterator[str]:
         """Name every call that is left, the same in every run of this plan."""
-        return (f"{self._name}-{number}" for number in count(self.done // MOST_ITEMS))
+        return (f"{self._name}-{number}" for number in count(self.done // MAX_ITEMS))
 
     def keep(self, outcome: Outcome) -> None:
         """Write an outcome; those of a whole call reach the disk together."""
@@ -76,7 +76,7 @@ class Run:
         if self._writer is not None and self._outcomes is not None:
             batch = "" if outcome.batch_id is None else outcome.batch_id
             self._writer.writerow((outcome.id, outcome.status, outcome.code, outcome.message, batch))
-            if self.done % MOST_ITEMS == 0:
+            if self.done % MAX_ITEMS == 0:
                 self._outcomes.flush()
 
     def _count(self, accepted: bool, code: str, message: str, batch: int | None) -> None:
@@ -134,7 +134,7 @@ def _read_finished(output: Path, plan_path: Path) -> list[list[str]] | None:
         return None
     with output.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
-    finished = rows[: len(rows) - len(rows) % MOST_ITEMS]
+    finished = rows[: len(rows) - len(rows) % MAX_ITEMS]
     shorter = _unfinished(output)
     with shorter.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *finished])

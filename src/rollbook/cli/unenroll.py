@@ -23,8 +23,8 @@ from rollbook.cli.output import Format, print_rows
 from rollbook.cli.remote import ProfileOption, open_client
 from rollbook.cli.resuming import Run, open_run
 from rollbook.client.client import Client
+from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
-from rollbook.wire.request import ReportFilters
 
 BRAKE = 4
 POLL_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""Client: every method of the API as a call in Python; how it is written, sent and read is told elsewhere."""
+"""Client: every method of the API as a call in Python. The trees of methods/ write its calls and read the answers."""
 
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,16 +12,27 @@ from uuid import uuid4
 
 import httpx
 
+from rollbook.client.requests import Enrollment, ReportFilters, changes_of, items_of, unenrollments_of
 from rollbook.client.results import Batch, Outcome, QueueState, read_outcomes
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
+from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
+from rollbook.methods.get_learner_report import GET_LEARNER_REPORT
+from rollbook.methods.get_unenrollment_batches import GET_UNENROLLMENT_BATCHES
+from rollbook.methods.get_unenrollment_queue import GET_UNENROLLMENT_QUEUE
+from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
+from rollbook.methods.method import Method
+from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
+from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
+from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
+from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
+from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
 from rollbook.model import LONGEST_REASON, is_reason
-from rollbook.wire import reading, request
-from rollbook.wire.answer import ErrorEntry
-from rollbook.wire.identifiers import IDENTIFIER, MOST_ITEMS, read_identifier
-from rollbook.wire.paging import LARGEST_SIZE
-from rollbook.wire.reading import Reply
-from rollbook.wire.request import Enrollment, ReportFilters, Request
+from rollbook.wire.answer import ErrorEntry, Reply, read_reply
+from rollbook.wire.messages import Values
+from rollbook.wire.paging import MAX_SIZE
+from rollbook.wire.read import read_known, read_rows
+from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, read_identifier
 
 UNQUOTED = (string.punctuation + " ").replace("%", "")
 DRY_RUN = "Rollbook-Dry-Run"
@@ -40,8 +51,15 @@ class Sent:
     """An answered call: `in_doubt` when it may have been carried out before that, and the server cannot know it."""
 
     reply: Reply
+    values: Values
     batch_id: int | None
     in_doubt: bool
+
+    @property
+    def items(self) -> Sequence[Values]:
+        """What became of the items that were accepted, enrolled, removed or restored."""
+        items: Sequence[Values] = self.values.get("items", ())
+        return items
 
 
 class Client:
@@ -81,38 +99,42 @@ class Client:
     def unenroll(
         self, ids: Ids, *, reason: str | None = None, dry_run: bool = False, keys: Iterable[str] | None = None
     ) -> Iterator[Outcome]:
-        """Unenrol in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
+        """Unenroll in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
 
         `keys` are the Idempotency-Keys of the calls, for a program that goes on where an earlier one was cut off.
         """
-        return self._change(request.ask_to_unenroll, ids, _write_headers(reason, dry_run=dry_run), keys)
+        headers = _write_headers(reason, dry_run=dry_run)
+        return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys)
 
     def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
-        """Enrol in calls of 100; the id of an outcome is the learner's, its `new_id` the enrolment's."""
+        """Enroll in calls of 100; the id of an outcome is the learner's, its `new_id` the enrollment's."""
         for part in _split(enrollments):
-            sent = self._send(request.ask_to_enroll(part), key=_new_key())
+            items = {"items": [enrollment.values() for enrollment in part]}
+            sent = self._send(ENROLL_LEARNING_MODULES, items, key=_new_key())
             people = {block: item.email or item.employee_id or "" for block, item in enumerate(part, 1)}
-            yield from read_outcomes(sent.reply, people, enrolled=True)
+            done = [{**item, "new_id": str(item.get("id") or "")} for item in sent.items]
+            yield from read_outcomes(done, sent.reply.errors, people)
 
     def remove(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:
-        """Take pending items out of the queue: enrolments in calls of 100, or a whole batch."""
-        return self._undo(request.ask_to_remove, ids, batch_id, _write_headers(reason, dry_run=dry_run))
+        """Take pending items out of the queue: enrollments in calls of 100, or a whole batch."""
+        return self._undo(REMOVE_UNENROLLMENTS, ids, batch_id, _write_headers(reason, dry_run=dry_run))
 
     def restore(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:
-        """Undo unenrollments: enrolments in calls of 100, or a whole batch."""
-        return self._undo(request.ask_to_restore, ids, batch_id, _write_headers(reason, dry_run=dry_run))
+        """Undo unenrollments: enrollments in calls of 100, or a whole batch."""
+        return self._undo(RESTORE_UNENROLLMENTS, ids, batch_id, _write_headers(reason, dry_run=dry_run))
 
     def learner_report(
-        self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = LARGEST_SIZE
+        self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = MAX_SIZE
     ) -> Iterator[dict[str, str]]:
         """Give the rows of all pages, by the names of their elements."""
+        asked = {**filters.values(), "columns": columns, "page_size": page_size}
 
         def ask(page: int) -> Rows:
-            return self._ask(request.ask_for_report(filters, columns, page, page_size), reading.read_learners)
+            return self._ask_rows(GET_LEARNER_REPORT, {**asked, "page": page}, "ID", "CourseName")[0]
 
         return _all_pages(ask, page_size)
 
@@ -124,86 +146,97 @@ class Client:
         ids: Ids = (),
         requested_from: date | None = None,
         requested_to: date | None = None,
-        page_size: int = LARGEST_SIZE,
+        page_size: int = MAX_SIZE,
     ) -> Iterator[dict[str, str]]:
         """Give the items of the queue and its history in the order of batches and blocks, for each 100 of the ids."""
-        requested = (requested_from, requested_to)
         for part in [*_split(ids)] or [[]]:
+            chosen = unenrollments_of(batch_id, statuses, part, requested_from, requested_to)
 
-            def ask(page: int, part: Sequence[int | str] = part) -> Rows:
-                asked = request.ask_for_unenrollments(batch_id, statuses, part, requested, page, page_size)
-                return self._ask(asked, reading.read_items)
+            def ask(page: int, chosen: Values = chosen) -> Rows:
+                return self._ask_items({**chosen, "page": page, "page_size": page_size})[0]
 
             yield from _all_pages(ask, page_size)
 
     def changes(self, since: date | None = None, after: str | None = None) -> tuple[Rows, str | None]:
         """Give one page of the feed of changes, and the cursor to go on with: since a moment, or after a cursor."""
-        return self._ask(request.ask_for_changes(since, after, LARGEST_SIZE), reading.read_feed)
+        rows, sent = self._ask_items({**changes_of(since, after), "page_size": MAX_SIZE})
+        return rows, sent.values.get("after")
 
     def batches(self, batch_id: int | None = None) -> Iterator[Batch]:
         """Give all batches, the latest first; or the one that is named, with what it refused."""
 
         def ask(page: int) -> list[Batch]:
-            asked = request.ask_for_batches(batch_id, page, LARGEST_SIZE)
-            return [Batch(*fields) for fields in self._ask(asked, reading.read_batches)]
+            asked = {"batch_id": batch_id, "page": page, "page_size": MAX_SIZE}
+            sent = self._send(GET_UNENROLLMENT_BATCHES, asked)
+            return self._read(lambda: [Batch.of(values) for values in sent.values.get("batches", ())])
 
-        return _all_pages(ask, LARGEST_SIZE)
+        return _all_pages(ask, MAX_SIZE)
 
     def queue(self) -> QueueState:
         """Tell the state of the queue."""
-        return self._ask(request.QUEUE, _read_state)
+        return self._ask_state(GET_UNENROLLMENT_QUEUE)
 
     def pause(self) -> QueueState:
         """Pause the queue: calls are accepted, and nothing is processed."""
-        return self._ask(request.PAUSE, _read_state, key=_new_key())
+        return self._ask_state(PAUSE_UNENROLLMENTS, _new_key())
 
     def resume(self) -> QueueState:
         """Let the queue go on."""
-        return self._ask(request.RESUME, _read_state, key=_new_key())
+        return self._ask_state(RESUME_UNENROLLMENTS, _new_key())
 
-    def _undo(
-        self, ask: Callable[..., Request], ids: Ids, batch_id: int | None, headers: Mapping[str, str]
-    ) -> Iterator[Outcome]:
+    def _undo(self, method: Method, ids: Ids, batch_id: int | None, headers: Mapping[str, str]) -> Iterator[Outcome]:
         if batch_id is None:
-            return self._change(ask, ids, headers)
+            return self._change(method, ids, headers)
         if ids != ():
             raise ValueError("either ids or a batch_id, not both")
-        return self._undo_batch(ask, batch_id, headers)
+        return self._undo_batch(method, batch_id, headers)
 
-    def _undo_batch(self, ask: Callable[..., Request], batch_id: int, headers: Mapping[str, str]) -> Iterator[Outcome]:
-        reply = self._send(ask((), batch_id), headers, _new_key()).reply
-        ids = {block: done.enrollment_id for block, done in reading.read_done(reply).items()}
-        if reply.errors:  # which tell blocks, and no ids
+    def _undo_batch(self, method: Method, batch_id: int, headers: Mapping[str, str]) -> Iterator[Outcome]:
+        sent = self._send(method, {"batch_id": batch_id}, headers, _new_key())
+        ids = {item["block"]: str(item.get("id") or "") for item in sent.items if item.get("block")}
+        if sent.reply.errors:  # which tell blocks, and no ids
             ids |= {int(item["Block"]): item[IDENTIFIER] for item in self.unenrollments(batch_id=batch_id)}
-        yield from read_outcomes(reply, ids, batch_id=batch_id)
+        yield from read_outcomes(sent.items, sent.reply.errors, ids, batch_id=batch_id)
 
     def _change(
-        self, ask: Callable[..., Request], ids: Ids, headers: Mapping[str, str], keys: Iterable[str] | None = None
+        self, method: Method, ids: Ids, headers: Mapping[str, str], keys: Iterable[str] | None = None
     ) -> Iterator[Outcome]:
         if DRY_RUN in headers:
             # A server that is not Rollbook would take no notice of the header and do the work: it refuses this call.
             self.queue()
         rest = iter(keys or (_new_key() for _ in count()))
         for part in _split(ids):
-            sent = self._send(ask(part), headers, next(rest))
+            sent = self._send(method, items_of(part), headers, next(rest))
             given = {block: str(id_) for block, id_ in enumerate(part, 1)}
             in_doubt = sent.in_doubt and DRY_RUN not in headers
-            yield from read_outcomes(sent.reply, given, batch_id=sent.batch_id, in_doubt=in_doubt)
+            yield from read_outcomes(sent.items, sent.reply.errors, given, batch_id=sent.batch_id, in_doubt=in_doubt)
 
-    def _ask(self, asked: Request, read: Callable[[Reply], T], key: str | None = None) -> T:
-        reply = self._send(asked, key=key).reply
+    def _ask_state(self, method: Method, key: str | None = None) -> QueueState:
+        sent = self._send(method, {}, key=key)
+        return self._read(lambda: QueueState.of(sent.values["queue"]))
+
+    def _ask_items(self, values: Values) -> tuple[Rows, Sent]:
+        return self._ask_rows(GET_UNENROLLMENTS, values, "BatchID", "Block", IDENTIFIER)
+
+    def _ask_rows(self, method: Method, values: Values, *needed: str) -> tuple[Rows, Sent]:
+        sent = self._send(method, values)
+        return self._read(lambda: read_rows(sent.reply.info, method.gives, *needed)), sent
+
+    def _read(self, read: Callable[[], T]) -> T:
         try:
-            return read(reply)
-        except ValueError as error:
+            return read()
+        except (ValueError, KeyError) as error:
             raise NotAnAnswerError(f"{self._transport.url} answers what cannot be read: {error}") from None
 
-    def _send(self, asked: Request, headers: Mapping[str, str] = NOTHING, key: str | None = None) -> Sent:
+    def _send(
+        self, method: Method, values: Values, headers: Mapping[str, str] = NOTHING, key: str | None = None
+    ) -> Sent:
         """Make one call; errors: every ClientError. One that changes something has a key, for its repetitions."""
         named = {"Idempotency-Key": key} if key else NOTHING
-        response, in_doubt = self._transport.post(asked.write(*self._keys), {**headers, **named})
+        response, in_doubt = self._transport.post(method.write_call(*self._keys, values), {**headers, **named})
         url = self._transport.url
         try:
-            reply = reading.read_reply(response.content)
+            reply = read_reply(response.content)
         except CallError as error:
             raise NotAnAnswerError(
                 f"{url} answers HTTP {response.status_code} without XML of this API ({error.detail}). Check the url."
@@ -212,7 +245,8 @@ class Client:
             first = reply.errors[0] if reply.errors else UNSAID
             raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
         batch_id = read_identifier(response.headers.get("Rollbook-Batch", ""))
-        return Sent(reply, batch_id, in_doubt and not self._transport.is_rollbook)
+        given = self._read(lambda: read_known(reply.info, method.gives))
+        return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
 
 
 def _split(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -220,7 +254,7 @@ def _split(items: Iterable[Item]) -> Iterator[list[Item]]:
     if isinstance(items, str):
         raise TypeError("a list is wanted, even of a single id")  # and not its digits, one by one
     rest = iter(items)
-    while part := list(islice(rest, MOST_ITEMS)):
+    while part := list(islice(rest, MAX_ITEMS)):
         yield part
 
 
@@ -234,11 +268,6 @@ def _all_pages(ask: Callable[[int], list[Item]], page_size: int) -> Iterator[Ite
 
 def _new_key() -> str:
     return str(uuid4())
-
-
-def _read_state(reply: Reply) -> QueueState:
-    paused_at, counts, oldest = reading.read_queue(reply)
-    return QueueState(paused_at is not None, paused_at, counts, oldest)
 
 
 def _write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:

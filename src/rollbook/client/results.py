@@ -1,18 +1,20 @@
 """What the client's calls give back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollbook.errors import UNENROLL_QUEUED_ID, UNENROLL_UNKNOWN_ID
-from rollbook.wire.reading import Reply, read_done
+from rollbook.methods.unenroll_learning_modules import QUEUED_ID, UNKNOWN_ID
+from rollbook.model import UnenrollmentStatus
+from rollbook.wire.answer import ErrorEntry
+from rollbook.wire.messages import Values
 
 ACCEPTED = "accepted"
 ACCEPTED_BEFORE = "accepted before"
 REFUSED = "refused"
 
 # What an item answers that a call has taken already whose answer was lost (D13).
-TAKEN_BEFORE = {UNENROLL_QUEUED_ID.code, UNENROLL_UNKNOWN_ID.code}
+TAKEN_BEFORE = {QUEUED_ID.code, UNKNOWN_ID.code}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class QueueState:
     counts: dict[str, int]
     oldest_pending_seconds: int | None
 
+    @classmethod
+    def of(cls, values: Values) -> "QueueState":
+        """Take the state that an answer tells."""
+        paused_at = values.get("paused_at")
+        return cls(paused_at is not None, paused_at, _counts(values), values.get("oldest_seconds"))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -56,26 +64,50 @@ class Batch:
     counts: dict[str, int]
     refusals: list[tuple[int, str, str]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, values: Values) -> "Batch":
+        """Take a batch that an answer tells of."""
+        return cls(
+            values["id"],
+            values["requested_at"],
+            values.get("requested_by_email"),
+            values.get("reason"),
+            {**_counts(values), "Refused": values.get("refused") or 0},
+            [
+                (refusal.get("block") or 0, refusal.get("identifier") or "", refusal.get("code") or "")
+                for refusal in values.get("refusals", ())
+            ],
+        )
+
 
 def read_outcomes(
-    reply: Reply, ids: Mapping[int, str], *, batch_id: int | None = None, in_doubt: bool = False, enrolled: bool = False
+    done: Sequence[Values],
+    errors: Sequence[ErrorEntry],
+    ids: Mapping[int, str],
+    *,
+    batch_id: int | None = None,
+    in_doubt: bool = False,
 ) -> list[Outcome]:
-    """Tell for every block what became of it.
+    """Tell for every block what became of it: `done` are the items of Info, of which a new enrollment has its `new_id`.
 
-    `in_doubt`: an earlier attempt of the call may have been carried out. `enrolled`: Info tells new enrolments.
+    `in_doubt`: an earlier attempt of the call may have been carried out.
     """
-    done = read_done(reply)
-    errors = {error.block: error for error in reply.errors}
+    by_block = {item["block"]: item for item in done if item.get("block")}
+    refused = {error.block: error for error in errors}
     outcomes = []
     for block, id_ in sorted(ids.items()):
-        if block in done:
-            new_id = done[block].enrollment_id if enrolled else None
-            status = done[block].status or ACCEPTED
+        if block in by_block:
+            item = by_block[block]
+            status, new_id = item.get("status") or ACCEPTED, item.get("new_id")
             outcomes.append(Outcome(id_, True, status, batch_id=batch_id, block=block, new_id=new_id))
-        elif block in errors:
-            code, message = errors[block].code, errors[block].message
+        elif block in refused:
+            code, message = refused[block].code, refused[block].message
             taken = in_doubt and code in TAKEN_BEFORE
             outcomes.append(Outcome(id_, taken, ACCEPTED_BEFORE if taken else REFUSED, code, message, block=block))
         else:
             outcomes.append(Outcome(id_, False, REFUSED, message="The answer says nothing of this item.", block=block))
     return outcomes
+
+
+def _counts(values: Values) -> dict[str, int]:
+    return {str(status): values.get(status.lower()) or 0 for status in UnenrollmentStatus}

@@ -8,13 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rollbook.errors import UNENROLL_MALFORMED_ID, UNENROLL_QUEUED_ID, UNENROLL_REPEATED_ID, UNENROLL_UNKNOWN_ID
+from rollbook.methods.unenroll_learning_modules import MALFORMED_ID, QUEUED_ID, REPEATED_ID, UNKNOWN_ID
 
 REFUSALS = {
-    UNENROLL_MALFORMED_ID.code: "This is no id of an enrolment.",
-    UNENROLL_UNKNOWN_ID.code: "No current enrolment of this account has this id, or it is protected.",
-    UNENROLL_QUEUED_ID.code: "It was in the queue already.",
-    UNENROLL_REPEATED_ID.code: "The same id stood there twice.",
+    MALFORMED_ID.code: "This is no id of an enrolment.",
+    UNKNOWN_ID.code: "No current enrolment of this account has this id, or it is protected.",
+    QUEUED_ID.code: "It was in the queue already.",
+    REPEATED_ID.code: "The same id stood there twice.",
 }
 # A status stands for a shape as well as for a colour.
 MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from rollbook.console.undoing import undo_batch
 from rollbook.console.unenrolling import find_run_of
 from rollbook.console.visit import PageError, Visit, redirect
+from rollbook.model import Obstacle
 from rollbook.store.runs import Run, count_outcomes, list_batches
-from rollbook.store.undo import Obstacle
 
 
 def preview_undo(visit: Visit) -> Response:

@@ -1,165 +1,178 @@
-"""enrollLearningModules: enrols up to 100 learners in courses (protocol §5, D14, D15)."""
+"""enrollLearningModules: enrolls up to 100 learners in courses (protocol §5, D14, D15)."""
 
-import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-import sqlalchemy as sa
-from lxml import etree
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.method import GROUP_MANAGERS, Method, MethodCall, MethodResult
+from rollbook.model import Action, Change, utc_now
+from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.messages import Choice, Element, Values, info, optional, parameters, record
+from rollbook.wire.values import DAY, IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, number
 
-from rollbook.errors import (
-    ENROLL_FORBIDDEN,
-    ENROLL_IS_ENROLLED,
-    ENROLL_NO_MEMBER,
-    ENROLL_UNKNOWN_COURSE,
-    ENROLL_UNKNOWN_GROUP,
-    ENROLL_UNKNOWN_SESSION,
-    ENROLL_UNKNOWN_USER,
-    ENROLL_WRONG_DATE,
-    WRONG_STRUCTURE,
-    CallError,
-    WireCode,
+FORBIDDEN = WireCode(
+    "ELM:01",
+    "The required permissions are not met to call the enrollLearningModules method.",
+    "the caller may not enroll for this group. Without `block`: the caller is a learner who may not for any group; "
+    "then nothing else of the call is looked at",
 )
-from rollbook.model import Action, Caller, Change, utc_now
-from rollbook.store.engine import Work
-from rollbook.store.enrolling import Asked, Found, add_enrollments, find_asked, manages_a_group
-from rollbook.wire.answer import Answer, ErrorEntry, enrollments
-from rollbook.wire.call import Call
-from rollbook.wire.dates import read_date
-from rollbook.wire.identifiers import MOST_ITEMS, read_identifier
-from rollbook.wire.shape import TEXT, Shape
-from rollbook.wire.xml import text_of
+UNKNOWN_USER = WireCode(
+    "ELM:02", "Enrollment {block} - The User provided is not valid.", "no active user of this account"
+)
+UNKNOWN_GROUP = WireCode(
+    "ELM:03", "Enrollment {block} - The GroupName provided is not valid.", "no active group of this account"
+)
+NO_MEMBER = WireCode(
+    "ELM:04", "Enrollment {block} - The User provided is not in the group.", "the user is no member of the group"
+)
+UNKNOWN_COURSE = WireCode(
+    "ELM:05",
+    "Enrollment {block} - The LearningModuleID provided is not valid.",
+    "no active course of this account; also what is no number at all",
+)
+UNKNOWN_SESSION = WireCode(
+    "ELM:06",
+    "Enrollment {block} - The LearningModuleSessionID provided is not valid.",
+    "no session of this course; also what is no number at all",
+)
+WRONG_DATE = WireCode(
+    "ELM:07",
+    "Enrollment {block} - The DueDateSettings provided are not valid.",
+    "a date that does not exist or is written otherwise, or a number of days that is none or is too large",
+)
+IS_ENROLLED = WireCode(
+    "ELM:19",
+    "Enrollment {block} - The user is already enrolled.",
+    "the user has an enrollment in the course that is neither completed nor unenrolled. The second of two equal "
+    "items of a call gets it as well",
+)
 
-_ONCE = Shape(least=0)
-_DUE_DATES = {
-    "SettingSource": _ONCE,
-    "DueDateSetup": Shape({"DueDate": _ONCE, "DueDateDays": _ONCE}, least=0),
-    "AccessSetup": Shape({"AccessEndDate": _ONCE, "AccessEndDays": _ONCE}, least=0),
-    "CompletionAccessDays": _ONCE,
-}
-_ENROLLMENT = {
-    "User": Shape({"Email": _ONCE, "EmployeeID": _ONCE}),
-    "GroupName": TEXT,
-    "LearningModuleID": TEXT,
-    "LearningModuleSessionID": _ONCE,
-    "EnrollmentTag": _ONCE,
-    "DueDateSettings": Shape(_DUE_DATES, least=0),
-}
-SHAPE = Shape({"LearningModuleEnrollment": Shape({"Enrollment": Shape(_ENROLLMENT, most=MOST_ITEMS)})})
-ALTERNATIVES = (("Email", "EmployeeID"), ("DueDate", "DueDateDays"), ("AccessEndDate", "AccessEndDays"))
+DAYS = number(0, 3650, "number of days from 0 to 3650", example=30)
 
-MOST_DAYS = 3650
-DAYS = re.compile("[0-9]{1,9}")
+USER = record(
+    "User",
+    optional("Email", "email", help="in any case of its letters"),
+    optional("EmployeeID", "employee_id", help="exactly as it is stored"),
+    choices=(Choice(("Email", "EmployeeID")),),
+)
+DUE_DATES = record(
+    "DueDateSettings",
+    optional("SettingSource", "setting_source", help="any text; it is not kept"),
+    record(
+        "DueDateSetup",
+        optional("DueDate", "due_date", DAY, wrong=WRONG_DATE),
+        optional("DueDateDays", "due_days", DAYS, wrong=WRONG_DATE, help="counted from today"),
+        least=0,
+        choices=(Choice(("DueDate", "DueDateDays"), least=0),),
+    ),
+    record(
+        "AccessSetup",
+        optional("AccessEndDate", "access_end_date", DAY, wrong=WRONG_DATE, help="the end of the access"),
+        optional("AccessEndDays", "access_end_days", DAYS, wrong=WRONG_DATE, help="counted from today"),
+        least=0,
+        choices=(Choice(("AccessEndDate", "AccessEndDays"), least=0),),
+    ),
+    optional("CompletionAccessDays", "", DAYS, wrong=WRONG_DATE, help="it is not kept"),
+    least=0,
+)
+ITEM = record(
+    "Enrollment",
+    USER,
+    Element("GroupName", "group_name", help="exactly the name of an active group"),
+    Element("LearningModuleID", "course_id", REFERENCE, as_sent="course", help="the number of an active course"),
+    optional("LearningModuleSessionID", "session_id", REFERENCE, help="the number of a session of that course"),
+    optional("EnrollmentTag", "tag", help="any text; it is kept with the enrollment"),
+    DUE_DATES,
+    field="items",
+    most=MAX_ITEMS,
+    is_item=True,
+)
+ENROLLED = record(
+    "Enrollment",
+    Element("User", "user", help="the e-mail address or employee id as it was sent"),
+    Element("LearningModuleID", "course", help="as it was sent"),
+    Element(IDENTIFIER, "id", NUMBER, help="the number of the new enrollment, which unenrollLearningModules takes"),
+    field="items",
+    most=MAX_ITEMS,
+    attributes=(BLOCK,),
+)
+GIVES = info(record("Enrollments", ENROLLED, least=0, help="empty when nobody was enrolled"))
 
 
-@dataclass(frozen=True)
-class Item:
-    """One Enrollment of a call: learner and course as they were sent, and what they mean."""
-
-    user: str
-    course: str
-    asked: Asked
-    has_wrong_date: bool
-
-
-def enroll_learning_modules(caller: Caller, call: Call) -> Work[Answer]:
-    """Enrol who can be enrolled and say of every other item why not; errors: ELM:01, SU:12, SU:13."""
-
-    def enroll(connection: sa.Connection) -> Answer:
-        # A learner's permissions are in the database, and without any nothing of the call is read.
-        if not caller.administers and not manages_a_group(connection, caller):
-            raise CallError(ENROLL_FORBIDDEN, "the caller is a learner without a permission for any group")
-        now = utc_now()
-        elements = call.read_parameters(SHAPE).iter("Enrollment")
-        items = [_read_item(block, element, now.date()) for block, element in enumerate(elements, 1)]
-        found = find_asked(connection, caller, [item.asked for item in items])
-        mistakes = [_find_mistake(*pair) for pair in zip(items, found, strict=True)]
-        complete = [(items[i].asked, found[i]) for i in range(len(items)) if mistakes[i] is None]
-        ids = add_enrollments(connection, caller.account_id, complete, now)
-        return _answer(items, found, mistakes, ids)
-
-    return enroll
+def enroll(call: MethodCall) -> MethodResult:
+    """Enroll whoever can be enrolled, and give the reason for every other item."""
+    now, items = utc_now(), call.values["items"]
+    asked = [_ask(item, now.date()) for item in items]
+    found = store.enrolling.find_asked(call.connection, call.caller, asked)
+    mistakes = [
+        _find_mistake(what, of_item, call.wrong.get(block))
+        for block, (what, of_item) in enumerate(zip(asked, found, strict=True), 1)
+    ]
+    complete = [(asked[i], found[i]) for i, mistake in enumerate(mistakes) if mistake is None]
+    ids = store.enrolling.add_enrollments(call.connection, call.caller.account_id, complete, now)
+    enrolled, errors = [], []
+    for block, (item, of_item, mistake) in enumerate(zip(items, found, mistakes, strict=True), 1):
+        # Taken out, so that for the second of two equal items the learner is enrolled already.
+        id_ = None if mistake else ids.pop((of_item.user_id, of_item.course_id), None)
+        if id_ is None:
+            errors.append(ErrorEntry.of_item(mistake or IS_ENROLLED, block))
+        else:
+            user = item.get("email") or item["employee_id"]
+            enrolled.append({"block": block, "user": user, "course": item["course"], "id": id_})
+    details = {"enrollments": [item["id"] for item in enrolled], "refused": len(errors)}
+    return MethodResult(
+        {"items": enrolled}, errors, change=Change(Action.ENROLL, details=details) if enrolled else None
+    )
 
 
-def _find_mistake(item: Item, found: Found) -> WireCode | None:
+def _find_mistake(
+    asked: "store.enrolling.Asked", found: "store.enrolling.Found", wrong: WireCode | None
+) -> WireCode | None:
     """Name the first thing that is wrong with an item.
 
-    The group comes first, so that nobody learns anything by way of a group in which he or she has no say.
+    The group comes first, so that a learner finds out nothing by way of a group that is not the learner's to manage.
     """
     checks = (
-        (found.named_group_id is None, ENROLL_UNKNOWN_GROUP),
-        (found.allowed_group_id is None, ENROLL_FORBIDDEN),
-        (found.user_id is None, ENROLL_UNKNOWN_USER),
-        (found.group_id is None, ENROLL_NO_MEMBER),
-        (found.course_id is None, ENROLL_UNKNOWN_COURSE),
-        (found.session_id is None and item.asked.session_id is not None, ENROLL_UNKNOWN_SESSION),
-        (item.has_wrong_date, ENROLL_WRONG_DATE),
+        (found.named_group_id is None, UNKNOWN_GROUP),
+        (found.allowed_group_id is None, FORBIDDEN),
+        (found.user_id is None, UNKNOWN_USER),
+        (found.group_id is None, NO_MEMBER),
+        (found.course_id is None, UNKNOWN_COURSE),
+        (found.session_id is None and asked.session_id is not None, UNKNOWN_SESSION),
     )
-    return next((code for is_wrong, code in checks if is_wrong), None)
+    return next((code for is_wrong, code in checks if is_wrong), wrong)
 
 
-def _answer(
-    items: list[Item],
-    found: list[Found],
-    mistakes: list[WireCode | None],
-    ids: dict[tuple[int | None, int | None], int],
-) -> Answer:
-    accepted: list[tuple[int, str, str, int]] = []
-    errors: list[ErrorEntry] = []
-    for block, (item, what, mistake) in enumerate(zip(items, found, mistakes, strict=True), 1):
-        # Taken out, so that for the second of two equal items the learner is enrolled already.
-        id_ = None if mistake else ids.pop((what.user_id, what.course_id), None)
-        if id_ is None:
-            errors.append(ErrorEntry.of_item(mistake or ENROLL_IS_ENROLLED, block))
-        else:
-            accepted.append((block, item.user, item.course, id_))
-    details = {"enrollments": [id_ for *_, id_ in accepted], "refused": len(errors)}
-    change = Change(Action.ENROLL, details=details) if accepted else None
-    return Answer(bool(accepted), enrollments(accepted), errors, change=change)
-
-
-def _read_item(block: int, element: etree._Element, today: date) -> Item:
-    # No name stands twice in an Enrollment, at whatever depth. An empty element counts as not given.
-    texts = {part.tag: text_of(part) or None for part in element.iter()}
-    if texts.keys().isdisjoint(("Email", "EmployeeID")):
-        raise CallError(WRONG_STRUCTURE, f"Enrollment {block}: User has neither Email nor EmployeeID")
-    for one, other in ALTERNATIVES:
-        if texts.get(one) and texts.get(other):
-            raise CallError(WRONG_STRUCTURE, f"Enrollment {block}: {one} and {other}, where one of them may be")
-    email, employee_id, course = texts.get("Email"), texts.get("EmployeeID"), texts["LearningModuleID"] or ""
-    session = texts.get("LearningModuleSessionID")
-    ends = _read_ends(texts, today)
-    asked = Asked(
-        email=email,
-        employee_id=employee_id,
-        group_name=texts["GroupName"] or "",
-        course_id=read_identifier(course) or 0,
-        session_id=None if session is None else read_identifier(session) or 0,
-        tag=texts.get("EnrollmentTag"),
-        due_at=ends and ends[0],
-        access_ends_at=ends and ends[1],
+def _ask(item: Values, today: date) -> "store.enrolling.Asked":
+    return store.enrolling.Asked(
+        email=item.get("email"),
+        employee_id=item.get("employee_id"),
+        group_name=item["group_name"],
+        course_id=item["course_id"],
+        session_id=item.get("session_id"),
+        tag=item.get("tag"),
+        due_at=_first_moment(item.get("due_date"), item.get("due_days"), today),
+        access_ends_at=_first_moment(item.get("access_end_date"), item.get("access_end_days"), today),
     )
-    return Item(email or employee_id or "", course, asked, has_wrong_date=ends is None)
 
 
-def _read_ends(texts: dict[str, str | None], today: date) -> tuple[datetime | None, datetime | None] | None:
-    """Read when the enrolment is due and when the access ends; None when a value makes no sense."""
-    try:
-        _read_end(None, texts.get("CompletionAccessDays"), today)  # has to make sense, and is not kept
-        return (
-            _read_end(texts.get("DueDate"), texts.get("DueDateDays"), today),
-            _read_end(texts.get("AccessEndDate"), texts.get("AccessEndDays"), today),
-        )
-    except ValueError:
-        return None
+def _first_moment(day: date | None, days: int | None, today: date) -> datetime | None:
+    """The first moment of a day, or of the day that is so many days from today."""
+    if day is None and days is not None:
+        day = today + timedelta(days=days)
+    return None if day is None else datetime.combine(day, time.min, UTC)
 
 
-def _read_end(day: str | None, days: str | None, today: date) -> datetime | None:
-    """Read a date, or a number of days from today, as the first moment of that day; errors: ValueError."""
-    if day is not None:
-        return datetime.combine(read_date(day), time.min, UTC)
-    if days is None:
-        return None
-    if not DAYS.fullmatch(days) or int(days) > MOST_DAYS:
-        raise ValueError("not a number of days")
-    return datetime.combine(today + timedelta(days=int(days)), time.min, UTC)
+ENROLL_LEARNING_MODULES = Method(
+    "enrollLearningModules",
+    takes=parameters(record("LearningModuleEnrollment", ITEM)),
+    gives=GIVES,
+    codes=(
+        *(FORBIDDEN, UNKNOWN_USER, UNKNOWN_GROUP, NO_MEMBER, UNKNOWN_COURSE, UNKNOWN_SESSION, WRONG_DATE),
+        IS_ENROLLED,
+    ),
+    forbidden=FORBIDDEN,
+    allowed=GROUP_MANAGERS,
+    changes=True,
+    run=enroll,
+)

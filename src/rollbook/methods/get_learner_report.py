@@ -1,161 +1,225 @@
-"""getLearnerReport: a page of the account's current enrolments, with the columns asked for (protocol §6)."""
+"""getLearnerReport: a page of the account's current enrollments, with the columns asked for (protocol §6)."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
+from typing import Any
 
-import sqlalchemy as sa
-from lxml import etree
+from rollbook import store
+from rollbook.errors import WRONG_STRUCTURE, WireCode
+from rollbook.methods.get_unenrollment_batches import ROWS
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import EnrollmentStatus
+from rollbook.wire.messages import TEXT, Choice, Element, Kind, Values, info, optional, parameters, record
+from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.values import DAY, NUMBER, TIME, one_of, word_for
 
-from rollbook.errors import REPORT_FORBIDDEN, WRONG_STRUCTURE, CallError
-from rollbook.model import Caller, EnrollmentStatus
-from rollbook.store.engine import Work
-from rollbook.store.reports import Period, ReportFilter, find_learners
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.dates import read_date
-from rollbook.wire.identifiers import read_identifier
-from rollbook.wire.paging import PAGING, read_page
-from rollbook.wire.report import COLUMNS, choose_columns, write_learners
-from rollbook.wire.shape import Shape
-from rollbook.wire.xml import text_of
+FORBIDDEN = WireCode(
+    "GLR:01",
+    "The required permissions are not met to call the getLearnerReport method.",
+    "the caller is neither administrator nor owner; group permissions do not help. Nothing else of the call is looked "
+    "at. D18 [ours]",
+)
 
-# How many values and date ranges a filter may have; ours, because a query cannot grow without end.
-MOST_VALUES = 1000
-MOST_RANGES = 100
+# How many values and date ranges a filter can have; ours, because a query cannot grow without end.
+MAX_VALUES = 1000
+MAX_RANGES = 100
 
-STATUSES = [*EnrollmentStatus]
-COURSE_STATUSES = ("Active", "Inactive", "Archived")
-ACTIVITIES: dict[str, list[bool]] = {"Active": [True], "Inactive": [False], "All": []}
-# The date ranges below LearningModules, and the time that each is about.
-MODULE_DATES = {
-    "CompletedDate": "completed_at",
-    "DueDate": "due_at",
-    "EnrolledDate": "enrolled_at",
-    "GracePeriodDate": "grace_period_at",
-    "LastAccessedDate": "last_accessed_at",
-    "StartedDate": "started_at",
+ACTIVITY = word_for({"Active": [True], "Inactive": [False], "All": []})
+
+
+def _column(name: str, field: str = "", kind: Kind = TEXT, **more: Any) -> Element:
+    return Element(name, field, kind, **more)
+
+
+# Each row begins and ends with these, asked for or not.
+FIRST = (
+    _column("ID", "id", NUMBER, help="the identifier that unenrollLearningModules takes"),
+    _column("CourseName", "course_name"),
+    _column("LastName", "family_name"),
+    _column("FirstName", "given_name"),
+)
+LAST = (
+    _column("LearningModuleID", "course_id", NUMBER),
+    _column("UserID", "user_id", NUMBER),
+    _column("CreatedDate", "created_at", TIME),
+    _column("ModifiedDate", "modified_at", TIME),
+)
+# The columns that can be asked for; those without a field are always empty, because Rollbook keeps no such thing.
+COLUMNS = {
+    "ALTERNATE_EMAIL": _column("AlternateEmail", "alternate_email"),
+    "COMPLETED_DATE": _column("CompletedDate", "completed_at", TIME),
+    "COURSE_DURATION": _column("CourseDuration", "course_duration"),
+    "COURSE_SESSION_ID": _column("CourseSessionID", "session_id"),
+    "DIVISION": _column("Division", "division"),
+    "DUE_DATE": _column("DueDate", "due_at", TIME),
+    "EMPLOYEE_ID": _column("EmployeeID", "employee_id"),
+    "ENROLLED_DATE": _column("EnrolledDate", "enrolled_at", TIME),
+    "GRADE": _column("Grade", "grade"),
+    "GRADE_PERCENTAGE": _column("GradePercentage", "grade_percentage"),
+    "GROUP_ID": _column("GroupID", "group_id"),
+    "GROUP_NAME": _column("GroupName", "group_name"),
+    "LAST_ACCESSED_DATE": _column("LastAccessedDate", "last_accessed_at", TIME),
+    "POINTS": _column("Points", "points"),
+    "PROGRESS": _column("Progress", "progress"),
+    "ROLE_ID": _column("RoleID"),
+    "STARTED_DATE": _column("StartedDate", "started_at", TIME),
+    "SUBSCRIPTION_NAME": _column("SubscriptionName"),
+    "TITLE": _column("Title", "title"),
+    "USER_EMAIL": _column("LearnerEmail", "email"),
+    "VARIANT_END_DATE": _column("VariantEndDate"),
+    "VARIANT_NAME": _column("VariantName"),
+    "VARIANT_START_DATE": _column("VariantStartDate"),
 }
 
 
-def _container(**children: Shape) -> Shape:
-    return Shape(children, least=0)
+def _container(name: str, *children: Element, **more: Any) -> Element:
+    return record(name, *children, least=0, **more)
 
 
-def _range(name: str, most: int) -> Shape:
-    return Shape({f"{name}From": _ONE, f"{name}To": _ONE}, least=0, most=most)
+def _one(name: str, field: str, kind: Kind = TEXT, **more: Any) -> Element:
+    """A value that may be missing, but not empty."""
+    return optional(name, field, kind, empty=WRONG_STRUCTURE, **more)
 
 
-_ONE = Shape(least=0)
-_MANY = Shape(least=0, most=MOST_VALUES)
-_GROUPS = _container(
-    GroupStatus=_ONE,
-    GroupNames=_container(GroupName=_MANY),
-    GroupTags2=_container(
-        GroupTag2=Shape({"TagID": _ONE, "TagName": _ONE, "TagValues": _ONE}, least=0, most=MOST_VALUES)
-    ),
+def _many(name: str, field: str = "", kind: Kind = TEXT, **more: Any) -> Element:
+    return optional(name, field, kind, most=MAX_VALUES, **more)
+
+
+def _check_range(values: Values) -> None:
+    if values.get("first") and values.get("last") and values["last"] < values["first"]:
+        raise ValueError("it ends before it begins")
+
+
+def _range(name: str, field: str, most: int) -> Element:
+    ends = (
+        _one(f"{name}From", "first", DAY, help="on this day or later"),
+        _one(f"{name}To", "last", DAY, help="on this day or earlier"),
+    )
+    return _container(name, *ends, field=field, most=most, check=_check_range)
+
+
+def _ranges(name: str, field: str) -> Element:
+    return _container(f"{name}s", _range(name, field, MAX_RANGES))
+
+
+TAG = record(
+    "GroupTag2",
+    optional("TagID", help="a tag of groups"),
+    optional("TagName", help="a tag of groups"),
+    optional("TagValues", help="separated by commas"),
+    field="group_tags",
+    least=0,
+    most=MAX_VALUES,
+    choices=(Choice(("TagID", "TagName")),),
 )
-_MODULES = _container(
-    LearningModule=_container(LearningModuleStatus=_ONE, LearningModuleNames=_container(LearningModuleName=_MANY)),
-    EnrollmentStatuses=_container(EnrollmentStatus=_MANY),
-    **{f"{name}s": _container(**{name: _range(name, MOST_RANGES)}) for name in MODULE_DATES},
+GROUPS = _container(
+    "Groups",
+    _one("GroupStatus", "group_active", ACTIVITY),
+    _container("GroupNames", _many("GroupName", "group_names", help="groups of these names")),
+    _container("GroupTags2", TAG),
 )
-_ENROLLMENTS = _container(CreatedDate=_range("CreatedDate", 1), ModifiedDate=_range("ModifiedDate", 1))
-_USERS = _container(UserStatus=_ONE, UserIdentifier=_container(EmailAddress=_MANY, EmployeeID=_MANY))
-_REPORT = {
-    **PAGING,
-    "Filters": _container(
-        EnrollmentID=_ONE, Groups=_GROUPS, LearningModules=_MODULES, Enrollments=_ENROLLMENTS, Users=_USERS
-    ),
-    "Columns": _container(ColumnName=_MANY),
-    "CustomFields": _container(FieldName=_MANY),
-}
-SHAPE = Shape({"Report": Shape(_REPORT)})
+COURSE = _container(
+    "LearningModule",
+    _one("LearningModuleStatus", "course_status", one_of("Active", "Inactive", "Archived")),
+    _container("LearningModuleNames", _many("LearningModuleName", "course_names", help="courses of these names")),
+)
+STATUSES = _container("EnrollmentStatuses", _many("EnrollmentStatus", "statuses", one_of(*EnrollmentStatus)))
+COURSES = _container(
+    "LearningModules",
+    COURSE,
+    STATUSES,
+    _ranges("CompletedDate", "completed_at"),
+    _ranges("DueDate", "due_at"),
+    _ranges("EnrolledDate", "enrolled_at"),
+    _ranges("GracePeriodDate", "grace_period_at"),
+    _ranges("LastAccessedDate", "last_accessed_at"),
+    _ranges("StartedDate", "started_at"),
+)
+ENROLLMENTS = _container(
+    "Enrollments", _range("CreatedDate", "created_at", 1), _range("ModifiedDate", "modified_at", 1)
+)
+IDENTIFIERS = _container("UserIdentifier", _many("EmailAddress", "emails"), _many("EmployeeID", "employee_ids"))
+USERS = _container("Users", _one("UserStatus", "user_active", ACTIVITY), IDENTIFIERS)
+FILTERS = _container(
+    "Filters",
+    optional("EnrollmentID", "enrollment_id", NUMBER, help="the enrollment with this number"),
+    GROUPS,
+    COURSES,
+    ENROLLMENTS,
+    USERS,
+)
+TAKES = parameters(
+    record(
+        "Report",
+        *PAGING,
+        FILTERS,
+        _container("Columns", _many("ColumnName", "columns", word_for(COLUMNS), help="see [Columns](#columns)")),
+        _container("CustomFields", _many("FieldName", help="adds nothing: Rollbook has no custom fields")),
+    )
+)
+PERIODS = (
+    *("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_accessed_at", "started_at"),
+    *("created_at", "modified_at"),
+)
 
 
-def get_learner_report(caller: Caller, call: Call) -> Work[Answer]:
-    """Answer the enrolments that agree with all filters, pending ones included (D17); errors: GLR:01, SU:12, SU:13."""
-    caller.require_administration(REPORT_FORBIDDEN)
-    report = call.read_parameters(SHAPE)[0]
-    page = read_page(report)
-    columns = choose_columns(_read_known(report, "Columns/ColumnName", COLUMNS))
-    fields = [column.field for column in columns]
-    chosen = _read_filter(report)
-    tagged = _has_tags(report)
-
-    def get(connection: sa.Connection) -> Answer:
-        if tagged:
-            return Answer(True, write_learners(columns, ()))
-        rows = find_learners(connection, caller.account_id, chosen, fields, limit=page.size, offset=page.offset)
-        return Answer(True, write_learners(columns, rows))
-
-    return get
+def _report_of(columns: Sequence[Element]) -> Element:
+    """The answer with these columns between the first ones and the last ones."""
+    learner = record("Learner", *FIRST, *columns, *LAST, field="learners", least=0, most=MAX_SIZE)
+    return info(record("LearnerReport", learner, attributes=(ROWS,)))
 
 
-def _read_filter(report: etree._Element) -> ReportFilter:
-    group, modules, user = "Filters/Groups", "Filters/LearningModules", "Filters/Users"
-    periods = {column: _read_periods(report, f"{modules}/{name}s/{name}") for name, column in MODULE_DATES.items()}
-    periods["created_at"] = _read_periods(report, "Filters/Enrollments/CreatedDate")
-    periods["modified_at"] = _read_periods(report, "Filters/Enrollments/ModifiedDate")
-    return ReportFilter(
-        enrollment_id=_read_enrollment_id(report),
-        statuses=_read_known(report, f"{modules}/EnrollmentStatuses/EnrollmentStatus", STATUSES),
-        periods=periods,
-        group_active=_read_activity(report, f"{group}/GroupStatus"),
-        group_names=_read_values(report, f"{group}/GroupNames/GroupName"),
-        course_statuses=_read_known(report, f"{modules}/LearningModule/LearningModuleStatus", COURSE_STATUSES),
-        course_names=_read_values(report, f"{modules}/LearningModule/LearningModuleNames/LearningModuleName"),
-        user_active=_read_activity(report, f"{user}/UserStatus"),
-        emails=_read_values(report, f"{user}/UserIdentifier/EmailAddress"),
-        employee_ids=_read_values(report, f"{user}/UserIdentifier/EmployeeID"),
+def get_learner_report(call: MethodCall) -> MethodResult:
+    """Give the enrollments that agree with all filters, pending ones included (D17)."""
+    values, page = call.values, Page.of(call.values)
+    # Columns stand in the order of the call, each once.
+    columns = [*{column.name: column for column in values.get("columns", ())}.values()]
+    fields = [column.field or None for column in (*FIRST, *columns, *LAST)]
+    if "group_tags" in values:  # no group bears a tag
+        rows: Sequence[Sequence[object]] = ()
+    else:
+        rows = store.reports.find_learners(
+            call.connection, call.caller.account_id, _filter(values), fields, limit=page.size, offset=page.offset
+        )
+    learners = [dict(zip(fields, row, strict=True)) for row in rows]
+    return MethodResult({"rows": len(learners), "learners": learners}, gives=_report_of(columns))
+
+
+def _filter(values: Values) -> "store.reports.ReportFilter":
+    return store.reports.ReportFilter(
+        enrollment_id=values.get("enrollment_id"),
+        statuses=values.get("statuses", ()),
+        periods={name: _periods(values.get(name, [])) for name in PERIODS},
+        group_active=values.get("group_active", ()),
+        group_names=values.get("group_names", ()),
+        course_statuses=[values["course_status"]] if "course_status" in values else (),
+        course_names=values.get("course_names", ()),
+        user_active=values.get("user_active", ()),
+        emails=values.get("emails", ()),
+        employee_ids=values.get("employee_ids", ()),
     )
 
 
-def _read_values(report: etree._Element, path: str) -> list[str]:
-    return [text_of(element) for element in report.iterfind(path)]
+def _periods(ranges: Values | list[Values]) -> list["store.reports.Period"]:
+    """Give date ranges, each from the first moment of a day to the last one of another; one without ends is none."""
+    listed = ranges if isinstance(ranges, list) else [ranges]
+    return [
+        store.reports.Period(
+            datetime.combine(each["first"], time.min, UTC) if "first" in each else None,
+            datetime.combine(each["last"], time.max, UTC) if "last" in each else None,
+        )
+        for each in listed
+        if each
+    ]
 
 
-def _read_known(report: etree._Element, path: str, known: Collection[str]) -> list[str]:
-    values = _read_values(report, path)
-    if any(value not in known for value in values):
-        raise CallError(WRONG_STRUCTURE, f"Report/{path} is none of {', '.join(known)}")
-    return values
-
-
-def _read_activity(report: etree._Element, path: str) -> list[bool]:
-    values = _read_known(report, path, ACTIVITIES)
-    return ACTIVITIES[values[0]] if values else []
-
-
-def _read_enrollment_id(report: etree._Element) -> int | None:
-    """Read the one value that may be empty, because the contract names it among the containers."""
-    text = "".join(_read_values(report, "Filters/EnrollmentID"))
-    number = read_identifier(text)
-    if text and number is None:
-        raise CallError(WRONG_STRUCTURE, "Report/Filters/EnrollmentID is not a number from 1")
-    return number
-
-
-def _has_tags(report: etree._Element) -> bool:
-    """Tell whether groups are chosen by tags, which no group bears: a filter is never ignored (D16)."""
-    tags = report.findall("Filters/Groups/GroupTags2/GroupTag2")
-    if any((tag.find("TagID") is None) == (tag.find("TagName") is None) for tag in tags):
-        raise CallError(WRONG_STRUCTURE, "a GroupTag2 holds either TagID or TagName")
-    return bool(tags)
-
-
-def _read_periods(report: etree._Element, path: str) -> list[Period]:
-    """Read date ranges, each from the first moment of a day to the last one of another; one without ends is none."""
-    ends = [(_read_end(each, "From", time.min), _read_end(each, "To", time.max)) for each in report.iterfind(path)]
-    if any(first and last and last < first for first, last in ends):
-        raise CallError(WRONG_STRUCTURE, f"Report/{path} ends before it begins")
-    return [Period(first, last) for first, last in ends if first or last]
-
-
-def _read_end(parent: etree._Element, end: str, moment: time) -> datetime | None:
-    found = parent.find(f"{parent.tag}{end}")
-    if found is None:
-        return None
-    try:
-        return datetime.combine(read_date(text_of(found)), moment, UTC)
-    except ValueError:
-        raise CallError(WRONG_STRUCTURE, f"{found.tag}, line {found.sourceline}, is no date") from None
+GET_LEARNER_REPORT = Method(
+    "getLearnerReport",
+    takes=TAKES,
+    gives=_report_of([*COLUMNS.values()]),
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=False,
+    run=get_learner_report,
+)

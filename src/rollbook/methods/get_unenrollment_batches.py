@@ -1,32 +1,61 @@
 """getUnenrollmentBatches: who asked for what, when and why, and what became of it (D20)."""
 
-import sqlalchemy as sa
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.get_unenrollment_queue import COUNTS
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.wire.answer import BLOCK
+from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
+from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE, TIME
 
-from rollbook.errors import GET_BATCHES_FORBIDDEN
-from rollbook.model import Caller
-from rollbook.store.engine import Work
-from rollbook.store.history import find_batches, find_refusals
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.paging import PAGING, read_page
-from rollbook.wire.queue import BATCH_ID, read_batch_id, write_batches
-from rollbook.wire.shape import Shape
-from rollbook.wire.xml import text_of
+FORBIDDEN = WireCode("GUB:01", "The required permissions are not met to call the getUnenrollmentBatches method.")
 
-SHAPE = Shape({"UnenrollmentBatches": Shape({"BatchID": BATCH_ID, **PAGING})})
+TAKES = parameters(record("UnenrollmentBatches", optional("BatchID", "batch_id", REFERENCE, help="one batch"), *PAGING))
+REFUSAL = record(
+    "Refusal",
+    Element(IDENTIFIER, "identifier", help="as it was sent"),
+    Element("ErrorID", "code"),
+    field="refusals",
+    least=0,
+    most=ANY_NUMBER,
+    attributes=(BLOCK,),
+    help="only of a batch that was asked for by its `BatchID`",
+)
+BATCH = record(
+    "UnenrollmentBatch",
+    Element("BatchID", "id", NUMBER),
+    Element("RequestedDate", "requested_at", TIME),
+    Element("RequestedBy", "requested_by_email", help="empty for a batch of an import"),
+    Element("Reason", "reason"),
+    Element("IdempotencyKey", "idempotency_key"),
+    *COUNTS,
+    Element("Refused", "refused", COUNT, help="items that the call refused"),
+    REFUSAL,
+    field="batches",
+    least=0,
+    most=MAX_SIZE,
+)
+ROWS = Element("rows", "rows", COUNT, help="how many are in this answer")
+GIVES = info(record("UnenrollmentBatches", BATCH, attributes=(ROWS,)))
 
 
-def get_unenrollment_batches(caller: Caller, call: Call) -> Work[Answer]:
-    """Answer batches, the latest first; of one that is asked for, what it refused too. Errors: GUB:01, SU:12, SU:13."""
-    caller.require_administration(GET_BATCHES_FORBIDDEN)
-    asked = call.read_parameters(SHAPE)[0]
-    page = read_page(asked)
-    batch = asked.find("BatchID")
-    batch_id = None if batch is None else read_batch_id(text_of(batch))
+def get_batches(call: MethodCall) -> MethodResult:
+    """Give batches, the latest first; of one that is asked for, what it refused too."""
+    account_id, batch_id, page = call.caller.account_id, call.values.get("batch_id"), Page.of(call.values)
+    rows = store.history.find_batches(call.connection, account_id, batch_id, page.size, page.offset)
+    refusals = [] if batch_id is None else store.history.find_refusals(call.connection, account_id, batch_id)
+    refused = {"refusals": [refusal._mapping for refusal in refusals]}
+    return MethodResult({"rows": len(rows), "batches": [{**row._mapping, **refused} for row in rows]})
 
-    def get(connection: sa.Connection) -> Answer:
-        rows = find_batches(connection, caller.account_id, batch_id, page.size, page.offset)
-        refusals = [] if batch_id is None else find_refusals(connection, caller.account_id, batch_id)
-        return Answer(True, write_batches(rows, refusals))
 
-    return get
+GET_UNENROLLMENT_BATCHES = Method(
+    "getUnenrollmentBatches",
+    takes=TAKES,
+    gives=GIVES,
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=False,
+    run=get_batches,
+)

@@ -1,26 +1,47 @@
 """getUnenrollmentQueue: paused or not, how many items in which status, how long the oldest waits (D20)."""
 
-from functools import partial
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import Change, UnenrollmentStatus, utc_now
+from rollbook.wire.messages import Element, info, parameters, record
+from rollbook.wire.values import COUNT, FLAG, TIME
 
-import sqlalchemy as sa
+FORBIDDEN = WireCode("GUQ:01", "The required permissions are not met to call the getUnenrollmentQueue method.")
 
-from rollbook.errors import GET_QUEUE_FORBIDDEN
-from rollbook.model import Caller, utc_now
-from rollbook.store.engine import Work
-from rollbook.store.queue import read_queue
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.queue import NOTHING_ASKED, write_queue
+# A method that takes nothing still needs something in Parameters, or its calls would be SU:09.
+NOTHING_TAKEN = parameters(Element("UnenrollmentQueue", help="empty"))
+COUNTS = tuple(Element(status, status.lower(), COUNT, help="items in this state") for status in UnenrollmentStatus)
+STATE = info(
+    record(
+        "UnenrollmentQueue",
+        Element("Paused", "paused", FLAG),
+        Element("PausedDate", "paused_at", TIME, help="empty unless it is paused"),
+        *COUNTS,
+        Element("OldestPendingDate", "oldest_at", TIME, help="when the oldest pending item was requested"),
+        Element("OldestPendingSeconds", "oldest_seconds", COUNT, help="its age"),
+        field="queue",
+    )
+)
 
 
-def get_unenrollment_queue(caller: Caller, call: Call) -> Work[Answer]:
-    """Answer the state of the queue; errors: GUQ:01, SU:12, SU:13."""
-    caller.require_administration(GET_QUEUE_FORBIDDEN)
-    call.read_parameters(NOTHING_ASKED)
-    return partial(describe_queue, caller=caller)
+def describe_queue(call: MethodCall, change: Change | None = None) -> MethodResult:
+    """Give the state of the caller's queue as it is now; the age of the oldest pending item is in whole seconds."""
+    state = store.queue.read_queue(call.connection, call.caller.account_id)
+    oldest_at = state.oldest_pending_at
+    age = None if oldest_at is None else max(0, int((utc_now() - oldest_at).total_seconds()))
+    counts = {status.lower(): count for status, count in state.counts.items()}
+    queue = {"paused": state.paused_at is not None, "paused_at": state.paused_at, **counts}
+    return MethodResult({"queue": queue | {"oldest_at": oldest_at, "oldest_seconds": age}}, change=change)
 
 
-def describe_queue(connection: sa.Connection, caller: Caller) -> Answer:
-    """Answer the state of the caller's queue as it is now."""
-    state = read_queue(connection, caller.account_id)
-    return Answer(True, write_queue(state.paused_at, state.counts, state.oldest_pending_at, utc_now()))
+GET_UNENROLLMENT_QUEUE = Method(
+    "getUnenrollmentQueue",
+    takes=NOTHING_TAKEN,
+    gives=STATE,
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=False,
+    run=describe_queue,
+)

@@ -1,96 +1,138 @@
 """getUnenrollments: the items of the queue and its history, page by page or as a feed of changes (D20)."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-import sqlalchemy as sa
-from lxml import etree
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.get_unenrollment_batches import ROWS
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import UnenrollmentStatus
+from rollbook.wire.messages import Element, Kind, Values, info, optional, parameters, record
+from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, TIME, one_of
 
-from rollbook.errors import GET_UNENROLLMENTS_FORBIDDEN, WRONG_STRUCTURE, CallError
-from rollbook.model import Caller, UnenrollmentStatus
-from rollbook.store.engine import Work
-from rollbook.store.history import Cursor, ItemFilter, find_items
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.dates import read_time
-from rollbook.wire.identifiers import IDENTIFIER, MOST_ITEMS
-from rollbook.wire.paging import PAGING, read_page
-from rollbook.wire.queue import BATCH_ID, read_batch_id, write_items
-from rollbook.wire.shape import Shape
-from rollbook.wire.xml import read_texts, text_at
+FORBIDDEN = WireCode("GUN:01", "The required permissions are not met to call the getUnenrollments method.")
 
-_ONCE = Shape(least=0)
-FILTERS = Shape(
-    {
-        "BatchID": BATCH_ID,
-        "Status": Shape(least=0, most=len(UnenrollmentStatus)),
-        IDENTIFIER: Shape(least=0, most=MOST_ITEMS),
-        "RequestedDateFrom": _ONCE,
-        "RequestedDateTo": _ONCE,
-        "FinishedDateFrom": _ONCE,
-    },
+
+def _read_cursor(text: str) -> str:
+    if not re.fullmatch(r"\d{1,18}-\d{1,18}-\d{1,9}", text, re.ASCII):
+        raise ValueError("not a cursor")
+    return text
+
+
+CURSOR = Kind("cursor", "5-7-1", _read_cursor)
+STATUS = one_of(*UnenrollmentStatus)
+
+
+def _read_end(text: str) -> datetime:
+    """Read a day or a time as the first moment after it; errors: ValueError."""
+    length = timedelta(milliseconds=1) if ":" in text else timedelta(days=1)
+    try:
+        end: datetime = TIME.read(text) + length
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+    return end
+
+
+def _check_range(values: Values) -> None:
+    first, before = values.get("requested_from"), values.get("requested_before")
+    if first and before and before <= first:
+        raise ValueError("RequestedDateTo is before RequestedDateFrom")
+
+
+FILTERS = record(
+    "Filters",
+    optional("BatchID", "batch_id", REFERENCE, help="items of this batch"),
+    optional("Status", "statuses", STATUS, most=len(UnenrollmentStatus), help="items in one of these states"),
+    optional(IDENTIFIER, "enrollment_ids", REFERENCE, most=MAX_ITEMS, help="items of these enrollments"),
+    optional("RequestedDateFrom", "requested_from", TIME, help="requested then or later"),
+    optional("RequestedDateTo", "requested_before", replace(TIME, read=_read_end), help="requested then or earlier"),
+    optional("FinishedDateFrom", "finished_from", TIME, help="begins a feed: what is no longer pending since then"),
     least=0,
+    check=_check_range,
 )
-SHAPE = Shape({"Unenrollments": Shape({**PAGING, "After": _ONCE, "Filters": FILTERS})})
-CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})-(\d{1,9})", re.ASCII)
+AFTER = optional("After", "after", CURSOR, help="goes on with a feed: the `after` of the last answer")
+TAKES = parameters(record("Unenrollments", *PAGING, AFTER, FILTERS))
+
+ITEM = record(
+    "Unenrollment",
+    Element("BatchID", "batch_id", NUMBER),
+    Element("Block", "block", NUMBER, help="the place in its batch"),
+    Element(IDENTIFIER, "enrollment_id", NUMBER),
+    Element("Status", "status", STATUS),
+    Element("RequestedDate", "requested_at", TIME),
+    Element("RequestedBy", "requested_by"),
+    Element("Reason", "reason"),
+    Element("Learner", "learner", help="given name and family name"),
+    Element("LearnerEmail", "learner_email"),
+    Element("CourseName", "course"),
+    Element("SessionName", "session"),
+    Element("EnrolledOrigin", "origin", help="the group"),
+    Element("EnrolledDate", "enrolled_at", TIME),
+    Element("Progress", "shown_progress", help="`Not Started`, a percentage, or empty once retention is over"),
+    Element("Notes", "notes"),
+    Element("DueDate", "due_at", TIME),
+    Element("FinishedDate", "finished_at", TIME),
+    Element("RemovedBy", "removed_by"),
+    Element("RestoredDate", "restored_at", TIME),
+    Element("RestoredBy", "restored_by"),
+    field="items",
+    least=0,
+    most=MAX_SIZE,
+)
+GOES_ON = optional("after", "after", CURSOR, help="only of a feed: where it goes on")
+GIVES = info(record("Unenrollments", ITEM, attributes=(ROWS, GOES_ON)))
 
 
-def get_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
-    """Answer the items that the filters choose; errors: GUN:01, SU:12, SU:13."""
-    caller.require_administration(GET_UNENROLLMENTS_FORBIDDEN)
-    asked = call.read_parameters(SHAPE)[0]
-    page = read_page(asked)
-    chosen = _read_filter(asked)
-
-    def get(connection: sa.Connection) -> Answer:
-        rows = find_items(connection, caller.account_id, chosen, page.size, page.offset)
-        cursor = None
-        if chosen.by_change:
-            # With nothing new a poller goes on where it was.
-            last = (rows[-1].change, rows[-1].batch_id, rows[-1].block) if rows else None
-            cursor = "-".join(map(str, last)) if last else text_at(asked, "After")
-        return Answer(True, write_items(rows, cursor))
-
-    return get
+def get_unenrollments(call: MethodCall) -> MethodResult:
+    """Give the items that the filters choose."""
+    values, page = call.values, Page.of(call.values)
+    chosen = _filter(values)
+    rows = store.history.find_items(call.connection, call.caller.account_id, chosen, page.size, page.offset)
+    after = None
+    if chosen.by_change:
+        # With nothing new a poller goes on where it was.
+        after = f"{rows[-1].change}-{rows[-1].batch_id}-{rows[-1].block}" if rows else values.get("after")
+    return MethodResult({"rows": len(rows), "after": after, "items": [_item(row) for row in rows]})
 
 
-def _read_filter(asked: etree._Element) -> ItemFilter:
-    identifiers = [read_batch_id(text) for text in read_texts(asked, IDENTIFIER)]
-    statuses = read_texts(asked, "Status")
-    if not set(statuses) <= set(UnenrollmentStatus):
-        raise CallError(WRONG_STRUCTURE, f"Filters/Status is none of {', '.join(UnenrollmentStatus)}")
-    batch_id = text_at(asked, "Filters/BatchID")
-    requested_from = _read_moment(asked, "Filters/RequestedDateFrom")
-    requested_before = _read_moment(asked, "Filters/RequestedDateTo", end=True)
-    if requested_from and requested_before and requested_before <= requested_from:
-        raise CallError(WRONG_STRUCTURE, "Filters/RequestedDateTo is before RequestedDateFrom")
-    return ItemFilter(
-        batch_id=read_batch_id(batch_id) if batch_id else None,
-        statuses=statuses,
-        enrollment_ids=identifiers,
-        requested_from=requested_from,
-        requested_before=requested_before,
-        finished_from=_read_moment(asked, "Filters/FinishedDateFrom"),
-        after=_read_cursor(text_at(asked, "After")),
+def _filter(values: Values) -> "store.history.ItemFilter":
+    after = values.get("after")
+    return store.history.ItemFilter(
+        batch_id=values.get("batch_id"),
+        statuses=values.get("statuses", ()),
+        enrollment_ids=values.get("enrollment_ids", ()),
+        requested_from=values.get("requested_from"),
+        requested_before=values.get("requested_before"),
+        finished_from=values.get("finished_from"),
+        after=store.history.Cursor(*map(int, after.split("-"))) if after else None,
     )
 
 
-def _read_moment(asked: etree._Element, path: str, *, end: bool = False) -> datetime | None:
-    """Read a day or a time of day in UTC; with `end`, the first moment after it."""
-    text = text_at(asked, path)
-    if text is None:
-        return None
-    length = timedelta(milliseconds=1) if ":" in text else timedelta(days=1)
-    try:
-        return read_time(text) + (length if end else timedelta())
-    except (ValueError, OverflowError):
-        raise CallError(WRONG_STRUCTURE, f"{path} is no date") from None
+def _item(row: Any) -> dict[str, Any]:
+    learner = f"{row.given_name} {row.family_name}".strip()
+    return {**row._mapping, "learner": learner, "shown_progress": _progress(row)}
 
 
-def _read_cursor(text: str | None) -> Cursor | None:
-    if text is None:
+def _progress(row: Any) -> str | None:
+    """Say how far the learner had come, as the queue shows it (protocol §7); nothing once that was purged."""
+    if row.purged_at is not None:
         return None
-    found = CURSOR.fullmatch(text)
-    if found is None:
-        raise CallError(WRONG_STRUCTURE, "After is not what an answer gave as after")
-    return Cursor(*map(int, found.groups()))
+    if row.progress is not None:
+        return f"{row.progress}%"
+    return "Not Started" if row.started_at is None else "0%"
+
+
+GET_UNENROLLMENTS = Method(
+    "getUnenrollments",
+    takes=TAKES,
+    gives=GIVES,
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=False,
+    run=get_unenrollments,
+)

@@ -1,26 +1,27 @@
 """pauseUnenrollments: nothing of the queue is processed until it is resumed (D20)."""
 
-from dataclasses import replace
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.get_unenrollment_queue import NOTHING_TAKEN, STATE, describe_queue
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import Action, Change, utc_now
 
-import sqlalchemy as sa
-
-from rollbook.errors import PAUSE_FORBIDDEN
-from rollbook.methods.get_unenrollment_queue import describe_queue
-from rollbook.model import Action, Caller, Change, utc_now
-from rollbook.store.engine import Work
-from rollbook.store.queue import pause_queue
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.queue import NOTHING_ASKED
+FORBIDDEN = WireCode("PAU:01", "The required permissions are not met to call the pauseUnenrollments method.")
 
 
-def pause_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
-    """Pause the queue and answer its state; errors: PAU:01, SU:12, SU:13."""
-    caller.require_administration(PAUSE_FORBIDDEN)
-    call.read_parameters(NOTHING_ASKED)
+def pause(call: MethodCall) -> MethodResult:
+    """Pause the queue and give its state."""
+    paused = store.queue.pause_queue(call.connection, call.caller.account_id, utc_now())
+    return describe_queue(call, Change(Action.PAUSE) if paused else None)
 
-    def pause(connection: sa.Connection) -> Answer:
-        paused = pause_queue(connection, caller.account_id, utc_now())
-        return replace(describe_queue(connection, caller), change=Change(Action.PAUSE) if paused else None)
 
-    return pause
+PAUSE_UNENROLLMENTS = Method(
+    "pauseUnenrollments",
+    takes=NOTHING_TAKEN,
+    gives=STATE,
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=True,
+    run=pause,
+)

@@ -1,29 +1,39 @@
-"""removeUnenrollments: takes pending items out of the queue; enrolments and progress stay as they are (D20)."""
+"""removeUnenrollments: takes pending items out of the queue; enrollments and progress stay as they are (D20)."""
 
-from rollbook.errors import (
-    REMOVE_FORBIDDEN,
-    REMOVE_MALFORMED_ID,
-    REMOVE_NOT_PENDING,
-    REMOVE_REPEATED_ID,
-    REMOVE_UNKNOWN_BATCH,
+from rollbook.errors import WireCode
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.methods.undoing import GIVES, UndoingCodes, undo_items, undoing_call
+from rollbook.model import Action, Obstacle
+
+FORBIDDEN = WireCode("REM:01", "The required permissions are not met to call the removeUnenrollments method.")
+MALFORMED_ID = WireCode("REM:02", "AccountUserLearningModuleRelID provided is not valid.", "as ULM:01")
+REPEATED_ID = WireCode(
+    "REM:03",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+    "as ULM:05",
 )
-from rollbook.methods.undoing import UndoingCodes, prepare_undoing
-from rollbook.model import Action, Caller
-from rollbook.store.engine import Work
-from rollbook.store.undo import Obstacle, Undo
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-
-CODES = UndoingCodes(
-    action=Action.REMOVE,
-    forbidden=REMOVE_FORBIDDEN,
-    malformed=REMOVE_MALFORMED_ID,
-    repeated=REMOVE_REPEATED_ID,
-    unknown_batch=REMOVE_UNKNOWN_BATCH,
-    obstacles={Obstacle.WRONG_STATUS: REMOVE_NOT_PENDING},
+UNKNOWN_BATCH = WireCode("REM:04", "The BatchID provided is not valid.", "the account has no such batch; no `block`")
+NOT_PENDING = WireCode(
+    "REM:05",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not in the unenrollment queue.",
+    "unknown, or no longer pending",
 )
+CODES = UndoingCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {Obstacle.WRONG_STATUS: NOT_PENDING})
 
 
-def remove_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
-    """Remove a batch or enrolments from the queue; errors: REM:01 and REM:04 for the call, the others per block."""
-    return prepare_undoing(caller, call, CODES, Undo.remove)
+def remove(call: MethodCall) -> MethodResult:
+    """Remove a batch or items from the queue."""
+    return undo_items(call, CODES, lambda undo, targets: undo.remove(targets))
+
+
+REMOVE_UNENROLLMENTS = Method(
+    "removeUnenrollments",
+    takes=undoing_call(MALFORMED_ID),
+    gives=GIVES,
+    codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_PENDING),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=True,
+    run=remove,
+)

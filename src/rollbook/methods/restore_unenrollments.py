@@ -1,38 +1,51 @@
-"""restoreUnenrollments: brings back enrolments that were ended, with their progress to the byte (D19, D20)."""
+"""restoreUnenrollments: brings back enrollments that were ended, with their progress to the byte (D19, D20)."""
 
-from rollbook.errors import (
-    RESTORE_ENROLLED_AGAIN,
-    RESTORE_FORBIDDEN,
-    RESTORE_MALFORMED_ID,
-    RESTORE_NOT_UNENROLLED,
-    RESTORE_PURGED,
-    RESTORE_REPEATED_ID,
-    RESTORE_UNKNOWN_BATCH,
+from rollbook.errors import WireCode
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.methods.undoing import GIVES, UndoingCodes, undo_items, undoing_call
+from rollbook.model import Action, Obstacle
+
+FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")
+MALFORMED_ID = WireCode("RES:02", "AccountUserLearningModuleRelID provided is not valid.", "as ULM:01")
+REPEATED_ID = WireCode(
+    "RES:03",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+    "as ULM:05",
 )
-from rollbook.methods.undoing import UndoingCodes, prepare_undoing
-from rollbook.model import Action, Caller
-from rollbook.store.engine import Work
-from rollbook.store.undo import Obstacle, Undo
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-
-CODES = UndoingCodes(
-    action=Action.RESTORE,
-    forbidden=RESTORE_FORBIDDEN,
-    malformed=RESTORE_MALFORMED_ID,
-    repeated=RESTORE_REPEATED_ID,
-    unknown_batch=RESTORE_UNKNOWN_BATCH,
-    obstacles={
-        Obstacle.WRONG_STATUS: RESTORE_NOT_UNENROLLED,
-        Obstacle.ENROLLED_AGAIN: RESTORE_ENROLLED_AGAIN,
-        Obstacle.PURGED: RESTORE_PURGED,
-    },
+UNKNOWN_BATCH = WireCode("RES:04", "The BatchID provided is not valid.", "the account has no such batch; no `block`")
+NOT_UNENROLLED = WireCode(
+    "RES:05",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided has no unenrollment to be undone.",
+    "unknown, or neither Pending nor Complete",
 )
+ENROLLED_AGAIN = WireCode(
+    "RES:06",
+    "Unenrollment {block} - The learner has been enrolled in the learning module again.",
+    "enrolled after this enrollment had ended, or another that is not completed is current; of two that are asked for "
+    "at once, the later one comes back",
+)
+PURGED = WireCode("RES:07", "Unenrollment {block} - The learner's progress is no longer kept.", "retention is over")
+OBSTACLES = {
+    Obstacle.WRONG_STATUS: NOT_UNENROLLED,
+    Obstacle.ENROLLED_AGAIN: ENROLLED_AGAIN,
+    Obstacle.PURGED: PURGED,
+}
+CODES = UndoingCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, OBSTACLES)
 
 
-def restore_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
-    """Undo a batch or unenrollments one by one; those still pending are removed from the queue instead.
+def restore(call: MethodCall) -> MethodResult:
+    """Undo a batch or items; those that are still pending are removed from the queue instead."""
+    return undo_items(call, CODES, lambda undo, targets: undo.restore(targets))
 
-    Errors: RES:01 and RES:04 for the call, the others per block.
-    """
-    return prepare_undoing(caller, call, CODES, Undo.restore)
+
+RESTORE_UNENROLLMENTS = Method(
+    "restoreUnenrollments",
+    takes=undoing_call(MALFORMED_ID),
+    gives=GIVES,
+    codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_UNENROLLED, ENROLLED_AGAIN, PURGED),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=True,
+    run=restore,
+)

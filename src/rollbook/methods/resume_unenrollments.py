@@ -1,26 +1,27 @@
 """resumeUnenrollments: what is due in the queue is processed again (D20)."""
 
-from dataclasses import replace
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.get_unenrollment_queue import NOTHING_TAKEN, STATE, describe_queue
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import Action, Change
 
-import sqlalchemy as sa
-
-from rollbook.errors import RESUME_FORBIDDEN
-from rollbook.methods.get_unenrollment_queue import describe_queue
-from rollbook.model import Action, Caller, Change
-from rollbook.store.engine import Work
-from rollbook.store.queue import resume_queue
-from rollbook.wire.answer import Answer
-from rollbook.wire.call import Call
-from rollbook.wire.queue import NOTHING_ASKED
+FORBIDDEN = WireCode("RSM:01", "The required permissions are not met to call the resumeUnenrollments method.")
 
 
-def resume_unenrollments(caller: Caller, call: Call) -> Work[Answer]:
-    """Resume the queue and answer its state; errors: RSM:01, SU:12, SU:13."""
-    caller.require_administration(RESUME_FORBIDDEN)
-    call.read_parameters(NOTHING_ASKED)
+def resume(call: MethodCall) -> MethodResult:
+    """Resume the queue and give its state."""
+    resumed = store.queue.resume_queue(call.connection, call.caller.account_id)
+    return describe_queue(call, Change(Action.RESUME) if resumed else None)
 
-    def resume(connection: sa.Connection) -> Answer:
-        resumed = resume_queue(connection, caller.account_id)
-        return replace(describe_queue(connection, caller), change=Change(Action.RESUME) if resumed else None)
 
-    return resume
+RESUME_UNENROLLMENTS = Method(
+    "resumeUnenrollments",
+    takes=NOTHING_TAKEN,
+    gives=STATE,
+    codes=(FORBIDDEN,),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=True,
+    run=resume,
+)

@@ -1,18 +1,26 @@
-"""What removeUnenrollments and restoreUnenrollments have in common: the selection, and the answer per block (D20)."""
+"""What removeUnenrollments and restoreUnenrollments have in common: their messages, and the answer per block (D20)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
+from rollbook import store
 from rollbook.errors import CallError, WireCode
-from rollbook.model import Action, Caller, Change, utc_now
-from rollbook.store.engine import Work
-from rollbook.store.undo import Obstacle, Target, Undo, Undoing
-from rollbook.wire.answer import Answer, ErrorEntry
-from rollbook.wire.call import Call
-from rollbook.wire.identifiers import read_identifiers
-from rollbook.wire.queue import SELECTION, read_batch_id, read_selection, write_changed
+from rollbook.methods.items import in_order, read_ids, unenrollment_item
+from rollbook.methods.method import MethodCall, MethodResult
+from rollbook.model import Action, Change, Obstacle, utc_now
+from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.messages import ANY_NUMBER, Choice, Element, info, optional, parameters, record
+from rollbook.wire.values import IDENTIFIER, NUMBER, REFERENCE
+
+UNDONE = record(
+    "Unenrollment",
+    Element(IDENTIFIER, "id", NUMBER),
+    Element("Status", "status", help="`Removed` or `Restored`"),
+    field="items",
+    most=ANY_NUMBER,
+    attributes=(BLOCK,),
+)
+GIVES = info(record("Unenrollments", UNDONE, least=0, help="empty when nothing changed"))
 
 
 @dataclass(frozen=True)
@@ -20,45 +28,44 @@ class UndoingCodes:
     """The codes of one of the two methods, and its name in the audit."""
 
     action: Action
-    forbidden: WireCode
-    malformed: WireCode
     repeated: WireCode
     unknown_batch: WireCode
-    obstacles: dict[Obstacle, WireCode]
+    obstacles: Mapping[Obstacle, WireCode]
 
 
-def prepare_undoing(
-    caller: Caller, call: Call, codes: UndoingCodes, undo: Callable[[Undo, Sequence[Target]], Undoing]
-) -> Work[Answer]:
-    """Read the selection; the work undoes what it can and says of every other item why not."""
-    caller.require_administration(codes.forbidden)
-    selection = read_selection(call.read_parameters(SELECTION))
-    ids, errors = read_identifiers(selection.identifiers, malformed=codes.malformed, repeated=codes.repeated)
-
-    def work(connection: sa.Connection) -> Answer:
-        undoer = Undo(
-            connection,
-            account_id=caller.account_id,
-            user_id=caller.user_id,
-            reason=call.extensions.reason,
-            now=utc_now(),
-        )
-        if selection.batch_id is None:
-            targets: Sequence[Target] | None = undoer.find_enrollments(ids)
-        else:
-            targets = undoer.find_batch(read_batch_id(selection.batch_id))
-        if targets is None:
-            raise CallError(codes.unknown_batch, "Unenrollments/BatchID")
-        done = undo(undoer, targets)
-        refused = {block: ErrorEntry.of_item(codes.obstacles[why], block) for block, why in done.refused.items()}
-        entries = [entry for _, entry in sorted((errors | refused).items())]
-        change = _describe(codes.action, selection.batch_id, done, len(entries))
-        return Answer(bool(done.changed), write_changed(done.changed), entries, change=change)
-
-    return work
+def undoing_call(malformed: WireCode) -> Element:
+    """What is to be removed or restored: a whole batch, or items one by one."""
+    batch = optional("BatchID", "batch_id", REFERENCE, help="a whole batch, in place of items")
+    both = Choice(("BatchID", "Unenrollment"))
+    return parameters(record("Unenrollments", batch, unenrollment_item(malformed, least=0), choices=(both,)))
 
 
-def _describe(action: Action, batch_id: str | None, done: Undoing, refused: int) -> Change | None:
+def undo_items(
+    call: MethodCall,
+    codes: UndoingCodes,
+    undo: Callable[["store.undo.Undo", Sequence["store.undo.Target"]], "store.undo.Undoing"],
+) -> MethodResult:
+    """Undo what can be undone, and give the reason for every other item."""
+    ids, errors = read_ids(call, codes.repeated)
+    undoer = store.undo.Undo(
+        call.connection,
+        account_id=call.caller.account_id,
+        user_id=call.caller.user_id,
+        reason=call.extensions.reason,
+        now=utc_now(),
+    )
+    batch_id = None if ids else call.values["batch_id"] or 0
+    targets = undoer.find_enrollments(ids) if batch_id is None else undoer.find_batch(batch_id)
+    if targets is None:
+        raise CallError(codes.unknown_batch, "Unenrollments/BatchID")
+    done = undo(undoer, targets)
+    refused = (ErrorEntry.of_item(codes.obstacles[why], block) for block, why in done.refused.items())
+    entries = in_order(errors, refused)
+    items = [{"block": block, "id": id_, "status": status} for block, (id_, status) in sorted(done.changed.items())]
+    return MethodResult({"items": items}, entries, change=_describe(codes.action, batch_id, done, len(entries)))
+
+
+def _describe(action: Action, batch_id: int | None, done: "store.undo.Undoing", refused: int) -> Change | None:
     if not done.changed:
         return None
     counts = {**done.counts(), "refused": refused}

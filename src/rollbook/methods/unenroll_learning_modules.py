@@ -1,46 +1,65 @@
-"""unenrollLearningModules: puts up to 100 enrolments into the unenrollment queue (protocol §4)."""
+"""unenrollLearningModules: puts up to 100 enrollments into the unenrollment queue (protocol §4)."""
 
-import sqlalchemy as sa
+from rollbook import store
+from rollbook.errors import WireCode
+from rollbook.methods.items import in_order, read_ids, unenrollment_item
+from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import Acceptance, Action, Change, Refusal, utc_now
+from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.messages import Element, info, parameters, record
+from rollbook.wire.values import IDENTIFIER, MAX_ITEMS
 
-from rollbook.errors import (
-    UNENROLL_FORBIDDEN,
-    UNENROLL_MALFORMED_ID,
-    UNENROLL_QUEUED_ID,
-    UNENROLL_REPEATED_ID,
-    UNENROLL_UNKNOWN_ID,
+MALFORMED_ID = WireCode(
+    "ULM:01", "AccountUserLearningModuleRelID provided is not valid.", "the text is no identifier (D7)"
 )
-from rollbook.model import Acceptance, Action, Caller, Change, Refusal, utc_now
-from rollbook.store.engine import Work
-from rollbook.store.unenrollments import accept_batch, keep_refusals
-from rollbook.wire.answer import Answer, ErrorEntry, unenrollments
-from rollbook.wire.call import Call
-from rollbook.wire.identifiers import IDENTIFIER, UNENROLLMENT, read_identifiers
-from rollbook.wire.shape import Shape
-from rollbook.wire.xml import read_texts
+FORBIDDEN = WireCode(
+    "ULM:02",
+    "The required permissions are not met to call the unenrollLearningModules method.",
+    "the caller is neither administrator nor owner; the error has no `block`",
+)
+UNKNOWN_ID = WireCode(
+    "ULM:03",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not valid.",
+    "an identifier, but of no current enrollment of this account: unknown, of another account (D5), unenrolled "
+    "already, or protected (D11)",
+)
+QUEUED_ID = WireCode(
+    "ULM:04",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is already in the unenrollment queue.",
+    "it is waiting in the queue",
+)
+REPEATED_ID = WireCode(
+    "ULM:05",
+    "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
+    "AccountUserLearningModuleRelID from Unenrollment {first}.",
+    "the call holds the number before, at `{first}`",
+)
+REFUSALS = {Refusal.UNKNOWN: UNKNOWN_ID, Refusal.QUEUED: QUEUED_ID}
 
-SHAPE = Shape({"LearningModuleEnrollment": Shape({"Unenrollment": UNENROLLMENT})})
+TAKES = parameters(record("LearningModuleEnrollment", unenrollment_item(MALFORMED_ID)))
+ACCEPTED = record(
+    "Unenrollment",
+    Element(IDENTIFIER, "sent", help="as it was sent"),
+    field="items",
+    most=MAX_ITEMS,
+    attributes=(BLOCK,),
+)
+GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="empty when nothing was accepted"))
 
-REFUSALS = {Refusal.UNKNOWN: UNENROLL_UNKNOWN_ID, Refusal.QUEUED: UNENROLL_QUEUED_ID}
 
-
-def unenroll_learning_modules(caller: Caller, call: Call) -> Work[Answer]:
-    """Queue what can be queued and say of every other item why not; errors: ULM:02, SU:12, SU:13."""
-    caller.require_administration(UNENROLL_FORBIDDEN)
-    identifiers = read_texts(call.read_parameters(SHAPE), IDENTIFIER)
-    ids, errors = read_identifiers(identifiers, malformed=UNENROLL_MALFORMED_ID, repeated=UNENROLL_REPEATED_ID)
-
-    def unenroll(connection: sa.Connection) -> Answer:
-        acceptance = _accept(connection, caller, call, ids)
-        refused = {block: ErrorEntry.of_item(REFUSALS[why], block) for block, why in acceptance.refused.items()}
-        entries = [entry for _, entry in sorted((errors | refused).items())]
-        if acceptance.batch_id is not None:
-            outcomes = [(entry.block or 0, identifiers[(entry.block or 0) - 1], entry.code) for entry in entries]
-            keep_refusals(connection, caller.account_id, acceptance.batch_id, outcomes)
-        info = unenrollments((block, identifiers[block - 1]) for block in acceptance.accepted)
-        change = _describe(acceptance, refused=len(entries))
-        return Answer(bool(acceptance.accepted), info, entries, acceptance.batch_id, change=change)
-
-    return unenroll
+def unenroll(call: MethodCall) -> MethodResult:
+    """Queue what can be queued, and give the reason for every other item."""
+    ids, errors = read_ids(call, REPEATED_ID)
+    acceptance = _accept(call, ids)
+    refused = (ErrorEntry.of_item(REFUSALS[why], block) for block, why in acceptance.refused.items())
+    entries = in_order(errors, refused)
+    items = call.values["items"]
+    if acceptance.batch_id is not None:
+        outcomes = [(entry.block or 0, items[(entry.block or 0) - 1]["sent"], entry.code) for entry in entries]
+        store.unenrollments.keep_refusals(call.connection, call.caller.account_id, acceptance.batch_id, outcomes)
+    accepted = [{"block": block, "sent": items[block - 1]["sent"]} for block in acceptance.accepted]
+    change = _describe(acceptance, refused=len(entries))
+    return MethodResult({"items": accepted}, entries, acceptance.batch_id, change)
 
 
 def _describe(acceptance: Acceptance, refused: int) -> Change | None:
@@ -50,16 +69,28 @@ def _describe(acceptance: Acceptance, refused: int) -> Change | None:
     return Change(Action.UNENROLL, f"batch {acceptance.batch_id}", counts)
 
 
-def _accept(connection: sa.Connection, caller: Caller, call: Call, ids: list[int | None]) -> Acceptance:
+def _accept(call: MethodCall, ids: list[int | None]) -> Acceptance:
     if not any(ids):
         return Acceptance(None, (), {})
-    return accept_batch(
-        connection,
-        account_id=caller.account_id,
-        requested_by=caller.user_id,
+    return store.unenrollments.accept_batch(
+        call.connection,
+        account_id=call.caller.account_id,
+        requested_by=call.caller.user_id,
         ids=ids,
-        policies=caller.policies,
+        policies=call.caller.policies,
         reason=call.extensions.reason,
         idempotency_key=call.extensions.idempotency_key,
         requested_at=utc_now(),
     )
+
+
+UNENROLL_LEARNING_MODULES = Method(
+    "unenrollLearningModules",
+    takes=TAKES,
+    gives=GIVES,
+    codes=(MALFORMED_ID, FORBIDDEN, UNKNOWN_ID, QUEUED_ID, REPEATED_ID),
+    forbidden=FORBIDDEN,
+    allowed=ADMINISTRATORS,
+    changes=True,
+    run=unenroll,
+)

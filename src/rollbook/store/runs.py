@@ -4,20 +4,19 @@ A part is a batch of its own, in a transaction of its own: a worker that dies le
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.errors import UNENROLL_QUEUED_ID, UNENROLL_UNKNOWN_ID
+from rollbook.errors import WireCode
 from rollbook.model import Action, Actor, Caller, Change, Policies, Refusal
 from rollbook.store.audit import record_change
 from rollbook.store.choosing import CourseShare
 from rollbook.store.dialects import statement
 from rollbook.store.engine import Database
-from rollbook.store.expiry import forget
 from rollbook.store.passwords import ADMINISTERING
 from rollbook.store.tables import accounts, batches, run_parts, runs, unenrollments, users
 from rollbook.store.unenrollments import accept_batch, keep_refusals
@@ -26,8 +25,6 @@ from rollbook.store.unenrollments import accept_batch, keep_refusals
 PART = 100
 # What was looked at and not started is forgotten after this.
 DRAFT_KEPT = timedelta(days=1)
-
-CODES = {Refusal.UNKNOWN: UNENROLL_UNKNOWN_ID.code, Refusal.QUEUED: UNENROLL_QUEUED_ID.code}
 
 # Each worker takes another run.
 _TAKE_RUN = """
@@ -136,7 +133,7 @@ def stop_run(connection: sa.Connection, account_id: int, run_id: int, now: datet
     return connection.execute(runs.update().where(under_way).values(finished_at=now)).rowcount > 0
 
 
-def queue_next_part(database: Database, now: datetime) -> bool:
+def queue_next_part(database: Database, now: datetime, codes: Mapping[Refusal, WireCode]) -> bool:
     """Queue the next part of a run as a batch, in one transaction; False when no run is under way.
 
     A run whose user may not unenrol any more ends there.
@@ -145,8 +142,7 @@ def queue_next_part(database: Database, now: datetime) -> bool:
     with database.read() as connection:
         if connection.execute(under_way).first() is None:
             return False
-
-    def work(connection: sa.Connection) -> bool:
+    with database.write() as connection:
         run = connection.execute(statement(connection, _TAKE_RUN)).first()
         if run is None:
             return False
@@ -158,12 +154,10 @@ def queue_next_part(database: Database, now: datetime) -> bool:
         if part is None or user is None:
             stop_run(connection, run.account_id, run.id, now)
         else:
-            accepted, batch_id = _queue(connection, run, user, json.loads(part.ids), now)
+            accepted, batch_id = _queue(connection, run, user, json.loads(part.ids), now, codes)
             this = run_parts.update().where(mine, p.number == part.number)
             connection.execute(this.values(accepted=accepted, batch_id=batch_id))
         return True
-
-    return database.transact(work)
 
 
 def _find_user(connection: sa.Connection, account_id: int, user_id: int) -> Any:
@@ -173,7 +167,9 @@ def _find_user(connection: sa.Connection, account_id: int, user_id: int) -> Any:
     return connection.execute(query.where(users.c.account_id == account_id, users.c.id == user_id, allowed)).first()
 
 
-def _queue(connection: sa.Connection, run: Any, user: Any, ids: list[int], now: datetime) -> tuple[int, int | None]:
+def _queue(
+    connection: sa.Connection, run: Any, user: Any, ids: list[int], now: datetime, codes: Mapping[Refusal, WireCode]
+) -> tuple[int, int | None]:
     email, *decided = user
     done = accept_batch(
         connection,
@@ -185,7 +181,7 @@ def _queue(connection: sa.Connection, run: Any, user: Any, ids: list[int], now: 
         requested_at=now,
     )
     if done.batch_id is not None:
-        refused = [(block, str(ids[block - 1]), CODES[why]) for block, why in sorted(done.refused.items())]
+        refused = [(block, str(ids[block - 1]), codes[why].code) for block, why in sorted(done.refused.items())]
         keep_refusals(connection, run.account_id, done.batch_id, refused)
         by = Actor(email or f"user {run.user_id}", run.user_id, run.address, run.request_id)
         counts = {"accepted": len(done.accepted), "refused": len(refused), "run": run.id}
@@ -193,8 +189,9 @@ def _queue(connection: sa.Connection, run: Any, user: Any, ids: list[int], now: 
     return len(done.accepted), done.batch_id
 
 
-def purge_drafts(database: Database, now: datetime, limit: int) -> int:
-    """Forget what was looked at a day ago and not started, up to `limit` rows of it; return how many."""
-    draft = sa.and_(runs.c.started_at.is_(None), runs.c.created_at < now - DRAFT_KEPT)
-    parts = run_parts.c.run_id.in_(sa.select(runs.c.id).where(draft))
-    return forget(database, run_parts, parts, limit) or forget(database, runs, draft, limit)
+def purge_drafts(database: Database, now: datetime) -> None:
+    """Forget what was looked at a day ago and not started."""
+    old = sa.select(runs.c.id).where(runs.c.started_at.is_(None), runs.c.created_at < now - DRAFT_KEPT)
+    with database.write() as connection:
+        connection.execute(run_parts.delete().where(run_parts.c.run_id.in_(old)))
+        connection.execute(runs.delete().where(runs.c.id.in_(old)))

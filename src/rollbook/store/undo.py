@@ -6,12 +6,11 @@ A batch may hold any number of items: every statement is about a bounded part of
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.model import UnenrollmentStatus
+from rollbook.model import Obstacle, UnenrollmentStatus
 from rollbook.store.deadline import renew_deadline
 from rollbook.store.direct import run
 from rollbook.store.queue import begin_change
@@ -60,14 +59,6 @@ _RESTORE = """
     WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
       AND CASE status WHEN 'Complete' THEN account_id = :account_id END
 """
-
-
-class Obstacle(StrEnum):
-    """Why an item was not removed or not restored."""
-
-    WRONG_STATUS = "wrong status"
-    ENROLLED_AGAIN = "enrolled again"
-    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)

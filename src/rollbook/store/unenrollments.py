@@ -185,8 +185,7 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
     Those that the account's policy protects become Failed. Any number of workers may do this at once, each for another
     account; one that dies leaves its items pending.
     """
-
-    def work(connection: sa.Connection) -> Step:
+    with database.write() as connection:
         turn = run(connection, _TAKE_TURN, {"account_id": account_id})
         if not turn:
             return Step()
@@ -208,5 +207,3 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
             run(connection, _FINISH, {**affected, **outcome})
             counts[status] = items
         return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
-
-    return database.transact(work)

@@ -1,18 +1,34 @@
-"""Answers as XML text: escaped and formatted here, and nowhere else."""
+"""The envelope of an answer, as a server writes it and a client reads it (protocol §2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType
-from xml.sax.saxutils import escape
 
-from rollbook.errors import CallError, WireCode
+from lxml import etree
+
+from rollbook.errors import NO_ROOT, CallError, WireCode
 from rollbook.model import Change
-from rollbook.wire.xml import UNWRITABLE
-
-# XML text that has been escaped already.
-Markup = NewType("Markup", str)
+from rollbook.wire.messages import ANY_NUMBER, Element, record
+from rollbook.wire.read import read_known
+from rollbook.wire.values import NUMBER
+from rollbook.wire.write import Markup, compile_writer
+from rollbook.wire.xml import parse, text_of
 
 NOTHING = Markup("")
+
+# Which item of the call something is about.
+BLOCK = Element("block", "block", NUMBER, help="the place in the call, from 1")
+
+_ERROR = record(
+    "Error",
+    Element("ErrorID", "code"),
+    Element("ErrorMessage", "message"),
+    field="errors",
+    least=0,
+    most=ANY_NUMBER,
+    attributes=(BLOCK,),
+)
+_ERRORS = record("Errors", _ERROR)
+_write_errors = compile_writer(_ERRORS)
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ def render(answer: Answer) -> bytes:
     if answer.stored is not None:
         return answer.stored
     result = "Success" if answer.succeeded else "Failed"
-    errors = "".join(map(_error, answer.errors))
+    errors = _write_errors({"errors": [vars(entry) for entry in answer.errors]})
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<SmarterU><Result>{result}</Result><Info>{answer.info}</Info><Errors>{errors}</Errors></SmarterU>"
@@ -59,32 +75,30 @@ def render(answer: Answer) -> bytes:
     return text.encode()
 
 
-def element(name: str, value: object) -> Markup:
-    """Write an element that holds a text or a number; None is an empty element."""
-    text = "" if value is None else escape(UNWRITABLE.sub("", str(value)), {"\r": "&#13;"})
-    return Markup(f"<{name}>{text}</{name}>")
+@dataclass(frozen=True)
+class Reply:
+    """An answer that has come; what its Info holds is for the tree of the method to say."""
+
+    succeeded: bool
+    errors: Sequence[ErrorEntry]
+    info: etree._Element
+
+    @property
+    def failed_whole(self) -> bool:
+        """Whether the call failed as a whole, and not item by item."""
+        return not self.succeeded and not any(error.block for error in self.errors)
 
 
-def unenrollments(accepted: Iterable[tuple[int, str]]) -> Markup:
-    """Write the Info of unenrollLearningModules from (block, identifier as it was sent); empty when there are none."""
-    items = "".join(
-        f'<Unenrollment block="{block}"><AccountUserLearningModuleRelID>{escape(identifier)}'
-        "</AccountUserLearningModuleRelID></Unenrollment>"
-        for block, identifier in accepted
+def read_reply(body: bytes) -> Reply:
+    """Read an answer; errors: CallError for what is none."""
+    root = parse(body)
+    result, info, errors = (root.find(name) for name in ("Result", "Info", "Errors"))
+    said = "" if result is None else text_of(result)
+    if root.tag != "SmarterU" or said not in ("Success", "Failed"):
+        raise CallError(NO_ROOT, "the XML is no SmarterU element with a Result")
+    entries = [] if errors is None else read_known(errors, _ERRORS).get("errors", [])
+    return Reply(
+        said == "Success",
+        [ErrorEntry(entry.get("code") or "", entry.get("message") or "", entry.get("block")) for entry in entries],
+        etree.Element("Info") if info is None else info,
     )
-    return Markup(f"<Unenrollments>{items}</Unenrollments>") if items else NOTHING
-
-
-def enrollments(accepted: Iterable[tuple[int, str, str, int]]) -> Markup:
-    """Write the Info of enrollLearningModules from (block, learner and course as sent, id of the enrolment)."""
-    items = "".join(
-        f'<Enrollment block="{block}">{element("User", user)}{element("LearningModuleID", course)}'
-        f"{element('AccountUserLearningModuleRelID', enrollment_id)}</Enrollment>"
-        for block, user, course, enrollment_id in accepted
-    )
-    return Markup(f"<Enrollments>{items}</Enrollments>") if items else NOTHING
-
-
-def _error(entry: ErrorEntry) -> str:
-    block = "" if entry.block is None else f' block="{entry.block}"'
-    return f"<Error{block}><ErrorID>{entry.code}</ErrorID><ErrorMessage>{escape(entry.message)}</ErrorMessage></Error>"

@@ -1,5 +1,6 @@
 """The envelope of a call: who calls, which method, with what parameters (protocol §2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -15,13 +16,14 @@ from rollbook.errors import (
     WireCode,
 )
 from rollbook.model import Extensions
-from rollbook.wire.shape import TEXT, Shape, check_shape
+from rollbook.wire.messages import Element, Values, record
+from rollbook.wire.write import REPLACED, compile_writer
 from rollbook.wire.xml import parse, text_of
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call whose envelope is whole; its parameters are not looked at before `read_parameters`."""
+    """A call whose envelope is whole; its parameters are for the tree of its method to read."""
 
     account_key: str = field(repr=False)
     user_key: str = field(repr=False)
@@ -30,17 +32,11 @@ class Call:
     package: bytes = field(repr=False)
     root: etree._Element = field(repr=False)
 
-    def read_parameters(self, shape: Shape) -> etree._Element:
-        """Return the element Parameters when it and the envelope have the right shape; errors: SU:12, SU:13."""
-        envelope = {"AccountAPI": TEXT, "UserAPI": TEXT, "Method": TEXT, "Parameters": shape}
-        check_shape(self.root, Shape(envelope))
-        return _child(self.root, "Parameters", NO_PARAMETERS)
-
 
 def read_call(package: bytes, extensions: Extensions) -> Call:
     """Read a package up to its parameters; errors: SU:03 to SU:09.
 
-    Elements that stand twice or should not be there are found later, by `read_parameters`: SU:12 and SU:13 come after
+    Elements that stand twice or should not be there are found later, with the parameters: SU:12 and SU:13 come after
     the keys have been checked.
     """
     root = parse(package)
@@ -52,6 +48,17 @@ def read_call(package: bytes, extensions: Extensions) -> Call:
     if len(_child(root, "Parameters", NO_PARAMETERS)) == 0:
         raise CallError(EMPTY_PARAMETERS, "SmarterU/Parameters")
     return Call(account_key, user_key, method, extensions, package, root)
+
+
+def call_of(parameters: Element) -> Element:
+    """Put the parameters of a method into the envelope."""
+    envelope = (Element("AccountAPI", "account_key"), Element("UserAPI", "user_key"), Element("Method", "method"))
+    return record("SmarterU", *envelope, parameters)
+
+
+def compile_call(parameters: Element) -> Callable[[Values], str]:
+    """Make the function that writes a call from its keys, its `method` and its `parameters`."""
+    return compile_writer(record("", call_of(parameters)), REPLACED)
 
 
 def _child(root: etree._Element, name: str, missing: WireCode) -> etree._Element:

@@ -42,3 +42,15 @@ def write_time(moment: datetime) -> str:
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
     seconds, fraction = text.split(".")
     return f"{seconds}.{fraction.rstrip('0') or '0'}"
+
+
+def write_date(day: date) -> str:
+    """Write `dd-Mon-yy`, which every server reads; ISO for a year that two digits do not tell."""
+    if not 0 <= day.year - 1900 - FIRST_OF_LAST_CENTURY < 100:
+        return date(day.year, day.month, day.day).isoformat()
+    return f"{day.day:02}-{MONTHS[day.month - 1].title()}-{day.year % 100:02}"
+
+
+def write_moment(moment: date) -> str:
+    """Write a time, or a day that stands for one."""
+    return write_time(moment) if isinstance(moment, datetime) else moment.isoformat()

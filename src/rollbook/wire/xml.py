@@ -49,17 +49,6 @@ def text_of(element: etree._Element) -> str:
     return (element.text or "").strip(WHITE_SPACE)
 
 
-def text_at(parent: etree._Element, path: str) -> str | None:
-    """Return the text of the first element at the path; None when there is no such element or it is empty."""
-    found = parent.find(path)
-    return None if found is None else text_of(found) or None
-
-
-def read_texts(parent: etree._Element, name: str) -> list[str]:
-    """Return the texts of all elements of that name below `parent`, in the order of the call."""
-    return [text_of(element) for element in parent.iter(name)]
-
-
 def name_of(element: etree._Element) -> str:
     """Return an element's name without its namespace, as a message may show it."""
     return etree.QName(element).localname

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from rollbook.errors import DatabaseUnavailableError
+from rollbook.methods.unenroll_learning_modules import REFUSALS
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.engine import Database
 from rollbook.store.runs import queue_next_part
@@ -45,7 +46,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started", step=self._step)
-        duties = (self.queue_runs, self.drain_once, self._purge.run_step)
+        duties = (self.queue_runs, self.drain_once, self._purge.run_if_due)
         while not self._stopping.is_set():
             busy = [self._attempt(duty) for duty in duties]
             if not any(busy):
@@ -65,7 +66,7 @@ class Worker:
     def queue_runs(self) -> bool:
         """Queue some parts of what was chosen in the console; False when there is nothing to queue."""
         for part in range(PARTS):
-            if self._stopping.is_set() or not queue_next_part(self._database, utc_now()):
+            if self._stopping.is_set() or not queue_next_part(self._database, utc_now(), REFUSALS):
                 return part > 0
         return True
 

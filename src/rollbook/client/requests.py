@@ -1,0 +1,101 @@
+"""What the client's calls take besides ids, and the values that their messages are written from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from rollbook.wire.messages import Values
+
+# The feed's beginning, unless one is named.
+_LONG_AGO = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """A learner to be enrolled, named by `email` or by `employee_id`."""
+
+    course_id: int | str
+    group: str
+    email: str | None = None
+    employee_id: str | None = None
+    due_date: date | None = None
+    tag: str | None = None
+    session_id: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.email) == bool(self.employee_id):
+            raise ValueError("an Enrollment has either an email or an employee_id")
+
+    def values(self) -> Values:
+        """Give the values of the item of a call."""
+        return {
+            "email": self.email or None,
+            "employee_id": self.employee_id or None,
+            "group_name": self.group,
+            "course_id": self.course_id,
+            "session_id": self.session_id,
+            "tag": self.tag,
+            "setting_source": "Custom" if self.due_date else None,
+            "due_date": self.due_date,
+        }
+
+
+@dataclass(frozen=True)
+class ReportFilters:
+    """Which enrollments a report is about. An empty filter leaves out nothing; `enrolled_to` is the last day meant."""
+
+    enrollment_id: int | str | None = None
+    courses: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    emails: Sequence[str] = ()
+    employee_ids: Sequence[str] = ()
+    enrolled_from: date | None = None
+    enrolled_to: date | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("courses", "groups", "statuses", "emails", "employee_ids"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is a list of texts, even of a single one")
+
+    def values(self) -> dict[str, Any]:
+        """Give the values of the filters of a call."""
+        return {
+            "enrollment_id": self.enrollment_id,
+            "course_names": self.courses,
+            "group_names": self.groups,
+            "statuses": self.statuses,
+            "emails": self.emails,
+            "employee_ids": self.employee_ids,
+            "enrolled_at": [{"first": self.enrolled_from, "last": self.enrolled_to}],
+        }
+
+
+def items_of(ids: Iterable[object]) -> Values:
+    """Name enrollments one by one."""
+    return {"items": [{"id": id_} for id_ in ids]}
+
+
+def unenrollments_of(
+    batch_id: int | None, statuses: Sequence[str], ids: Sequence[object], first: date | None, last: date | None
+) -> dict[str, Any]:
+    """Choose items of the queue and its history; `first` and `last` are days or moments (protocol §7)."""
+    return {
+        "batch_id": batch_id,
+        "statuses": statuses,
+        "enrollment_ids": ids,
+        "requested_from": _with_zone(first),
+        "requested_before": _with_zone(last),
+    }
+
+
+def changes_of(since: date | None, after: str | None) -> dict[str, Any]:
+    """Choose the feed from a moment on, or after an earlier page (protocol §7)."""
+    return {"after": after} if after else {"finished_from": _with_zone(since or _LONG_AGO)}
+
+
+def _with_zone(value: date | None) -> date | None:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError("a datetime needs a time zone, such as datetime.UTC")
+    return value

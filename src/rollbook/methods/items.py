@@ -1,0 +1,41 @@
+"""Items of a call that name enrollments: the identifier on the wire, repetitions, and the errors of items by block."""
+
+from collections.abc import Iterable, Mapping
+
+from rollbook.errors import WireCode
+from rollbook.methods.method import MethodCall
+from rollbook.wire.answer import ErrorEntry
+from rollbook.wire.messages import Element, record
+from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER
+
+
+def unenrollment_item(malformed: WireCode, least: int = 1) -> Element:
+    """The Unenrollment of a call: the enrollment's number as `id`, and as it was `sent`."""
+    identifier = Element(
+        IDENTIFIER,
+        "id",
+        NUMBER,
+        wrong=malformed,
+        as_sent="sent",
+        help="the number of an enrollment, up to 9223372036854775807; leading zeros do not count",
+    )
+    return record("Unenrollment", identifier, field="items", least=least, most=MAX_ITEMS, is_item=True)
+
+
+def read_ids(call: MethodCall, repeated: WireCode) -> tuple[list[int | None], dict[int, ErrorEntry]]:
+    """Give the numbers of the items, None for the malformed and the repeated, and the errors of these by block (D8)."""
+    errors = {block: ErrorEntry.of_item(code, block) for block, code in call.wrong.items()}
+    ids: list[int | None] = []
+    first_blocks: dict[int, int] = {}
+    for block, item in enumerate(call.values.get("items", ()), 1):
+        number = item["id"]
+        if number is not None and first_blocks.setdefault(number, block) != block:
+            errors[block] = ErrorEntry.of_item(repeated, block, first=first_blocks[number])
+            number = None
+        ids.append(number)
+    return ids, errors
+
+
+def in_order(errors: Mapping[int, ErrorEntry], refused: Iterable[ErrorEntry]) -> list[ErrorEntry]:
+    """Put the errors of items into the order of the call."""
+    return sorted([*errors.values(), *refused], key=lambda entry: entry.block or 0)

@@ -1,0 +1,127 @@
+"""What a method of the API is: a value that reads its calls, does its work and writes its answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rollbook import store
+from rollbook.errors import CallError, WireCode
+from rollbook.model import Caller, Change, Extensions
+from rollbook.wire.answer import Answer, ErrorEntry
+from rollbook.wire.call import Call, call_of, compile_call
+from rollbook.wire.messages import Element, Values
+from rollbook.wire.read import Reading, compile_reader
+from rollbook.wire.write import Markup, compile_writer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from rollbook.store.engine import Work
+
+
+@dataclass(frozen=True)
+class MethodCall:
+    """A call that has been read: the values of its parameters, and by block the codes of items with a wrong value."""
+
+    connection: "Connection"
+    caller: Caller
+    extensions: Extensions
+    values: Values
+    wrong: Mapping[int, WireCode]
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """What a method gives; `Info` is empty, and the call Failed, when there are no `values`.
+
+    `gives` is the tree of this answer when the call had a say in it.
+    """
+
+    values: Values
+    errors: Sequence[ErrorEntry] = ()
+    batch_id: int | None = None
+    change: Change | None = None
+    gives: Element | None = None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Who may call a method besides owners and administrators; `any_group` asks the database about a learner."""
+
+    who: str
+    any_group: Callable[["Connection", Caller], bool] | None = None
+
+
+def _manages_a_group(connection: "Connection", caller: Caller) -> bool:
+    return store.enrolling.manages_a_group(connection, caller)
+
+
+ADMINISTRATORS = Allowed("owners and administrators")
+GROUP_MANAGERS = Allowed(
+    "owners and administrators; learners who are Group Manager or may Manage Group Users, for their groups",
+    _manages_a_group,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of the API: what it takes and gives, its own codes, who may call it, and the function that does it.
+
+    `forbidden` is the code for every other caller; of such a call nothing more is read.
+    """
+
+    name: str
+    takes: Element
+    gives: Element
+    codes: tuple[WireCode, ...]
+    forbidden: WireCode
+    allowed: Allowed
+    changes: bool
+    run: Callable[[MethodCall], MethodResult]
+
+    def prepare(self, caller: Caller, call: Call) -> "Work[Answer]":
+        """Read a call and return its work; errors: the forbidden code, SU:12, SU:13, codes of the tree."""
+        if caller.administers:
+            reading = self.read(call)
+            return lambda connection: self._answer(connection, caller, call, reading)
+        may = self.allowed.any_group
+        if may is None:
+            raise CallError(self.forbidden, f"the caller is a {caller.role}")
+
+        def work(connection: "Connection") -> Answer:
+            # A learner's permissions are in the database, and without any nothing of the call is read.
+            if not may(connection, caller):
+                raise CallError(self.forbidden, "the caller is a learner without a permission for any group")
+            return self._answer(connection, caller, call, self.read(call))
+
+        return work
+
+    def _answer(self, connection: "Connection", caller: Caller, call: Call, reading: Reading) -> Answer:
+        values = reading.values["parameters"]
+        result = self.run(MethodCall(connection, caller, call.extensions, values, reading.wrong))
+        info = self.write_info(result.values) if result.gives is None else compile_writer(result.gives)(result.values)
+        return Answer(bool(info), info, result.errors, result.batch_id, result.change)
+
+    def read(self, call: Call) -> Reading:
+        """Read the whole of a call; errors: SU:12, SU:13, codes of the tree."""
+        return self._read(call.root)
+
+    @cached_property
+    def _read(self) -> Callable[..., Reading]:
+        return compile_reader(call_of(self.takes))
+
+    def write_call(self, account_key: str, user_key: str, values: Values) -> str:
+        """Write a call, as a client sends it."""
+        return self._write_call(
+            {"account_key": account_key, "user_key": user_key, "method": self.name, "parameters": values}
+        )
+
+    @cached_property
+    def _write_call(self) -> Callable[[Values], str]:
+        return compile_call(self.takes)
+
+    @cached_property
+    def write_info(self) -> Callable[[Values], Markup]:
+        """Write what the method gives."""
+        return compile_writer(self.gives)

@@ -1,0 +1,89 @@
+"""Messages as data: one tree of elements reads, checks, writes and documents a message, for server and client alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rollbook.errors import WRONG_STRUCTURE, WireCode
+
+# What a message holds, by the fields of its elements.
+Values = Mapping[str, Any]
+
+ANY_NUMBER = 2**31
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value: its name in docs and logs, an example, and both directions. `read` raises ValueError."""
+
+    name: str
+    example: str
+    read: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
+
+
+TEXT = Kind("text", "text")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Elements of a record of which at most one has a value; with `least` 1 one of them must be there."""
+
+    names: tuple[str, ...]
+    least: int = 1
+
+
+@dataclass(frozen=True)
+class Element:
+    """An element, how often it stands in its parent, and the field that holds it: a value of `kind`, or a record.
+
+    A value without a field is checked and not kept; the values of a record without one are its parent's. The field of
+    an element that can stand more than once holds a list. An optional value without text is not given: None, or the
+    code `empty`. Any other text is for its kind to read; `wrong` is the code for what the kind or `check` refuses.
+    """
+
+    name: str
+    field: str = ""
+    kind: Kind = TEXT
+    least: int = 1
+    most: int = 1
+    children: tuple["Element", ...] = ()
+    attributes: tuple["Element", ...] = ()
+    choices: tuple[Choice, ...] = ()
+    check: Callable[[Values], None] | None = None  # refuses a whole record by a ValueError
+    wrong: WireCode = WRONG_STRUCTURE
+    empty: WireCode | None = None
+    as_sent: str = ""  # a second field: the text as it was sent
+    is_item: bool = False  # its place among its like is the `block` of its errors
+    help: str = ""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, "Element"]:
+        """The children by their names."""
+        return {child.name: child for child in self.children}
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it can stand more than once."""
+        return self.most > 1
+
+
+def optional(name: str, field: str = "", kind: Kind = TEXT, **more: Any) -> Element:
+    """A value that may be missing."""
+    return Element(name, field, kind, least=0, **more)
+
+
+def record(name: str, *children: Element, field: str = "", **more: Any) -> Element:
+    """An element that holds others."""
+    return Element(name, field, children=children, **more)
+
+
+def parameters(*children: Element, **more: Any) -> Element:
+    """What a method takes."""
+    return record("Parameters", *children, field="parameters", **more)
+
+
+def info(*children: Element) -> Element:
+    """What a method gives."""
+    return record("Info", *children)

@@ -1,0 +1,229 @@
+"""Reads elements by their tree: a call strictly, for SU:12 and SU:13, compiled to closures; an answer leniently.
+
+SU:12 anywhere in a call comes before SU:13 anywhere in it (D4), and both before values that are refused.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from lxml import etree
+
+from rollbook.errors import UNEXPECTED_ELEMENT, WRONG_STRUCTURE, CallError, WireCode
+from rollbook.wire.messages import Element, Values
+from rollbook.wire.xml import WHITE_SPACE, name_of, text_of
+
+Read = Callable[[etree._Element, dict[str, Any], "_Notes"], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The values of a call, and by block the first code of each item that has a wrong one."""
+
+    values: Values
+    wrong: dict[int, WireCode]
+
+
+@dataclass
+class _Notes:
+    """What a call is found to have wrong, in document order."""
+
+    unexpected: list[etree._Element] = field(default_factory=list)
+    wrong: list[tuple[WireCode, int | None, etree._Element, str]] = field(default_factory=list)
+    block: int | None = None
+
+    def refuse(self, code: WireCode, element: etree._Element, why: str) -> None:
+        self.wrong.append((code, self.block, element, why))
+
+
+def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
+    """Make the function that reads a call; its errors: SU:12, SU:13, and codes of the tree that are about no item."""
+    read_root = _compile(tree)
+
+    def read(root: etree._Element) -> Reading:
+        values: dict[str, Any] = {}
+        notes = _Notes()
+        read_root(root, values, notes)
+        if notes.unexpected:
+            first = notes.unexpected[0]
+            raise CallError(UNEXPECTED_ELEMENT, place_of(first), tag=name_of(first))
+        wrong: dict[int, WireCode] = {}
+        for code, block, element, why in notes.wrong:
+            if block is None or code is WRONG_STRUCTURE:
+                raise CallError(code, f"{place_of(element)}: {why}")
+            wrong.setdefault(block, code)
+        return Reading(values, wrong)
+
+    return read
+
+
+def _compile(record: Element) -> Read:
+    """Make the function that reads a record."""
+    read = _compile_any(record)
+    (first, *others) = record.children
+    if others or (first.least, first.most) != (1, 1):
+        return read
+    name, read_first = first.name, _compile_child(first)
+
+    def read_single(parent: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        # An item that holds one element, as most items do, is read in half the time.
+        if len(parent) == 1:
+            child = parent[0]
+            if child.tag == name:
+                read_first(child, values, notes)
+                return
+        read(parent, values, notes)
+
+    return read_single
+
+
+def _compile_any(record: Element) -> Read:
+    """Make the function that reads any record: one walk over its children, then how often each of them was found."""
+    find = {child.name: _compile_child(child) for child in record.children}.get
+    limits = [(child.name, child.least, child.most) for child in record.children]
+    choices, check = record.choices, record.check
+
+    def read(parent: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        found: list[str] = []
+        for child in parent:
+            name = child.tag
+            read_child = find(name)
+            if read_child is None:
+                notes.unexpected.append(child)
+            else:
+                found.append(name)
+                read_child(child, values, notes)
+        _count(parent, found, limits)
+        for choice in choices:
+            _choose(parent, found, choice.names, choice.least, notes)
+        if check is not None:
+            try:
+                check(values)
+            except ValueError as error:
+                notes.refuse(record.wrong, parent, str(error))
+
+    return read
+
+
+def _compile_child(element: Element) -> Read:
+    if not element.children:
+        return _compile_value(element)
+    inner, key, is_item = _compile(element), element.field, element.is_item
+    if not key:
+        return inner
+
+    def read_one(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        values[key] = held = dict[str, Any]()
+        inner(child, held, notes)
+
+    def read_many(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        held: dict[str, Any] = {}
+        records = values.get(key)
+        if records is None:
+            values[key] = records = []
+        records.append(held)
+        if is_item:
+            notes.block = len(records)
+        inner(child, held, notes)
+        if is_item:
+            notes.block = None
+
+    return read_many if element.repeats else read_one
+
+
+def _compile_value(element: Element) -> Read:
+    key, read_text, as_sent, repeats = element.field, element.kind.read, element.as_sent, element.repeats
+    may_be_empty = not element.least and not repeats
+
+    def read(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        if len(child):
+            notes.unexpected.extend(child)
+        text = child.text
+        text = text.strip(WHITE_SPACE) if text else ""
+        value = None
+        if text or not may_be_empty:
+            try:
+                value = read_text(text)
+            except ValueError:
+                notes.refuse(element.wrong, child, f"not a {element.kind.name}")
+        elif element.empty is not None:
+            notes.refuse(element.empty, child, "empty")
+        if as_sent:
+            values[as_sent] = text
+        if repeats:
+            values.setdefault(key, []).append(value)
+        elif key:
+            values[key] = value
+
+    return read
+
+
+def _count(parent: etree._Element, found: list[str], limits: Iterable[tuple[str, int, int]]) -> None:
+    if not found and text_of(parent):
+        # Read as empty, a filter such as <GroupNames>North</GroupNames> would choose everything.
+        raise CallError(WRONG_STRUCTURE, f"{place_of(parent)}: a text, where elements may stand")
+    for name, least, most in limits:
+        count = found.count(name)
+        if not least <= count <= most:
+            wrong = f"{name} stands {count} times, and may at most {most}" if count else f"no {name}"
+            raise CallError(WRONG_STRUCTURE, f"{place_of(parent)}: {wrong}")
+
+
+def _choose(parent: etree._Element, found: list[str], names: Collection[str], least: int, notes: _Notes) -> None:
+    present = {name for name in found if name in names}
+    if len(present) < least:
+        notes.refuse(WRONG_STRUCTURE, parent, f"none of {', '.join(names)}")
+    elif len(present) > 1:
+        filled = {child.tag for child in parent if child.tag in present and (len(child) or text_of(child))}
+        if len(filled) > 1:
+            notes.refuse(WRONG_STRUCTURE, parent, f"more than one of {', '.join(names)}")
+
+
+def place_of(element: etree._Element) -> str:
+    """Tell where an element stands, for the log."""
+    names = [name_of(ancestor) for ancestor in element.iterancestors()]
+    return "/".join([*reversed(names), name_of(element)]) + f", line {element.sourceline}"
+
+
+def read_known(parent: etree._Element, record: Element) -> dict[str, Any]:
+    """Read of an answer what the tree knows, and pass over what it does not; errors: ValueError for a wrong value."""
+    values: dict[str, Any] = {}
+    for attribute in record.attributes:
+        # The contract's samples begin the name of `block` with either letter (protocol §4).
+        text = parent.get(attribute.name) or parent.get(attribute.name.title())
+        with suppress(ValueError):  # then it counts as missing
+            values[attribute.field] = attribute.kind.read(text) if text else None
+    for child in parent:
+        element = record.by_name.get(child.tag)
+        if element is None:
+            continue
+        if not element.children:
+            text = text_of(child)
+            value = element.kind.read(text) if text else None
+        elif not element.field:
+            values |= read_known(child, element)
+            continue
+        else:
+            value = read_known(child, element)
+        if element.repeats:
+            values.setdefault(element.field, []).append(value)
+        else:
+            values[element.field] = value
+    return values
+
+
+def read_rows(info: etree._Element, tree: Element, *needed: str) -> list[dict[str, str]]:
+    """Read a list as texts, by the names of their elements; errors: ValueError for a row without what is needed."""
+    (listing,) = tree.children
+    row = listing.children[0]
+    if len(info) and info.find(listing.name) is None:
+        raise ValueError(f"it holds no {listing.name}")
+    rows = [{child.tag: text_of(child) for child in each} for each in info.iterfind(f"{listing.name}/{row.name}")]
+    for name in needed:
+        kind = row.by_name[name].kind
+        for each in rows:
+            if name not in each:
+                raise ValueError(f"a {row.name} has no {name}")
+            kind.read(each[name])
+    return rows

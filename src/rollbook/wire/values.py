@@ -1,0 +1,66 @@
+"""The kinds of values on the wire: identifiers, numbers, words and times, each read from a text and written as one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollbook.model import LARGEST_ID
+from rollbook.wire.dates import read_date, read_time, write_date, write_moment
+from rollbook.wire.messages import Kind
+
+# The element that names an enrollment, and how many of them a call can name (protocol §4, D9, D14).
+IDENTIFIER = "AccountUserLearningModuleRelID"
+MAX_ITEMS = 100
+
+
+def number(least: int, most: int, name: str = "", example: int = 7) -> Kind:
+    """A whole number in plain digits, with leading zeros or without."""
+    longest = len(str(most))
+
+    def read(text: str) -> int:
+        # The length is looked at first, because a number of a million digits takes its time to be read.
+        digits = text if len(text) <= longest else text.lstrip("0")
+        if len(digits) > longest or not (text.isascii() and text.isdigit()):
+            raise ValueError("not a whole number")
+        value = int(digits or 0)
+        if not least <= value <= most:
+            raise ValueError("out of range")
+        return value
+
+    return Kind(name or f"number from {least} to {most}", str(example), read)
+
+
+def one_of(*words: str) -> Kind:
+    """One of some words, exactly as they are written here."""
+    return word_for({word: word for word in words})
+
+
+def word_for(values: Mapping[str, Any]) -> Kind:
+    """A word that stands for a value. One that is not among them is written as it is, for the server to refuse."""
+
+    def read(text: str) -> Any:
+        if text not in values:
+            raise ValueError("not one of the words")
+        return values[text]
+
+    def write(value: Any) -> str:
+        return next((word for word, meaning in values.items() if meaning == value), str(value))
+
+    return Kind(" or ".join(f"`{word}`" for word in values), next(iter(values)), read, write)
+
+
+def read_identifier(text: str) -> int | None:
+    """Read the number of a record; None for what cannot be one (D7)."""
+    try:
+        value: int = NUMBER.read(text)
+    except ValueError:
+        return None
+    return value
+
+
+NUMBER = number(1, LARGEST_ID, "number from 1", example=8101)
+COUNT = number(0, LARGEST_ID, "number from 0")
+# The number of a record that may not exist: 0, which none has, for what is no number.
+REFERENCE = Kind("number", "8101", lambda text: read_identifier(text) or 0)
+DAY = Kind("day", "01-Jul-32", read_date, write_date)
+TIME = Kind("day or time", "2022-07-01 12:00:00.0", read_time, write_moment)
+FLAG = word_for({"true": True, "false": False})
