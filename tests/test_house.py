@@ -36,11 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 DATABASE_PACKAGES = {"sqlalchemy", "alembic", "psycopg", "psycopg_pool", "sqlite3"}
-# What rooms other than store may take from these packages: a type to be named, or an error to be caught.
+# What rooms other than store may take from these packages: a type to be named.
 DATABASE_NAMES = {"sqlalchemy.Connection": "the type of what functions of store take"}
-EXCEPTIONS = {
-    (PurePath("server/perform.py"), "sqlalchemy.exc.IntegrityError"): "of two calls with one Idempotency-Key, one waits"
-}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
 
 
@@ -84,7 +81,7 @@ def database_uses(path: PurePath, source: str) -> set[str]:
                 # What is taken of a module that is imported whole stands behind its name.
                 if alias.name in DATABASE_PACKAGES and alias.name in used:
                     used = used - {alias.name} | _attributes(tree, alias.asname or alias.name, alias.name)
-    return found | {name for name in used - DATABASE_NAMES.keys() if (path, name) not in EXCEPTIONS}
+    return found | (used - DATABASE_NAMES.keys())
 
 
 def _attributes(tree: ast.AST, local: str, module: str) -> set[str]:
@@ -212,10 +209,3 @@ PLANTED = [
 @pytest.mark.parametrize(("guard", "path", "source"), PLANTED)
 def test_guard_sees_a_planted_violation(guard: str, path: PurePath, source: str) -> None:
     assert GUARDS[guard](path, source)
-
-
-def test_every_exception_is_needed() -> None:
-    used = {
-        (path, name) for path, name in EXCEPTIONS if name in _imported(ast.parse((SOURCE / path).read_text()), path)
-    }
-    assert used == EXCEPTIONS.keys()

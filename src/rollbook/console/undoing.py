@@ -15,8 +15,8 @@ from rollbook.store.history import ItemFilter, find_items, find_pending
 from rollbook.store.undo import Target, Undo, Undoing, UndoPreview
 
 SHOWN = 200
-# What one transaction takes out of the queue: as much as a worker's step.
-STEP = 1000
+# So many enrolments at most are named in a line of the audit; the items themselves say who undid them.
+NAMED = 1000
 
 OBSTACLES = {
     Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrolment first.",
@@ -47,17 +47,16 @@ def preview_removal(visit: Visit) -> Response:
 
 
 def remove(visit: Visit) -> Response:
-    """Take them out of the queue, a bounded number in each transaction, and say how many there were."""
-    reason, removed = visit.reason(), 0
-    with visit.database.read() as connection:
-        ids = [row.enrollment_id for row in _find_removal(visit, connection)]
-    for start in range(0, len(ids), STEP):
-        with visit.database.write() as connection:
-            undo = _begin(visit, connection, reason)
-            done = undo.remove(undo.find_enrollments(ids[start : start + STEP]))
-            _record(visit, connection, Action.REMOVE, None, done)
-        removed += len(done.changed)
-    return redirect("/queue", done="removed", n=removed)
+    """Take them out of the queue, all in one transaction, and say how many there were."""
+    reason = visit.reason()
+
+    def work(connection: sa.Connection) -> Undoing:
+        undo = _begin(visit, connection, reason)
+        done = undo.remove(undo.find_enrollments([row.enrollment_id for row in _find_removal(visit, connection)]))
+        _record(visit, connection, Action.REMOVE, None, done)
+        return done
+
+    return redirect("/queue", done="removed", n=len(visit.database.transact(work).changed))
 
 
 def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
@@ -101,10 +100,13 @@ def undo(visit: Visit) -> Response:
 
 def undo_batch(visit: Visit, batch_id: int, blocks: Sequence[int], reason: str | None) -> Undoing:
     """Undo what can be undone of a batch, or of these blocks of it, in one transaction; errors: PageError 404."""
-    with visit.database.write() as connection:
+
+    def work(connection: sa.Connection) -> Undoing:
         _, done = _undo(_begin(visit, connection, reason), batch_id, blocks)
-        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done, whole=not blocks)
-    return done
+        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+        return done
+
+    return visit.database.transact(work)
 
 
 def _undo(undo: UndoPreview, batch_id: int, blocks: Sequence[int]) -> tuple[list[Target], Undoing]:
@@ -121,11 +123,10 @@ def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
     return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
 
 
-def _record(
-    visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing, *, whole: bool = False
-) -> None:
+def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
     if done.changed:
-        changed = {} if whole else {"enrollments": [id_ for id_, _ in done.changed.values()]}
+        ids = [id_ for id_, _ in done.changed.values()]
+        changed = {"enrollments": ids} if len(ids) <= NAMED else {}
         visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))
 
 

@@ -127,8 +127,9 @@ def start(visit: Visit) -> Response:
     if _brakes(run) and not visit.text("meant"):
         return show_run(visit, "Tick the box that says that so large a part of a course is meant.")
     with visit.database.write() as connection:
-        started = start_run(connection, visit.caller.account_id, run.id, visit.actor, reason, utc_now())
-    if not started and not run.started_at:
+        start_run(connection, visit.caller.account_id, run.id, visit.actor, reason, utc_now())
+        run = find_run_of(visit, connection)
+    if not run.started_at:  # by this confirmation or by another one
         raise PageError(409, "This choice cannot be started any more. Choose again.")
     return redirect(f"/unenrol/{run.id}")
 

@@ -6,9 +6,8 @@ What it has changed goes into the audit here, whatever the method.
 import hashlib
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
-from rollbook.errors import ConflictError, TransportError
+from rollbook.errors import TransportError
 from rollbook.model import Caller, utc_now
 from rollbook.server.admit import Admitted
 from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
@@ -16,8 +15,6 @@ from rollbook.store.audit import record_change
 from rollbook.store.engine import Database, Work
 from rollbook.wire.answer import Answer, render
 from rollbook.wire.call import Call
-
-ATTEMPTS = 3
 
 
 def perform(database: Database, admitted: Admitted) -> Answer:
@@ -31,11 +28,12 @@ def perform(database: Database, admitted: Admitted) -> Answer:
         with database.read() as connection:
             return work(connection)
     if call.extensions.dry_run:
-        return _try_out(database, work)
+        answer = database.transact(work, keep=False)
+        return Answer(answer.succeeded, answer.info, answer.errors)
     work = _audited(admitted, work)
     if call.extensions.idempotency_key is not None:
         work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)
-    return _carry_out(database, work)
+    return database.transact(work)
 
 
 def _audited(admitted: Admitted, work: Work[Answer]) -> Work[Answer]:
@@ -46,24 +44,6 @@ def _audited(admitted: Admitted, work: Work[Answer]) -> Work[Answer]:
         return answer
 
     return audited
-
-
-def _carry_out(database: Database, work: Work[Answer]) -> Answer:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with database.write() as connection:
-                return work(connection)
-        except (IntegrityError, ConflictError):
-            # Another call has changed what this one had looked at. It sees the change when it looks again.
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _try_out(database: Database, work: Work[Answer]) -> Answer:
-    with database.write(keep=False) as connection:
-        answer = work(connection)
-    return Answer(answer.succeeded, answer.info, answer.errors)
 
 
 def _only_once(caller: Caller, call: Call, key: str, work: Work[Answer]) -> Work[Answer]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from rollbook.model import Caller
 from rollbook.store.dialects import statement
 from rollbook.store.engine import Database
+from rollbook.store.expiry import forget
 from rollbook.store.tables import answers
 
 KEPT = timedelta(hours=24)
@@ -49,10 +50,9 @@ def find_answer(connection: sa.Connection, caller: Caller, key: str) -> StoredAn
     return StoredAnswer(*connection.execute(sa.select(*columns).where(_is(caller, key))).one())
 
 
-def purge_answers(database: Database, now: datetime) -> int:
-    """Forget the answers that are older than a day; return how many."""
-    with database.write() as connection:
-        return connection.execute(answers.delete().where(answers.c.created_at <= now - KEPT)).rowcount
+def purge_answers(database: Database, now: datetime, limit: int) -> int:
+    """Forget up to `limit` answers that are older than a day; return how many."""
+    return forget(database, answers, answers.c.created_at <= now - KEPT, limit)
 
 
 def _is(caller: Caller, key: str) -> sa.ColumnElement[bool]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.store.dialects import write_time
 from rollbook.store.engine import Database, load_rows
+from rollbook.store.expiry import forget
 from rollbook.store.tables import calls
 
 
@@ -65,13 +66,10 @@ def purge_calls(database: Database, now: datetime, days: float, most: int, limit
     old = calls.c.answered_at < now - timedelta(days=days)
     with database.read() as connection:
         surplus = connection.execute(sa.text(_BEYOND), {"most": most}).all()
-        any_old = connection.execute(sa.select(sa.exists().where(old))).scalar_one()
     reasons = [sa.and_(calls.c.account_id == row.account_id, calls.c.id <= row.beyond) for row in surplus]
     forgotten = 0
-    for reason in [*reasons, *([old] if any_old else [])]:
-        chosen = sa.select(calls.c.id).where(reason).limit(limit).with_for_update(skip_locked=True)
-        with database.write() as connection:
-            forgotten += connection.execute(calls.delete().where(calls.c.id.in_(chosen))).rowcount
+    for reason in [*reasons, old]:
+        forgotten += forget(database, calls, reason, limit)
     return forgotten
 
 

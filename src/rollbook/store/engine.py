@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -10,17 +10,24 @@ import psycopg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
 from rollbook.store.deadline import bounded
+from rollbook.store.direct import run
 from rollbook.store.grouping import Grouping
 from rollbook.store.postgresql import open_postgresql
 
 audit_log = structlog.get_logger("rollbook.audit")
 
 BUSY_SECONDS = 10
+# What is left of SQLite's write-ahead log, at most, once it has been written back.
+LOG_BYTES = 64 << 20
+# How long other writers wait while the end of it is cut off, at most.
+TRIM_MILLISECONDS = 200
+# So often work is begun in all when other transactions are in its way.
+ATTEMPTS = 3
 
 # SQLite reports every trouble as one class; these codes mean "not now", the others mean a mistake of ours.
 SQLITE_UNAVAILABLE = {
@@ -32,6 +39,7 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
 }
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -91,6 +99,18 @@ class Database:
         for line in committed if keep else ():
             audit_log.info("audit", **line)
 
+    def transact(self, work: Work[T], *, keep: bool = True) -> T:
+        """Do the work in a transaction as `write` does, and begin anew when another transaction was in its way.
+
+        Begun anew, the work sees what the other has changed. Errors: those of the work; ConflictError or IntegrityError
+        when every attempt met with one; DatabaseUnavailableError.
+        """
+        for _ in range(ATTEMPTS - 1):
+            with suppress(IntegrityError, ConflictError), self.write(keep=keep) as connection:
+                return work(connection)
+        with self.write(keep=keep) as connection:
+            return work(connection)
+
     @contextmanager
     def _transaction(self, *, keep: bool) -> Iterator[sa.Connection]:
         if self._grouping is not None:
@@ -101,6 +121,16 @@ class Database:
             yield connection
             if not keep:
                 transaction.rollback()
+
+    def trim_log(self) -> None:
+        """Write SQLite's log back into its file and cut it off, unless others read from it; no-op on PostgreSQL."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.glance() as connection:
+            run(connection, "PRAGMA wal_checkpoint(PASSIVE)", {})  # does the work, and holds up no writer
+            run(connection, f"PRAGMA busy_timeout = {TRIM_MILLISECONDS}", {})
+            run(connection, "PRAGMA wal_checkpoint(TRUNCATE)", {})
+            run(connection, f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", {})
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
@@ -158,6 +188,7 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
         connection.execute("PRAGMA synchronous = FULL")
         # Calls touch pages all over the tables: most are written back once for many commits, and not after every few.
         connection.execute("PRAGMA wal_autocheckpoint = 10000")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")  # what a savepoint may have to undo is kept there
 
@@ -178,7 +209,7 @@ def _translated_errors() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseUnavailableError("no database connection became free in time") from error
     except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.DeadlockDetected):
+        if isinstance(error.orig, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
             raise ConflictError("two transactions waited for each other") from error
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise LockTimeoutError("others held what was needed for too long") from error

@@ -17,6 +17,7 @@ from rollbook.store.audit import record_change
 from rollbook.store.choosing import CourseShare
 from rollbook.store.dialects import statement
 from rollbook.store.engine import Database
+from rollbook.store.expiry import forget
 from rollbook.store.passwords import ADMINISTERING
 from rollbook.store.tables import accounts, batches, run_parts, runs, unenrollments, users
 from rollbook.store.unenrollments import accept_batch, keep_refusals
@@ -142,7 +143,8 @@ def queue_next_part(database: Database, now: datetime, codes: Mapping[Refusal, W
     with database.read() as connection:
         if connection.execute(under_way).first() is None:
             return False
-    with database.write() as connection:
+
+    def work(connection: sa.Connection) -> bool:
         run = connection.execute(statement(connection, _TAKE_RUN)).first()
         if run is None:
             return False
@@ -158,6 +160,8 @@ def queue_next_part(database: Database, now: datetime, codes: Mapping[Refusal, W
             this = run_parts.update().where(mine, p.number == part.number)
             connection.execute(this.values(accepted=accepted, batch_id=batch_id))
         return True
+
+    return database.transact(work)
 
 
 def _find_user(connection: sa.Connection, account_id: int, user_id: int) -> Any:
@@ -189,9 +193,8 @@ def _queue(
     return len(done.accepted), done.batch_id
 
 
-def purge_drafts(database: Database, now: datetime) -> None:
-    """Forget what was looked at a day ago and not started."""
-    old = sa.select(runs.c.id).where(runs.c.started_at.is_(None), runs.c.created_at < now - DRAFT_KEPT)
-    with database.write() as connection:
-        connection.execute(run_parts.delete().where(run_parts.c.run_id.in_(old)))
-        connection.execute(runs.delete().where(runs.c.id.in_(old)))
+def purge_drafts(database: Database, now: datetime, limit: int) -> int:
+    """Forget what was looked at a day ago and not started, up to `limit` rows of it; return how many."""
+    draft = sa.and_(runs.c.started_at.is_(None), runs.c.created_at < now - DRAFT_KEPT)
+    parts = run_parts.c.run_id.in_(sa.select(runs.c.id).where(draft))
+    return forget(database, run_parts, parts, limit) or forget(database, runs, draft, limit)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller, Policies, Role
 from rollbook.store.engine import Database
+from rollbook.store.expiry import forget
 from rollbook.store.passwords import ADMINISTERING
 from rollbook.store.tables import accounts, sign_ins, users
 
@@ -76,10 +77,9 @@ def end_sign_in(connection: sa.Connection, token: str) -> None:
     connection.execute(sign_ins.delete().where(sign_ins.c.digest == _digest(token)))
 
 
-def purge_sign_ins(database: Database, now: datetime) -> None:
-    """Forget who has not been here for a week; whatever the settings, those are over."""
-    with database.write() as connection:
-        connection.execute(sign_ins.delete().where(sign_ins.c.seen_at < now - timedelta(days=7)))
+def purge_sign_ins(database: Database, now: datetime, limit: int) -> int:
+    """Forget up to `limit` sign-ins not used for a week, which are over whatever the settings; return how many."""
+    return forget(database, sign_ins, sign_ins.c.seen_at < now - timedelta(days=7), limit)
 
 
 def _digest(token: str) -> bytes:

@@ -185,7 +185,8 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
     Those that the account's policy protects become Failed. Any number of workers may do this at once, each for another
     account; one that dies leaves its items pending.
     """
-    with database.write() as connection:
+
+    def work(connection: sa.Connection) -> Step:
         turn = run(connection, _TAKE_TURN, {"account_id": account_id})
         if not turn:
             return Step()
@@ -207,3 +208,5 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
             run(connection, _FINISH, {**affected, **outcome})
             counts[status] = items
         return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
+
+    return database.transact(work)

@@ -46,7 +46,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started", step=self._step)
-        duties = (self.queue_runs, self.drain_once, self._purge.run_if_due)
+        duties = (self.queue_runs, self.drain_once, self._purge.run_step)
         while not self._stopping.is_set():
             busy = [self._attempt(duty) for duty in duties]
             if not any(busy):

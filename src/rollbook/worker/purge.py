@@ -1,6 +1,8 @@
 """Forgets what is kept long enough: once an hour progress and stored answers, once a minute the last calls."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,36 +20,50 @@ HOUR = 3600
 MINUTE = 60
 
 
+@dataclass
+class _Duty:
+    """A bounded step that returns how many rows it forgot; done with none, it is next due after `interval` seconds."""
+
+    step: Callable[[], int]
+    interval: float
+    due: float
+
+
 class Purge:
-    """Runs at start and then once an interval, a bounded step at a time.
+    """Forgets a bounded number of rows at a time, beginning at the start; the queue is drained in between.
 
     Of the last calls, `calls_kept` are kept for an account, for `calls_kept_days`.
     """
 
     def __init__(self, database: Database, step: int, calls_kept: int, calls_kept_days: float) -> None:
+        now = time.monotonic()
         self._database = database
         self._step = step
-        self._calls_kept = calls_kept
-        self._calls_kept_days = calls_kept_days
-        self._next_hour = self._next_minute = time.monotonic()
+        self._duties = [
+            _Duty(lambda: purge_calls(database, utc_now(), calls_kept_days, calls_kept, step), MINUTE, now),
+            _Duty(self._purge_progress, HOUR, now),
+            _Duty(lambda: purge_answers(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: purge_sign_ins(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
+            _Duty(self._trim_log, MINUTE, now + MINUTE),
+        ]
 
-    def run_if_due(self) -> None:
-        """Purge everything that is due, if an interval is over."""
-        now = time.monotonic()
-        if now >= self._next_minute:
-            self._purge_calls()
-            self._next_minute = now + MINUTE
-        if now >= self._next_hour:
-            self._purge_learning()
-            self._next_hour = now + HOUR
+    def run_step(self) -> bool:
+        """Do one step of everything that is due; False when there is nothing more to forget now."""
+        forgotten = 0
+        for duty in self._duties:
+            if time.monotonic() >= duty.due:
+                rows = duty.step()
+                forgotten += rows
+                if rows == 0:
+                    duty.due = time.monotonic() + duty.interval
+        return forgotten > 0
 
-    def _purge_calls(self) -> None:
-        while purge_calls(self._database, utc_now(), self._calls_kept_days, self._calls_kept, self._step):
-            pass
-
-    def _purge_learning(self) -> None:
-        while purged := purge_progress(self._database, utc_now(), self._step):
+    def _purge_progress(self) -> int:
+        if purged := purge_progress(self._database, utc_now(), self._step):
             log.info("progress purged", enrollments=purged)
-        purge_answers(self._database, utc_now())
-        purge_sign_ins(self._database, utc_now())
-        purge_drafts(self._database, utc_now())
+        return purged
+
+    def _trim_log(self) -> int:
+        self._database.trim_log()
+        return 0

@@ -1,0 +1,83 @@
+"""Two at once: what a page does when another transaction is in its way, and when a form is sent twice."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from conftest import Served, Visitors
+from rollbook.model import utc_now
+from rollbook.store.tables import enrollments, runs
+from visitor import Visitor
+
+
+@contextmanager
+def _meanwhile(served: Served, *acts: Callable[[], object]) -> Iterator[sa.Connection]:
+    """Act in threads that find the transaction of the block still open, and have to wait for it."""
+    threads = [threading.Thread(target=act) for act in acts]
+    with served.database.write() as connection:
+        yield connection
+        for thread in threads:
+            thread.start()
+        _wait_until_blocked(served, len(threads))
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def _wait_until_blocked(served: Served, count: int) -> None:
+    if served.database.engine.dialect.name == "sqlite":
+        return time.sleep(0.5)  # there is nobody to ask
+    deadline = time.monotonic() + 10
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while True:
+        with served.database.read() as connection:
+            if connection.execute(sa.text(waiting)).scalar_one() >= count:
+                return None
+        assert time.monotonic() < deadline, "nothing waits"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("served", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("other", ["enrollment", "purge"])
+def test_an_undo_that_meets_another_change_sees_it_and_says_so(
+    served: Served, campus: Campus, owner: Visitor, other: str
+) -> None:
+    ids = campus.enroll(2)
+    batch = campus.accept(ids).batch_id
+    campus.drain()
+    owner.open(f"/console/batches/{batch}/undo")
+    mine = enrollments.c.id == ids[0]
+    with _meanwhile(served, lambda: owner.submit(f"/console/batches/{batch}/undo")) as connection:
+        if other == "purge":
+            connection.execute(enrollments.update().where(mine).values(purged_at=utc_now()))
+        else:
+            row = dict(connection.execute(sa.select(enrollments).where(mine)).mappings().one())
+            del row["id"]
+            connection.execute(enrollments.insert().values({**row, "unenrolled_at": None}))
+    assert owner.answer.status_code == 200
+    assert "1 enrolment came back" in owner.text()
+    assert "1 item could not be undone" in owner.text()
+    assert campus.queue() == {ids[0]: "Complete", ids[1]: "Restored"}
+
+
+def test_a_choice_that_is_confirmed_twice_at_once_is_queued_once_and_both_are_shown_it(
+    served: Served, campus: Campus, visitors: Visitors, owner: Visitor
+) -> None:
+    ids = campus.enroll(3)
+    second = visitors()
+    second.sign_in(campus)
+    owner.open("/console/unenrol")
+    owner.submit("/console/unenrol", ids="\n".join(map(str, ids)))
+    path = str(owner.answer.url).removeprefix(owner.origin)
+    second.open(path)
+    forms = [partial(visitor.submit, path, reason="Twice", meant=1) for visitor in (owner, second)]
+    with _meanwhile(served, *forms) as connection:
+        connection.execute(runs.update().where(runs.c.account_id == campus.account.id).values(address="elsewhere"))
+    assert [visitor.answer.status_code for visitor in (owner, second)] == [200, 200]
+    assert all("Twice" in visitor.text() for visitor in (owner, second))

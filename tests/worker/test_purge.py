@@ -1,0 +1,83 @@
+"""What is kept long enough is forgotten in bounded steps: the queue goes on meanwhile, and the end need not wait."""
+
+import json
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from campus import Campus
+from rollbook.model import utc_now
+from rollbook.store.engine import Database
+from rollbook.store.tables import answers, enrollments, run_parts, runs, sign_ins, users
+from rollbook.worker.drain import Worker
+from rollbook.worker.purge import Purge
+
+
+def _purge(database: Database, step: int) -> Purge:
+    return Purge(database, step, calls_kept=10, calls_kept_days=7)
+
+
+def _count(database: Database, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    with database.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
+
+
+@pytest.mark.parametrize("table", [answers, sign_ins, run_parts], ids=lambda table: table.name)
+def test_a_step_forgets_no_more_than_its_size(database: Database, table: sa.Table) -> None:
+    campus, old = Campus(database), utc_now() - timedelta(days=30)
+    with database.write() as connection:
+        owner = connection.execute(sa.select(users.c.id).where(users.c.role == "owner")).scalar_one()
+        who = {"account_id": campus.account.id, "user_id": owner, "created_at": old}
+        draft = connection.execute(runs.insert().values(**who, courses="[]").returning(runs.c.id)).scalar_one()
+        rows = {
+            answers: [{**who, "key": str(n), "package_digest": b"", "succeeded": True, "body": b""} for n in range(25)],
+            sign_ins: [{**who, "digest": bytes([n]), "seen_at": old} for n in range(25)],
+            run_parts: [
+                {"run_id": draft, "number": n, "account_id": campus.account.id, "ids": json.dumps([n]), "size": 1}
+                for n in range(25)
+            ],
+        }[table]
+        connection.execute(table.insert(), rows)
+    purge, left = _purge(database, 10), []
+    while purge.run_step():
+        left.append(_count(database, table))
+    assert left[:3] == [15, 5, 0]
+    assert _count(database, runs) == 0
+
+
+def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_purge_to_the_next_one(database: Database) -> None:
+    campus = Campus(database)
+    campus.set(retention_days=0)
+    campus.accept(campus.enroll(2_000))
+    campus.drain()
+    kept = enrollments.c.purged_at.is_(None)
+    worker = Worker(database, 10, 0.01, _purge(database, 10))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while _count(database, enrollments, kept) == 2_000:
+        assert time.monotonic() < deadline, "nothing is purged"
+    worker.stop()
+    thread.join(30)
+    assert 0 < _count(database, enrollments, kept) < 2_000
+    next_one = _purge(database, 1_000)
+    while next_one.run_step():
+        pass
+    assert _count(database, enrollments, kept) == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_log_of_sqlite_is_cut_off_even_after_a_reader_has_kept_it(database: Database, tmp_path: Path) -> None:
+    campus, log = Campus(database), tmp_path / "rollbook.db-wal"
+    with database.read() as connection:
+        connection.execute(sa.select(users.c.id)).all()
+        campus.enroll(1_000)
+        database.trim_log()
+        assert log.stat().st_size > 100_000
+    database.trim_log()
+    assert log.stat().st_size == 0
+    assert campus.current() == 1_000
