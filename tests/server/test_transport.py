@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -192,29 +191,6 @@ def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
         assert b"<Result>Success</Result>" in server.post(campus.package(campus.enroll(1))).content
         assert server.stop() == 0
     database.close()
-
-
-def test_kept_connections_are_shared_among_the_processes_of_a_server(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
-    database.close()
-    with run_server(url, tmp_path, "--workers", "2", forked=False) as server, ExitStack() as opened:
-        server.wait_until_it_answers()
-        while len(server.serving()) < 2:
-            time.sleep(0.05)
-        time.sleep(1)  # both have to be up
-        before = [_connections(pid) for pid in server.serving()]
-        for _ in range(12):
-            client = opened.enter_context(server.client())
-            client.get(server.url)
-        shares = [_connections(pid) - count for pid, count in zip(server.serving(), before, strict=True)]
-    assert sum(shares) == 12
-    assert min(shares) >= 4
-
-
-def _connections(pid: int) -> int:
-    return sum("socket:" in str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def test_a_call_whose_body_is_still_arriving_does_not_hold_up_the_stop(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Keeps the connections of a server process within limits, so that some senders cannot keep it from the others.
 
-How long a body may take is for receive; how long a connection rests between two calls, for uvicorn.
+How long a body may take is for receive.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rollbook.server.accept import Shares
+from rollbook.server.request_parser import RequestParser
 from rollbook.settings import Settings
 
 log = structlog.get_logger("rollbook.server")
 
-# What a call may have before its body. What we read of it is short, but proxies and browsers add their own.
+# What a call may have before its body, between two chunks of it, and after it. What we read of it is short, but proxies
+# and browsers add their own.
 HEAD_BYTES = 65_536
 # Who takes less of an answer than this within ROLLBOOK_WRITE_SECONDS does not read it.
 READ_BYTES = 65_536
@@ -49,11 +50,12 @@ class Limits:
 class Connection(HttpToolsProtocol):
     """uvicorn's connection with a limit for the head of a call and for the reading of its answer."""
 
-    def __init__(self, limits: Limits, shares: Shares, **given: Any) -> None:
+    def __init__(self, limits: Limits, **given: Any) -> None:
         super().__init__(**given)
+        self.parser = RequestParser(self)  # type: ignore[assignment]  # all that uvicorn asks of one
         self._limits = limits
-        self._shares = shares
-        self._head_bytes = 0
+        self._in_head = False
+        self._unparsed_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -62,39 +64,55 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self._limits.most:
             self._limits.make_room(self)
         self._limits.waiting[self] = None
-        self._start_head_timer()
+        self._expect_head(self._limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._limits.waiting.pop(self, None)
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
-        self._shares.change(-1)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self in self._limits.waiting:
-            self._head_bytes += len(data)
+        self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > HEAD_BYTES and self in self._limits.waiting:
+        if self._unparsed_bytes > HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._start_head_timer()
+        self._in_head = True
+        self._expect_head(self._limits.head_seconds)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what stands after a body says nothing about it, nor where it came from
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self.parser.should_upgrade():
+            return
         self._limits.waiting.pop(self, None)
-        self._head_bytes = 0
+        self._unparsed_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
-            self._head_timer = None
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.cycle.response_complete:
+            self._unparsed_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.pipeline and not self.transport.is_closing():
+        if self.cycle.response_complete and not self.transport.is_closing():
             self._limits.waiting[self] = None
+            # uvicorn's own timer ends with any byte, also one that begins no call.
+            self._expect_head(self.config.timeout_keep_alive)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -105,9 +123,11 @@ class Connection(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
 
-    def _start_head_timer(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+    def _expect_head(self, seconds: float) -> None:
+        """End the connection unless the head of a call is complete by then."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        self._head_timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _watch_reader(self, unread: int) -> None:
         """End the connection, unless enough of what is unread now has been read by then."""

@@ -10,7 +10,6 @@ from typing import NoReturn
 import uvicorn
 
 from rollbook.errors import UserError
-from rollbook.server.accept import Listener, Shares, TlsOptions
 from rollbook.server.app import create_app
 from rollbook.server.connections import Connection, Limits
 from rollbook.server.receive import Receiver
@@ -46,11 +45,9 @@ class _Server(uvicorn.Server):
         receiver: Receiver,
         tls: Tls,
         limits: Limits,
-        shares: Shares,
         stopping: threading.Event,
     ) -> None:
         super().__init__(config)
-        self._shares = shares
         self._tls = tls
         self._receiver = receiver
         self._limits = limits
@@ -63,14 +60,17 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(signal.SIGHUP, self._tls.reload)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         https, *plain = sockets or []
-        with_tls: TlsOptions = {
-            "ssl": self._tls.context,
-            "ssl_handshake_timeout": self._limits.head_seconds,
-            "ssl_shutdown_timeout": self._limits.write_seconds,
-        }
-        listeners = [Listener(https, self._connection, self._shares, with_tls)]
-        listeners += [Listener(each, self._connection, self._shares) for each in plain]
-        self.servers = listeners  # type: ignore[assignment]  # uvicorn closes them, and no more
+        tls = await loop.create_server(
+            self._connection,
+            sock=https,
+            backlog=BACKLOG,
+            ssl=self._tls.context,
+            ssl_handshake_timeout=self._limits.head_seconds,
+            ssl_shutdown_timeout=self._limits.write_seconds,
+        )
+        self.servers = [tls]
+        for each in plain:
+            self.servers.append(await loop.create_server(self._connection, sock=each, backlog=BACKLOG))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
@@ -79,17 +79,16 @@ class _Server(uvicorn.Server):
 
     def _connection(self) -> asyncio.Protocol:
         state = {"server_state": self.server_state, "app_state": self.lifespan.state}
-        return Connection(self._limits, self._shares, config=self.config, **state)
+        return Connection(self._limits, config=self.config, **state)
 
 
 def run_server(
     settings: Settings,
     certificate: Certificate,
     sockets: list[socket.socket],
-    shares: Shares,
     stopping: threading.Event,
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT, as one of those that `shares` counts; errors: UserError."""
+    """Serve in this process until SIGTERM or SIGINT; errors: UserError."""
     # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
@@ -99,6 +98,7 @@ def run_server(
         app,
         loop="uvloop",
         http="httptools",
+        ws="none",
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive_seconds,
@@ -108,7 +108,7 @@ def run_server(
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver, tls, Limits(settings), shares, stopping).run(sockets)
+    _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
 
 
 def _standing_headers(settings: Settings) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Collection, MutableSequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -17,7 +17,6 @@ import structlog
 
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
-from rollbook.server.accept import Shares
 from rollbook.server.listen import GRACEFUL_SECONDS, reloads_on_hangup, run_server
 from rollbook.server.tls import Certificate
 from rollbook.settings import Settings
@@ -45,7 +44,7 @@ def serve(
     `stopping` is set as soon as no more connections are taken.
     """
     if settings.workers == 1:
-        run_server(settings, certificate, sockets, Shares([0], 0), stopping)
+        run_server(settings, certificate, sockets, stopping)
     else:
         _supervise(settings, certificate, sockets, stopping)
 
@@ -63,17 +62,15 @@ def _supervise(
     forks.set_forkserver_preload(PRELOADED)
     resource_tracker.ensure_running()  # else it is started below, and ends the blocking of signals
 
-    counts = forks.RawArray("i", settings.workers)
-
-    def fork(place: int) -> _Child:
-        process = forks.Process(target=_run_child, args=(settings, certificate, sockets, counts, place))
+    def fork() -> _Child:
+        process = forks.Process(target=_run_child, args=(settings, certificate, sockets))
         # A child keeps these until it knows what to do about them, and what it is forked from is deaf to them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGTERM])
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return _Child(process, time.monotonic())
 
-    children = {place: fork(place) for place in range(settings.workers)}
+    children = {place: fork() for place in range(settings.workers)}
     missing: dict[int, float] = {}  # places whose process has died, and when the next is started
     try:
         while True:
@@ -88,7 +85,7 @@ def _supervise(
                 missing[place] = time.monotonic() + pause
             for place in [place for place, due in missing.items() if due <= time.monotonic()]:
                 del missing[place]
-                children[place] = fork(place)
+                children[place] = fork()
     finally:
         _end_together(children.values())
 
@@ -135,17 +132,11 @@ def _end_together(children: Collection[_Child]) -> None:
             child.process.kill()
 
 
-def _run_child(
-    settings: Settings,
-    certificate: Certificate,
-    sockets: list[socket.socket],
-    counts: MutableSequence[int],
-    place: int,
-) -> None:
+def _run_child(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
     configure_logs(settings.log_format)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        run_server(settings, certificate, sockets, Shares(counts, place), threading.Event())
+        run_server(settings, certificate, sockets, threading.Event())
     except UserError as error:
         log.error("server process cannot start", detail=str(error))  # noqa: TRY400 no traceback
         sys.exit(1)
