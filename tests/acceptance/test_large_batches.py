@@ -1,6 +1,7 @@
 """A batch of any size is removed and undone whole: by one call, and on the console's page."""
 
 import itertools
+from collections import Counter
 
 import pytest
 import sqlalchemy as sa
@@ -8,11 +9,13 @@ from lxml import etree
 
 from campus import Campus
 from conftest import Served
+from rollbook import Client
 from rollbook.model import utc_now
 from rollbook.store.engine import load_rows
 from rollbook.store.tables import enrollments, users
 from visitor import Visitor
 
+IDENTIFIER = "AccountUserLearningModuleRelID"
 _names = itertools.count(1)
 
 
@@ -34,11 +37,14 @@ def _enroll(campus: Campus, count: int) -> list[int]:
         return list(connection.execute(mine.order_by(enrollments.c.id)).scalars())
 
 
-def _change(served: Served, campus: Campus, method: str, batch_id: int | None) -> list[str]:
+def _change(served: Served, campus: Campus, method: str, batch_id: int | None) -> dict[str, int]:
+    """Remove or restore a batch; gives the counts of its answer."""
     call = campus.call(method, f"<Unenrollments><BatchID>{batch_id}</BatchID></Unenrollments>")
     answer = served.server.post(call)
     assert answer.status_code == 200, answer.text
-    return [status.text or "" for status in etree.fromstring(answer.content).iter("Status", "ErrorID")]
+    root = etree.fromstring(answer.content)
+    assert len(root.findall("Errors/Error")) == min(1000, int(root.findtext("Info/*/Refused") or 0))
+    return {count.tag: int(count.text or "") for count in root.iterfind("Info/Unenrollments/*")}
 
 
 @pytest.fixture
@@ -49,19 +55,37 @@ def size(soaks: bool) -> int:
 def test_a_large_batch_is_removed_and_undone_by_one_call(served: Served, campus: Campus, size: int) -> None:
     ids = _enroll(campus, size)
     waiting = campus.accept(ids).batch_id
-    assert _change(served, campus, "removeUnenrollments", waiting) == ["Removed"] * size
+    assert _change(served, campus, "removeUnenrollments", waiting) == {"Restored": 0, "Removed": size, "Refused": 0}
     gone = campus.accept(ids).batch_id
     campus.drain()
     assert campus.current() == 0
-    assert _change(served, campus, "restoreUnenrollments", gone) == ["Restored"] * size
+    assert _change(served, campus, "restoreUnenrollments", gone) == {"Restored": size, "Removed": 0, "Refused": 0}
     assert campus.current() == size
+
+
+def test_the_answer_about_a_large_batch_is_counts_and_a_thousand_errors(served: Served, campus: Campus) -> None:
+    ids = _enroll(campus, 2_500)
+    batch = campus.accept(ids).batch_id
+    for part in range(0, 1_200, 100):
+        items = "".join(f"<Unenrollment><{IDENTIFIER}>{id_}</{IDENTIFIER}></Unenrollment>" for id_ in ids[part:][:100])
+        served.server.post(campus.call("removeUnenrollments", f"<Unenrollments>{items}</Unenrollments>"))
+    campus.drain()
+    counts = {"Restored": 1_300, "Removed": 0, "Refused": 1_200}
+    keys = (campus.account_key, campus.owner_key)
+    with Client(served.server.url, *keys, ca_file=served.server.ca_file) as client:
+        tried = Counter((o.status, o.code) for o in client.restore(batch_id=batch, dry_run=True))
+        assert tried == {("Restored", None): 1_300, ("refused", "RES:05"): 1_000, ("refused", None): 200}
+        assert _change(served, campus, "restoreUnenrollments", batch) == counts
+        again = list(client.restore(batch_id=batch, dry_run=True))
+    assert Counter(outcome.accepted for outcome in again) == {False: 2_500}
+    assert campus.current() == 2_500
 
 
 def test_a_small_batch_of_a_large_account_is_undone(served: Served, campus: Campus, size: int) -> None:
     ids = _enroll(campus, size)
     batch = campus.accept(ids[:: size // 2_000]).batch_id
     campus.drain()
-    assert _change(served, campus, "restoreUnenrollments", batch) == ["Restored"] * 2_000
+    assert _change(served, campus, "restoreUnenrollments", batch) == {"Restored": 2_000, "Removed": 0, "Refused": 0}
     assert campus.current() == size
 
 

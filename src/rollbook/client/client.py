@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from rollbook.client.requests import Enrollment, ReportFilters, changes_of, items_of, unenrollments_of
-from rollbook.client.results import Batch, Outcome, QueueState, read_outcomes
+from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, read_large_batch, read_outcomes
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
@@ -192,7 +192,12 @@ class Client:
         return self._undo_batch(method, batch_id, headers)
 
     def _undo_batch(self, method: Method, batch_id: int, headers: Mapping[str, str]) -> Iterator[Outcome]:
+        dry_run = DRY_RUN in headers
         sent = self._send(method, {"batch_id": batch_id}, headers, _new_key())
+        if "refused" in sent.values:  # a large batch, whose answer holds no items (D33)
+            rows = self.unenrollments(batch_id=batch_id)
+            yield from read_large_batch(rows, sent.reply.errors, batch_id, BECOMES[method.name] if dry_run else STAYS)
+            return
         ids = {item["block"]: str(item.get("id") or "") for item in sent.items if item.get("block")}
         if sent.reply.errors:  # which tell blocks, and no ids
             ids |= {int(item["Block"]): item[IDENTIFIER] for item in self.unenrollments(batch_id=batch_id)}

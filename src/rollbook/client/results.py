@@ -1,13 +1,16 @@
 """What the client's calls give back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
+from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import QUEUED_ID, UNKNOWN_ID
 from rollbook.model import UnenrollmentStatus
 from rollbook.wire.answer import ErrorEntry
 from rollbook.wire.messages import Values
+from rollbook.wire.values import IDENTIFIER
 
 ACCEPTED = "accepted"
 ACCEPTED_BEFORE = "accepted before"
@@ -15,6 +18,14 @@ REFUSED = "refused"
 
 # What an item answers that a call has taken already whose answer was lost (D13).
 TAKEN_BEFORE = {QUEUED_ID.code, UNKNOWN_ID.code}
+
+
+# What the status of an item says about an undo that is done; and what it becomes by one that is not, by its method.
+STAYS = {"Removed": "Removed", "Restored": "Restored"}
+BECOMES = {
+    REMOVE_UNENROLLMENTS.name: {"Pending": "Removed"},
+    RESTORE_UNENROLLMENTS.name: {"Pending": "Removed", "Complete": "Restored"},
+}
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,25 @@ def read_outcomes(
         else:
             outcomes.append(Outcome(id_, False, REFUSED, message="The answer says nothing of this item.", block=block))
     return outcomes
+
+
+def read_large_batch(
+    rows: Iterable[Mapping[str, str]], errors: Sequence[ErrorEntry], batch_id: int, becomes: Mapping[str, str]
+) -> Iterator[Outcome]:
+    """Tell for every item of a batch what became of it, by its row in the queue's history and the errors of the answer.
+
+    An answer tells 1,000 errors at most: of more, one that was undone by an earlier call counts as undone.
+    """
+    refused = {error.block: error for error in errors}
+    for row in rows:
+        block, id_ = int(row["Block"]), row[IDENTIFIER]
+        status = becomes.get(row.get("Status", ""))
+        if block in refused:
+            yield Outcome(id_, False, REFUSED, refused[block].code, refused[block].message, block=block)
+        elif status is None:
+            yield Outcome(id_, False, REFUSED, message="The answer tells no reason.", block=block)
+        else:
+            yield Outcome(id_, True, status, batch_id=batch_id, block=block)
 
 
 def _counts(values: Values) -> dict[str, int]:

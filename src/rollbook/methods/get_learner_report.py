@@ -1,6 +1,7 @@
 """getLearnerReport: a page of the account's current enrollments, with the columns asked for (protocol §6)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -70,6 +71,7 @@ COLUMNS = {
     "VARIANT_NAME": _column("VariantName"),
     "VARIANT_START_DATE": _column("VariantStartDate"),
 }
+COLUMN = replace(word_for(COLUMNS), name="column")
 
 
 def _container(name: str, *children: Element, **more: Any) -> Element:
@@ -153,7 +155,7 @@ TAKES = parameters(
         "Report",
         *PAGING,
         FILTERS,
-        _container("Columns", _many("ColumnName", "columns", word_for(COLUMNS), help="see [Columns](#columns)")),
+        _container("Columns", _many("ColumnName", "columns", COLUMN, help="see [Columns](#columns)")),
         _container("CustomFields", _many("FieldName", help="adds nothing: Rollbook has no custom fields")),
     )
 )
@@ -216,7 +218,7 @@ def _periods(ranges: Values | list[Values]) -> list["store.reports.Period"]:
 GET_LEARNER_REPORT = Method(
     "getLearnerReport",
     takes=TAKES,
-    gives=_report_of([*COLUMNS.values()]),
+    gives=_report_of([replace(column, least=0) for column in COLUMNS.values()]),
     codes=(FORBIDDEN,),
     forbidden=FORBIDDEN,
     allowed=ADMINISTRATORS,

@@ -10,17 +10,28 @@ from rollbook.methods.method import MethodCall, MethodResult
 from rollbook.model import Action, Change, Obstacle, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import ANY_NUMBER, Choice, Element, info, optional, parameters, record
-from rollbook.wire.values import IDENTIFIER, NUMBER, REFERENCE
+from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE
+
+# A larger batch is answered by counts, and by so many errors at most (D33).
+MAX_ANSWERED = 1000
 
 UNDONE = record(
     "Unenrollment",
     Element(IDENTIFIER, "id", NUMBER),
     Element("Status", "status", help="`Removed` or `Restored`"),
     field="items",
+    least=0,
     most=ANY_NUMBER,
     attributes=(BLOCK,),
+    help="of a batch, the place in it",
 )
-GIVES = info(record("Unenrollments", UNDONE, least=0, help="empty when nothing changed"))
+_LARGE = f"only of a batch of more than {MAX_ANSWERED} items, in place of `Unenrollment`"
+COUNTS = (
+    optional("Restored", "restored", COUNT, help=_LARGE),
+    optional("Removed", "removed", COUNT, help=_LARGE),
+    optional("Refused", "refused", COUNT, help=_LARGE),
+)
+GIVES = info(record("Unenrollments", *COUNTS, UNDONE, least=0, help="missing when nothing changed"))
 
 
 @dataclass(frozen=True)
@@ -59,16 +70,22 @@ def undo_items(
     if targets is None:
         raise CallError(codes.unknown_batch, "Unenrollments/BatchID")
     done = undo(undoer, targets)
-    refused = (ErrorEntry.of_item(codes.obstacles[why], block) for block, why in done.refused.items())
-    entries = in_order(errors, refused)
+    is_large = batch_id is not None and len(targets) > MAX_ANSWERED
+    told = sorted(done.refused.items())[: MAX_ANSWERED if is_large else None]
+    entries = in_order(errors, (ErrorEntry.of_item(codes.obstacles[why], block) for block, why in told))
+    counts = {**done.counts(), "refused": len(errors) + len(done.refused)}
+    change = _describe(codes.action, batch_id, done, counts)
+    if is_large:
+        return MethodResult(counts if done.changed else {}, entries, change=change)
     items = [{"block": block, "id": id_, "status": status} for block, (id_, status) in sorted(done.changed.items())]
-    return MethodResult({"items": items}, entries, change=_describe(codes.action, batch_id, done, len(entries)))
+    return MethodResult({"items": items}, entries, change=change)
 
 
-def _describe(action: Action, batch_id: int | None, done: "store.undo.Undoing", refused: int) -> Change | None:
+def _describe(
+    action: Action, batch_id: int | None, done: "store.undo.Undoing", counts: Mapping[str, int]
+) -> Change | None:
     if not done.changed:
         return None
-    counts = {**done.counts(), "refused": refused}
     if batch_id is not None:
         return Change(action, f"batch {batch_id}", counts)
     return Change(action, details={**counts, "enrollments": [id_ for id_, _ in done.changed.values()]})

@@ -146,7 +146,7 @@ def _compile_value(element: Element) -> Read:
             try:
                 value = read_text(text)
             except ValueError:
-                notes.refuse(element.wrong, child, f"not a {element.kind.name}")
+                notes.refuse(element.wrong, child, f"expected {element.kind.name}")
         elif element.empty is not None:
             notes.refuse(element.empty, child, "empty")
         if as_sent:
