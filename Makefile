@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser images audit test bench fuzz soak lint types lock
+.PHONY: help setup demo serve browser images docs audit test bench fuzz soak lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ serve: setup ## make an account in ./data if there is none, then serve until sto
 
 browser: setup ## fetch a Chromium for the tests into .browser, when the machine has none
 	@$(BIN)/python tests/chromium.py
+
+docs: setup ## write the tables of docs/wire.md from the messages and codes of the methods
+	$(BIN)/python tests/contract_tables.py
 
 audit: setup ## look for known vulnerabilities of the locked dependencies, where the service can be reached
 	@$(BIN)/python tests/vulnerabilities.py

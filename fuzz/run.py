@@ -16,6 +16,9 @@ from pathlib import Path
 
 from targets import TARGETS
 
+from rollbook.methods import METHODS
+from rollbook.wire.messages import Element
+
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 FOUND = HERE.parent / "build" / "fuzz"
@@ -38,9 +41,30 @@ def guide(name: str) -> None:
 
     (FOUND / name).mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", "-max_len=4096"]
-    options += ["-print_final_stats=1", f"-artifact_prefix={FOUND}/{name}-", f"-dict={HERE / 'words.dict'}"]
+    options += ["-print_final_stats=1", f"-artifact_prefix={FOUND}/{name}-", f"-dict={_write_words()}"]
     atheris.Setup([name, *options, str(FOUND / name), str(CORPUS / name)], INSTRUMENTED[name])
     atheris.Fuzz()
+
+
+def _write_words() -> Path:
+    """Write the words that chance would not find: those of words.dict, and the elements and words of the messages."""
+    words: set[str] = set()
+
+    def collect(element: Element) -> None:
+        words.add(f"<{element.name}>")
+        words.update(f'{attribute.name}=\\"' for attribute in element.attributes)
+        words.update(re.findall("`([^`]+)`", element.kind.name))
+        words.add(element.kind.example)
+        for child in element.children:
+            collect(child)
+
+    for method in METHODS.values():
+        words.add(method.name)
+        collect(method.takes)
+        collect(method.gives)
+    written = FOUND / "words.dict"
+    written.write_text((HERE / "words.dict").read_text() + "".join(f'"{word}"\n' for word in sorted(words)))
+    return written
 
 
 def fuzz(name: str) -> bool:

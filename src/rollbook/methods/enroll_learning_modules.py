@@ -60,15 +60,17 @@ DUE_DATES = record(
     optional("SettingSource", "setting_source", help="any text; it is not kept"),
     record(
         "DueDateSetup",
-        optional("DueDate", "due_date", DAY, wrong=WRONG_DATE),
-        optional("DueDateDays", "due_days", DAYS, wrong=WRONG_DATE, help="counted from today"),
+        optional("DueDate", "due_date", DAY, wrong=WRONG_DATE, help="the enrollment is due at 00:00 UTC of this day"),
+        optional("DueDateDays", "due_days", DAYS, wrong=WRONG_DATE, help="counted from today, a day of UTC"),
         least=0,
         choices=(Choice(("DueDate", "DueDateDays"), least=0),),
     ),
     record(
         "AccessSetup",
-        optional("AccessEndDate", "access_end_date", DAY, wrong=WRONG_DATE, help="the end of the access"),
-        optional("AccessEndDays", "access_end_days", DAYS, wrong=WRONG_DATE, help="counted from today"),
+        optional(
+            "AccessEndDate", "access_end_date", DAY, wrong=WRONG_DATE, help="the access ends at 00:00 UTC of this day"
+        ),
+        optional("AccessEndDays", "access_end_days", DAYS, wrong=WRONG_DATE, help="counted from today, a day of UTC"),
         least=0,
         choices=(Choice(("AccessEndDate", "AccessEndDays"), least=0),),
     ),
@@ -78,7 +80,11 @@ DUE_DATES = record(
 ITEM = record(
     "Enrollment",
     USER,
-    Element("GroupName", "group_name", help="exactly the name of an active group"),
+    Element(
+        "GroupName",
+        "group_name",
+        help="exactly the name of an active group; of several, the oldest with the learner that the caller manages",
+    ),
     Element("LearningModuleID", "course_id", REFERENCE, as_sent="course", help="the number of an active course"),
     optional("LearningModuleSessionID", "session_id", REFERENCE, help="the number of a session of that course"),
     optional("EnrollmentTag", "tag", help="any text; it is kept with the enrollment"),
@@ -96,7 +102,7 @@ ENROLLED = record(
     most=MAX_ITEMS,
     attributes=(BLOCK,),
 )
-GIVES = info(record("Enrollments", ENROLLED, least=0, help="empty when nobody was enrolled"))
+GIVES = info(record("Enrollments", ENROLLED, least=0, help="missing when nobody was enrolled"))
 
 
 def enroll(call: MethodCall) -> MethodResult:

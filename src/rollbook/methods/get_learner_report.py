@@ -106,9 +106,9 @@ def _ranges(name: str, field: str) -> Element:
 
 TAG = record(
     "GroupTag2",
-    optional("TagID", help="a tag of groups"),
-    optional("TagName", help="a tag of groups"),
-    optional("TagValues", help="separated by commas"),
+    optional("TagID", help="groups that bear this tag"),
+    optional("TagName", help="groups that bear the tag of this name"),
+    optional("TagValues", help="with one of these values, separated by commas"),
     field="group_tags",
     least=0,
     most=MAX_VALUES,
@@ -116,16 +116,19 @@ TAG = record(
 )
 GROUPS = _container(
     "Groups",
-    _one("GroupStatus", "group_active", ACTIVITY),
+    _one("GroupStatus", "group_active", ACTIVITY, help="groups that are so"),
     _container("GroupNames", _many("GroupName", "group_names", help="groups of these names")),
     _container("GroupTags2", TAG),
 )
 COURSE = _container(
     "LearningModule",
-    _one("LearningModuleStatus", "course_status", one_of("Active", "Inactive", "Archived")),
+    _one("LearningModuleStatus", "course_status", one_of("Active", "Inactive", "Archived"), help="courses that are so"),
     _container("LearningModuleNames", _many("LearningModuleName", "course_names", help="courses of these names")),
 )
-STATUSES = _container("EnrollmentStatuses", _many("EnrollmentStatus", "statuses", one_of(*EnrollmentStatus)))
+STATUSES = _container(
+    "EnrollmentStatuses",
+    _many("EnrollmentStatus", "statuses", one_of(*EnrollmentStatus), help="enrollments in these states"),
+)
 COURSES = _container(
     "LearningModules",
     COURSE,
@@ -140,8 +143,12 @@ COURSES = _container(
 ENROLLMENTS = _container(
     "Enrollments", _range("CreatedDate", "created_at", 1), _range("ModifiedDate", "modified_at", 1)
 )
-IDENTIFIERS = _container("UserIdentifier", _many("EmailAddress", "emails"), _many("EmployeeID", "employee_ids"))
-USERS = _container("Users", _one("UserStatus", "user_active", ACTIVITY), IDENTIFIERS)
+IDENTIFIERS = _container(
+    "UserIdentifier",
+    _many("EmailAddress", "emails", help="users with one of these, in any case of the letters"),
+    _many("EmployeeID", "employee_ids", help="users with one of these"),
+)
+USERS = _container("Users", _one("UserStatus", "user_active", ACTIVITY, help="users that are so"), IDENTIFIERS)
 FILTERS = _container(
     "Filters",
     optional("EnrollmentID", "enrollment_id", NUMBER, help="the enrollment with this number"),

@@ -44,7 +44,7 @@ ACCEPTED = record(
     most=MAX_ITEMS,
     attributes=(BLOCK,),
 )
-GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="empty when nothing was accepted"))
+GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="missing when nothing was accepted"))
 
 
 def unenroll(call: MethodCall) -> MethodResult:

@@ -1,0 +1,114 @@
+"""Calls made from the messages of the methods: whole ones, and every way in which one can be broken."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from rollbook.errors import EMPTY_PARAMETERS, UNEXPECTED_ELEMENT, WRONG_STRUCTURE, WireCode
+from rollbook.methods import Method
+from rollbook.wire.messages import Element
+
+SNOWMAN = "\N{SNOWMAN}"  # what no kind of value but text is
+Path = Sequence[int]  # the places of an element and of those around it
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A call with one thing changed, and the code that it has to be answered with; None: it is read all the same."""
+
+    what: str
+    parameters: etree._Element
+    code: WireCode | None
+
+
+def whole(element: Element) -> etree._Element:
+    """Make an element with everything that can stand in it, once; of a choice the first."""
+    made = etree.Element(element.name)
+    if not element.children:
+        made.text = element.kind.example
+    left_out = {name for choice in element.choices for name in choice.names[1:]}
+    made.extend(whole(child) for child in element.children if child.name not in left_out)
+    return made
+
+
+def break_call(method: Method) -> Iterator[Broken]:
+    """Change the parameters of a whole call in every way that the tree knows of."""
+    tree = method.takes
+    yield Broken("nothing", whole(tree), None)
+    yield from _with_more(tree, tree, ())
+    yield from _break_below(tree, tree, ())
+
+
+def _break_below(tree: Element, parent: Element, path: Path) -> Iterator[Broken]:
+    made = _at(whole(tree), path)
+    for place, child in enumerate(made):
+        element, here = parent.by_name[str(child.tag)], (*path, place)
+        yield from _without(tree, parent, element, here)
+        yield from _repeated(tree, element, here)
+        yield from _with_more(tree, element, here)
+        if element.children:
+            yield from _break_below(tree, element, here)
+        else:
+            yield from _with_other_text(tree, element, here)
+    for choice in parent.choices:
+        more = [whole(parent.by_name[name]) for name in choice.names[1:]]
+        yield Broken(f"all of {choice.names}", _changed(tree, path, more), WRONG_STRUCTURE)
+
+
+def _without(tree: Element, parent: Element, element: Element, path: Path) -> Iterator[Broken]:
+    parameters = whole(tree)
+    holder = _at(parameters, path[:-1])
+    holder.remove(holder[path[-1]])
+    chosen = any(choice.least and choice.names[0] == element.name for choice in parent.choices)
+    needed = element.least > 0 or chosen
+    missing = EMPTY_PARAMETERS if len(parameters) == 0 else WRONG_STRUCTURE
+    yield Broken(f"no {element.name}", parameters, missing if needed else None)
+
+
+def _repeated(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
+    """Put the element there as often as it may stand, and once more."""
+    if element.most <= 1000:
+        for count, code in ((element.most, None), (element.most + 1, WRONG_STRUCTURE)):
+            copies = [whole(element) for _ in range(count - 1)]
+            yield Broken(f"{count} {element.name}", _changed(tree, path[:-1], copies), code)
+
+
+def _with_more(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
+    nonsense = etree.Element("Nonsense")
+    yield Broken(f"Nonsense in {element.name}", _changed(tree, path, [nonsense]), UNEXPECTED_ELEMENT)
+    if element.children and path:
+        parameters = whole(tree)
+        record = _at(parameters, path)
+        del record[:]
+        record.text = SNOWMAN
+        yield Broken(f"text in {element.name}", parameters, WRONG_STRUCTURE)
+
+
+def _with_other_text(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
+    for text in ("", SNOWMAN):
+        parameters = whole(tree)
+        _at(parameters, path).text = text
+        yield Broken(f"{element.name} is {text!r}", parameters, _code_of(element, text))
+
+
+def _code_of(element: Element, text: str) -> WireCode | None:
+    if not text and not element.least and not element.repeats:
+        return element.empty
+    try:
+        element.kind.read(text)
+    except ValueError:
+        return element.wrong
+    return None
+
+
+def _changed(tree: Element, path: Path, more: Sequence[etree._Element]) -> etree._Element:
+    parameters = whole(tree)
+    _at(parameters, path).extend(more)
+    return parameters
+
+
+def _at(root: etree._Element, path: Path) -> etree._Element:
+    for place in path:
+        root = root[place]
+    return root
