@@ -85,14 +85,14 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
         *("/queue?learner=u77@", "/queue?status=All&learner=nobody-at-all", "/queue?status=All&learner=learner"),
         *("/queue?status=All&course=Course 77", "/queue?status=All&course=nothing", "/queue/remove?all=1"),
         *("/batches", f"/batches?page={last // 50}", f"/batches/{last}", f"/batches/{last}/undo"),
-        *(f"/batches/{last}/items.csv", "/unenrol", "/learners", "/learners?q=u77@", "/learners?q=nobody-at-all"),
+        *(f"/batches/{last}/items.csv", "/unenroll", "/learners", "/learners?q=u77@", "/learners?q=nobody-at-all"),
         *("/learners/10", "/account", "/account/users", "/account/keys", "/account/audit", "/account/calls"),
     ):
         yield path, partial(open_page, visitor, path)
-    course = visitor.open("/console/unenrol") and visitor.page().xpath("//input[@name='in_course']/@value")[0]
+    course = visitor.open("/console/unenroll") and visitor.page().xpath("//input[@name='in_course']/@value")[0]
     ids = " ".join(map(str, range(1, 50_001, 10)))
-    yield "POST /unenrol, a course", lambda: choose(visitor, in_course=course, ids="")
-    yield "POST /unenrol, 5,000 ids", lambda: choose(visitor, ids=ids)
+    yield "POST /unenroll, a course", lambda: choose(visitor, in_course=course, ids="")
+    yield "POST /unenroll, 5,000 ids", lambda: choose(visitor, ids=ids)
     yield "GET of what was chosen", lambda: visitor.open(visitor.answer.url.path).status_code
 
 
@@ -104,7 +104,7 @@ def open_page(visitor: Visitor, path: str) -> int:
 def choose(visitor: Visitor, **fields: object) -> int:
     """Send a choice; what is measured is the answer to the form alone."""
     sent = {"csrf": visitor.csrf(), **fields}
-    status = visitor.post("/console/unenrol", sent).status_code
+    status = visitor.post("/console/unenroll", sent).status_code
     visitor.follow()
     return status
 

@@ -1,6 +1,5 @@
 """A school whose console has something to show: learners like those of demo/roster, and a day of batches behind it."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -9,7 +8,7 @@ import sqlalchemy as sa
 from campus import Campus
 from rollbook.model import Policies, utc_now
 from rollbook.store.engine import Database
-from rollbook.store.tables import batches, courses, enrollments, groups, memberships, run_parts, runs, users
+from rollbook.store.tables import courses, enrollments, groups, memberships, users
 from rollbook.store.undo import Undo
 from rollbook.store.unenrollments import accept_batch, keep_refusals, process_due
 from visitor import give_password
@@ -44,7 +43,6 @@ class School(Campus):
         spring, autumn, aid, year = self.courses
         self.moved = self._ask(21, spring[:12], "Fire Safety moves to the new provider")
         self._drain(20.5)
-        self.run = self._make_run(self.moved, spring[:12], 21)
         self._enroll_again(spring[2])
         self.left = self._ask(14, [*year[:3], None, year[4], None, None], "Left the company", by_call=True)
         refused = [(4, "twelve", "ULM:01"), (6, "987654321", "ULM:03"), (7, str(year[0]), "ULM:05")]
@@ -130,18 +128,6 @@ class School(Campus):
             )
         assert asked.batch_id is not None
         return asked.batch_id
-
-    def _make_run(self, batch_id: int, ids: Sequence[int], hours: float) -> int:
-        """Let a batch have been chosen in the console."""
-        times = dict.fromkeys(("created_at", "started_at", "finished_at"), self._ago(hours))
-        with self.database.write() as connection:
-            reason = connection.execute(sa.select(batches.c.reason).where(batches.c.id == batch_id)).scalar_one()
-            row = {"account_id": self.account.id, "user_id": self._user_id(connection, "owner@example.org"), **times}
-            made = runs.insert().values(**row, reason=reason, courses="[]").returning(runs.c.id)
-            run_id: int = connection.execute(made).scalar_one()
-            part = {"ids": json.dumps(ids), "size": len(ids), "accepted": len(ids), "batch_id": batch_id, "number": 1}
-            connection.execute(run_parts.insert(), {"run_id": run_id, "account_id": self.account.id, **part})
-        return run_id
 
     def _user_id(self, connection: sa.Connection, email: str) -> int:
         mine = sa.and_(users.c.account_id == self.account.id, users.c.email == email)

@@ -64,7 +64,6 @@ class Action(StrEnum):
     """What can be done to an account's records, as the audit names it."""
 
     UNENROLL = "unenroll"
-    STOP_RUN = "stop-run"
     ENROLL = "enroll"
     PAUSE = "pause"
     RESUME = "resume"

@@ -79,13 +79,13 @@ def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, 
 
 
 def _unenrol_the_spring_course(tab: Tab) -> None:
-    tab.click("Unenrol")
+    tab.click("Unenroll")
     tab.page.get_by_role("checkbox", name=SPRING).check()
     tab.click("See what would happen")
-    _wait_for(tab, "Unenrol 20 enrolments?")
+    _wait_for(tab, "Unenroll 20 enrollments?")
     tab.page.get_by_label("Why?").fill("End of spring")
-    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
-    tab.click("Unenrol 20 enrolments")
+    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
+    tab.click("Unenroll 20 enrollments")
 
 
 def _wait_for(tab: Tab, text: str) -> None:

@@ -73,22 +73,22 @@ def _choose_a_course(tab: Tab) -> None:
 def _forget_the_reason(tab: Tab) -> None:
     _choose_a_course(tab)
     tab.page.get_by_label("Why?").fill(" ")
-    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
+    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
     tab.page.locator("main form button.main").click()
     tab.page.get_by_role("alert").wait_for()
 
 
 def _start(tab: Tab) -> None:
     _choose_a_course(tab)
-    tab.page.get_by_role("checkbox", name="That is what I mean.").check()
+    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
     tab.page.locator("main form button.main").click()
-    tab.page.get_by_text("Being queued").wait_for()
+    tab.page.get_by_role("heading", name="What it did").wait_for()
 
 
 def _paste_ids(tab: Tab) -> None:
-    tab.page.get_by_label("Ids of enrolments").fill("30, 31, 987654321")
+    tab.page.get_by_label("Ids of enrollments").fill("30, 31, 987654321")
     tab.page.get_by_role("button", name="See what would happen").last.click()
-    tab.page.get_by_text("no current enrolment").wait_for()
+    tab.page.get_by_text("no current enrollment").wait_for()
 
 
 def _mistype_the_role(tab: Tab) -> None:
@@ -137,15 +137,13 @@ VIEWS = [
     View("undoing nothing", "/batches/{wrong}/undo"),
     View("undoing two", "/batches/{moved}", _tick_two),
     View("words explained", "/batches", _open("What the words mean")),
-    View("unenrol", "/unenrol", picture="unenrol"),
-    View("unenrol by status", "/unenrol", _open("Only with these statuses")),
-    View("unenrol without a choice", "/unenrol", _press("See what would happen"), refusals=1),
-    View("preview of a course", "/unenrol", _choose_a_course, picture="preview"),
-    View("preview of ids", "/unenrol", _paste_ids),
-    View("unenrol without a reason", "/unenrol", _forget_the_reason, refusals=1, always=True),
-    View("being queued", "/unenrol", _start, picture="run"),
-    View("run done", "/unenrol/{run}"),
-    View("undoing a run", "/unenrol/{run}/undo", picture="undo-run"),
+    View("unenroll", "/unenroll", picture="unenroll"),
+    View("unenroll by status", "/unenroll", _open("Only with these statuses")),
+    View("unenroll without a choice", "/unenroll", _press("See what would happen"), refusals=1),
+    View("preview of a course", "/unenroll", _choose_a_course, picture="preview"),
+    View("preview of ids", "/unenroll", _paste_ids),
+    View("unenroll without a reason", "/unenroll", _forget_the_reason, refusals=1, always=True),
+    View("confirmed", "/unenroll", _start),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", picture="learners"),
     View("learners not found", "/learners?q=nobody"),
@@ -168,7 +166,7 @@ EMPTY = [
     View("sign-in with several accounts", "/sign-in", signed_in=False, always=True),
     View("empty queue", "/queue", always=True),
     View("no batches", "/batches"),
-    View("nothing to unenrol", "/unenrol"),
+    View("nothing to unenroll", "/unenroll"),
     View("no calls", "/account/calls"),
 ]
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import utc_now
-from rollbook.store.tables import enrollments, runs
+from rollbook.store.tables import drafts, enrollments
 from visitor import Visitor
 
 
@@ -72,12 +72,12 @@ def test_a_choice_that_is_confirmed_twice_at_once_is_queued_once_and_both_are_sh
     ids = campus.enroll(3)
     second = visitors()
     second.sign_in(campus)
-    owner.open("/console/unenrol")
-    owner.submit("/console/unenrol", ids="\n".join(map(str, ids)))
+    owner.open("/console/unenroll")
+    owner.submit("/console/unenroll", ids="\n".join(map(str, ids)))
     path = str(owner.answer.url).removeprefix(owner.origin)
     second.open(path)
     forms = [partial(visitor.submit, path, reason="Twice", meant=1) for visitor in (owner, second)]
     with _meanwhile(served, *forms) as connection:
-        connection.execute(runs.update().where(runs.c.account_id == campus.account.id).values(address="elsewhere"))
+        connection.execute(drafts.update().where(drafts.c.account_id == campus.account.id).values(total=3))
     assert [visitor.answer.status_code for visitor in (owner, second)] == [200, 200]
     assert all("Twice" in visitor.text() for visitor in (owner, second))

@@ -10,19 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from campus import Campus
-from rollbook.methods.unenroll_learning_modules import REFUSALS
-from rollbook.model import utc_now
 from rollbook.server.app import create_app
 from rollbook.settings import load_settings
 from rollbook.store.engine import Database
-from rollbook.store.runs import queue_next_part
 from rollbook.store.schema import migrate
 from rollbook.store.tables import enrollments
 from visitor import PASSWORD, give_password
 
 PAGES = (
     *("/queue?status=All", "/queue?status=All&learner=some&course=fire", "/queue/remove?all=1", "/batches"),
-    *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenrol", "/unenrol/{run}"),
+    *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenroll", "/unenroll/{draft}"),
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     "/account/calls",
 )
@@ -71,16 +68,13 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     ids = campus.enroll(2 * rows)
     batch = campus.accept(ids[:rows]).batch_id
     csrf = _sign_in(client)
-    chosen = client.post("/console/unenrol", data={"csrf": csrf, "ids": " ".join(map(str, ids[rows:]))})
-    client.post(chosen.url.path, data={"csrf": csrf, "reason": "Term over", "meant": "1"})
-    for _ in range(3):
-        queue_next_part(campus.database, utc_now(), REFUSALS)
+    chosen = client.post("/console/unenroll", data={"csrf": csrf, "ids": " ".join(map(str, ids[rows:]))})
     with campus.database.read() as connection:
         query = sa.select(enrollments.c.user_id).where(enrollments.c.id == ids[0])
         learner = connection.execute(query).scalar_one()
     counts = {}
     for page in PAGES:
-        place = page.format(batch=batch, learner=learner, run=chosen.url.path.rpartition("/")[2])
+        place = page.format(batch=batch, learner=learner, draft=chosen.url.path.rpartition("/")[2])
         with _counted() as statements:
             assert client.get(f"/console{place}").status_code == 200, place
         counts[page] = len(statements)

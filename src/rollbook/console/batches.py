@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
+import sqlalchemy as sa
 from starlette.responses import Response, StreamingResponse
 
 from rollbook.console.rendering import REFUSALS, person, progress
@@ -14,6 +16,8 @@ from rollbook.store.history import ItemFilter, find_batches, find_items, find_re
 BATCHES = 50
 ITEMS = 100
 CHUNK = 2000
+# Refused items on the page of a batch; all of them are in its CSV.
+REFUSED = 200
 
 COLUMNS = (
     *("Batch", "Block", "AccountUserLearningModuleRelID", "Outcome", "Note", "Learner", "E-mail", "Course", "Session"),
@@ -37,7 +41,7 @@ def show_batch(visit: Visit) -> Response:
         batch = find_batch(visit, connection)
         only = ItemFilter(batch_id=batch.id)
         items = find_items(connection, account_id, only, ITEMS + 1, (page - 1) * ITEMS)
-        refused = find_refusals(connection, account_id, batch.id) if page == 1 else []
+        refused = find_refusals(connection, account_id, batch.id, REFUSED) if page == 1 else []
     return visit.render(
         "batch.html", batch=batch, items=items[:ITEMS], refused=refused, page=page, more=len(items) > ITEMS
     )
@@ -60,17 +64,22 @@ def download_batch(visit: Visit) -> Response:
 
 
 def _csv(visit: Visit, batch_id: int) -> Iterator[str]:
+    account_id = visit.caller.account_id
+
+    def pages(read: Callable[[sa.Connection, int], Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for offset in count(0, CHUNK):
+            with visit.database.read() as connection:
+                rows = read(connection, offset)
+            yield rows
+            if len(rows) < CHUNK:
+                return
+
     yield _lines([COLUMNS])
-    account_id, offset = visit.caller.account_id, 0
-    while True:
-        with visit.database.read() as connection:
-            items = find_items(connection, account_id, ItemFilter(batch_id=batch_id), CHUNK, offset)
-            refused = find_refusals(connection, account_id, batch_id) if len(items) < CHUNK else []
+    only = ItemFilter(batch_id=batch_id)
+    for items in pages(lambda connection, offset: find_items(connection, account_id, only, CHUNK, offset)):
         yield _lines([_cells(item) for item in items])
-        if len(items) < CHUNK:
-            break
-        offset += CHUNK
-    yield _lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
+    for refused in pages(lambda connection, offset: find_refusals(connection, account_id, batch_id, CHUNK, offset)):
+        yield _lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
 
 
 def _cells(item: Any) -> Sequence[object]:

@@ -11,8 +11,7 @@ from rollbook.console import (
     records,
     signing_in,
     undoing,
-    undoing_runs,
-    unenrolling,
+    unenroll,
     users,
 )
 from rollbook.console.rendering import STATIC
@@ -53,10 +52,8 @@ PAGES = (
     Page("/batches/{batch:int}", show=batches.show_batch),
     Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
     Page("/batches/{batch:int}/undo", show=undoing.preview_undo, change=undoing.undo),
-    Page("/unenrol", show=unenrolling.show_choice, change=unenrolling.choose),
-    Page("/unenrol/{run:int}", show=unenrolling.show_run, change=unenrolling.start),
-    Page("/unenrol/{run:int}/stop", change=unenrolling.stop),
-    Page("/unenrol/{run:int}/undo", show=undoing_runs.preview_undo, change=undoing_runs.undo),
+    Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose),
+    Page("/unenroll/{draft:int}", show=unenroll.show_draft, change=unenroll.confirm),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),
     Page("/account", show=account.show_account, change=account.change_policies),

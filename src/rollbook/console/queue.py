@@ -54,7 +54,7 @@ def read_filter(visit: Visit, connection: sa.Connection, status: str) -> ItemFil
     """Read which items are meant; `status` is one of them or, when it is none, any. Errors: UserError."""
     account_id, learner, course = visit.caller.account_id, visit.text("learner")[:255], visit.text("course")[:255]
     user_ids = find_ids_of_people(connection, account_id, learner, NAMED + 1) if learner else None
-    found = find_courses(connection, account_id, course, NAMED + 1) if course else None
+    found = find_courses(connection, account_id, course, limit=NAMED + 1) if course else None
     if len(user_ids or ()) > NAMED or len(found or ()) > NAMED:
         raise UserError(f"More than {NAMED} learners or courses are called that. Say more of the name.")
     return ItemFilter(

@@ -52,19 +52,35 @@ class CourseShare:
         return 100 * self.chosen / max(1, self.enrolled)
 
 
-def find_courses(connection: sa.Connection, account_id: int, part: str, limit: int) -> Sequence[Any]:
-    """Find the courses of an account that have the part in their name."""
+def find_courses(
+    connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
+) -> Sequence[Any]:
+    """Find the courses of an account that have the part in their name, or those with these ids."""
     columns = (courses.c.id, courses.c.name, courses.c.term, courses.c.status)
-    query = sa.select(*columns).where(courses.c.account_id == account_id)
-    named = query.where(holds(courses.c.name, part)) if part else query
-    return connection.execute(named.order_by(courses.c.name, courses.c.id).limit(limit)).all()
+    return _find(connection, sa.select(*columns), courses, account_id, part, ids, limit)
 
 
-def find_groups(connection: sa.Connection, account_id: int, part: str, limit: int) -> Sequence[Any]:
-    """Find the groups of an account that have the part in their name."""
-    query = sa.select(groups.c.id, groups.c.name, groups.c.active).where(groups.c.account_id == account_id)
-    named = query.where(holds(groups.c.name, part)) if part else query
-    return connection.execute(named.order_by(groups.c.name, groups.c.id).limit(limit)).all()
+def find_groups(
+    connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
+) -> Sequence[Any]:
+    """Find the groups of an account that have the part in their name, or those with these ids."""
+    columns = (groups.c.id, groups.c.name, groups.c.active)
+    return _find(connection, sa.select(*columns), groups, account_id, part, ids, limit)
+
+
+def _find(
+    connection: sa.Connection,
+    query: sa.Select[*tuple[Any, ...]],
+    table: sa.Table,
+    account_id: int,
+    part: str,
+    ids: Sequence[int],
+    limit: int | None,
+) -> Sequence[Any]:
+    query = query.where(table.c.account_id == account_id)
+    query = query.where(holds(table.c.name, part)) if part else query
+    query = query.where(table.c.id.in_(ids)) if ids else query
+    return connection.execute(query.order_by(table.c.name, table.c.id).limit(limit)).all()
 
 
 def choose_enrollments(

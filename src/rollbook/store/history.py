@@ -162,18 +162,22 @@ def find_batches(
     if batch_id is not None:
         chosen = chosen.where(batches.c.id == batch_id)
     page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
-    items = sa.select(sa.func.count()).where(unenrollments.c.batch_id == page.c.id)
-    counts = [
-        items.where(unenrollments.c.status == status).scalar_subquery().label(status.lower())
-        for status in UnenrollmentStatus
-    ]
+    u = unenrollments.c
+    by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]
+    items = (
+        sa.select(u.batch_id, *by_status).where(u.batch_id.in_(sa.select(page.c.id))).group_by(u.batch_id).subquery()
+    )
     refused = sa.select(sa.func.count()).where(refusals.c.batch_id == page.c.id).scalar_subquery().label("refused")
+    counts = [sa.func.coalesce(items.c[status.lower()], 0).label(status.lower()) for status in UnenrollmentStatus]
     read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused)
-    joined = read.select_from(page.outerjoin(users, users.c.id == page.c.requested_by))
-    return connection.execute(joined.order_by(page.c.id.desc())).all()
+    joined = page.outerjoin(users, users.c.id == page.c.requested_by).outerjoin(items, items.c.batch_id == page.c.id)
+    return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
 
 
-def find_refusals(connection: sa.Connection, account_id: int, batch_id: int) -> Sequence[Item]:
-    """Read what a batch refused, in the order of the call."""
+def find_refusals(
+    connection: sa.Connection, account_id: int, batch_id: int, limit: int | None = None, offset: int = 0
+) -> Sequence[Item]:
+    """Read what a batch refused, in the order of the request."""
     mine = sa.and_(refusals.c.batch_id == batch_id, refusals.c.account_id == account_id)
-    return connection.execute(sa.select(refusals).where(mine).order_by(refusals.c.block)).all()
+    query = sa.select(refusals).where(mine).order_by(refusals.c.block)
+    return connection.execute(query.limit(limit).offset(offset)).all()

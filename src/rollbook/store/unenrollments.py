@@ -3,13 +3,14 @@
 Rows are touched in the order of the enrolment's id, always, so that two calls at once cannot deadlock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from rollbook.model import Acceptance, Policies, Refusal, UnenrollmentStatus
+from rollbook.store.deadline import renew_deadline
 from rollbook.store.dialects import statement
 from rollbook.store.direct import run
 from rollbook.store.engine import Database
@@ -100,6 +101,9 @@ _FINISH = """
       AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
+# How many items one statement is about: a batch may hold any number.
+STEP = 1000
+
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
@@ -141,15 +145,18 @@ def accept_batch(
     who = {"account_id": account_id, "requested_by": requested_by}
     why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
     [(batch_id,)] = run(connection, _OPEN_BATCH, {**who, **why})
-    asked = {"ids": ids, "account_id": account_id, "protect_completed": policies.protect_completed}
-    due_at = requested_at + timedelta(seconds=policies.hold_seconds)
-    times = {"requested_at": requested_at, "due_at": due_at}
-    queued = run(connection, _ACCEPT, {"batch_id": batch_id, **asked, **times})
-    accepted = tuple(sorted(block for (block,) in queued))
+    asked = {"batch_id": batch_id, "account_id": account_id, "protect_completed": policies.protect_completed}
+    times = {"requested_at": requested_at, "due_at": requested_at + timedelta(seconds=policies.hold_seconds)}
+    accepted: set[int] = set()
+    for before in range(0, len(ids), STEP):
+        part = {"ids": ids[before : before + STEP], "before": before}
+        accepted.update(block for (block,) in run(connection, _ACCEPT, {**asked, **times, **part}))
+        if len(ids) > STEP:
+            renew_deadline()
     if not accepted:
         connection.execute(batches.delete().where(batches.c.id == batch_id))
     refused = _explain_refusals(connection, asked, ids, accepted)
-    return Acceptance(batch_id if accepted else None, accepted, refused)
+    return Acceptance(batch_id if accepted else None, tuple(sorted(accepted)), refused)
 
 
 def keep_refusals(
@@ -163,13 +170,13 @@ def keep_refusals(
 
 
 def _explain_refusals(
-    connection: sa.Connection, asked: dict[str, object], ids: Sequence[int | None], accepted: tuple[int, ...]
+    connection: sa.Connection, asked: dict[str, object], ids: Sequence[int | None], accepted: Collection[int]
 ) -> dict[int, Refusal]:
-    taken = set(accepted)
-    left = {block: id_ for block, id_ in enumerate(ids, 1) if id_ is not None and block not in taken}
-    if not left:
-        return {}
-    queued = {id_ for (id_,) in run(connection, _FIND_QUEUED, {**asked, "ids": [*left.values()]})}
+    left = {block: id_ for block, id_ in enumerate(ids, 1) if id_ is not None and block not in accepted}
+    refused = [*left.values()]
+    queued: set[int] = set()
+    for start in range(0, len(refused), STEP):
+        queued.update(id_ for (id_,) in run(connection, _FIND_QUEUED, {**asked, "ids": refused[start : start + STEP]}))
     return {block: Refusal.QUEUED if id_ in queued else Refusal.UNKNOWN for block, id_ in left.items()}
 
 

@@ -6,15 +6,11 @@ from collections.abc import Callable
 import structlog
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.methods.unenroll_learning_modules import REFUSALS
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.engine import Database
-from rollbook.store.runs import queue_next_part
 from rollbook.store.unenrollments import find_due_accounts, process_due
 from rollbook.worker.purge import Purge
 
-# Of 100 enrolments each, before items are finished again.
-PARTS = 10
 # Of each account that has more than one step, before it is asked again who has anything due.
 STEPS = 10
 
@@ -46,7 +42,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started", step=self._step)
-        duties = (self.queue_runs, self.drain_once, self._purge.run_step)
+        duties = (self.drain_once, self._purge.run_step)
         while not self._stopping.is_set():
             busy = [self._attempt(duty) for duty in duties]
             if not any(busy):
@@ -62,13 +58,6 @@ class Worker:
         except Exception:
             log.exception("worker failed; it goes on")
         return False
-
-    def queue_runs(self) -> bool:
-        """Queue some parts of what was chosen in the console; False when there is nothing to queue."""
-        for part in range(PARTS):
-            if self._stopping.is_set() or not queue_next_part(self._database, utc_now(), REFUSALS):
-                return part > 0
-        return True
 
     def drain_once(self) -> bool:
         """Finish some steps of every account that has due items, by turns; False when nothing was finished."""

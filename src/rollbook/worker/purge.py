@@ -9,9 +9,9 @@ import structlog
 from rollbook.model import utc_now
 from rollbook.store.answers import purge_answers
 from rollbook.store.calls import purge_calls
+from rollbook.store.drafts import purge_drafts
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
-from rollbook.store.runs import purge_drafts
 from rollbook.store.sign_ins import purge_sign_ins
 
 log = structlog.get_logger("rollbook.worker")

@@ -2,7 +2,7 @@
 
 from rollbook.store.tables.columns import metadata
 from rollbook.store.tables.learning import accounts, courses, enrollments, groups, keys, memberships, sessions, users
-from rollbook.store.tables.queue import batches, refusals, run_parts, runs, unenrollments
+from rollbook.store.tables.queue import batches, drafts, refusals, run_parts, runs, unenrollments
 from rollbook.store.tables.service import answers, audit, calls, sign_ins, throttles
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "batches",
     "calls",
     "courses",
+    "drafts",
     "enrollments",
     "groups",
     "keys",

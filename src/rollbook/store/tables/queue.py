@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.tables.columns import account_id, metadata, one_of, own_id, time_column
 
-# One accepted call, or one import that ended enrolments (then nobody's key was used and requested_by is empty).
+# What was asked for at once: a call, a confirmed choice of any size, or an import that ended enrollments. What the
+# operator's commands ask for has no requested_by.
 batches = sa.Table(
     "batches",
     metadata,
@@ -87,8 +88,25 @@ sa.Index(
     postgresql_where=_changed,
 )
 
-# What was chosen in the console to be unenrolled together, and how far that has come: a worker queues its parts, of 100
-# enrolments each, as a batch each. `courses` says what was to be unenrolled of which course, as it was shown.
+# What was chosen in the console to be unenrolled, until it is confirmed and becomes the batch `batch_id`. `choice` says
+# what led to the ids, `shares` what they are of each course, both as JSON, as they are shown.
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    own_id(),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("ids", sa.Text, nullable=False),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("choice", sa.Text, nullable=False),
+    sa.Column("shares", sa.Text, nullable=False),
+    time_column("created_at"),
+    sa.Column("batch_id", sa.BigInteger),
+    sa.Index("ix_drafts_created_at", "created_at"),
+)
+
+# Runs of the release before, which queued what its console chose part by part. They stay while it may still serve
+# during an upgrade; this release reads only which of them are under way.
 runs = sa.Table(
     "runs",
     metadata,

@@ -1,0 +1,193 @@
+"""Unenrolling from the console: chosen, seen before it happens, confirmed into one batch."""
+
+import httpx
+import pytest
+
+from campus import Campus
+from conftest import Served, Visitors
+from rollbook.model import EnrollmentStatus
+from rollbook.store.tables import courses, drafts
+from visitor import Visitor, give_password
+
+
+def _choose(owner: Visitor, **fields: object) -> httpx.Response:
+    owner.open("/console/unenroll")
+    forms = [form for form in owner.page().forms if form.action == "/console/unenroll" and form.method == "POST"]
+    assert len(forms) == 2
+    owner.post("/console/unenroll", {"csrf": owner.csrf(), **fields})
+    return owner.follow()
+
+
+def _start(owner: Visitor, **fields: object) -> str:
+    path = owner.answer.url.path
+    owner.submit(path, **fields)
+    return path
+
+
+def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    campus.enroll(3)
+    campus.enroll(1, EnrollmentStatus.COMPLETED)
+    _choose(owner, in_course=campus.course_id)
+    assert "Unenroll 4 enrollments?" in owner.text()
+    assert "1 has completed" in owner.text()
+    assert "4 of 4 in Fire Safety (100 %)" in owner.text()
+    assert "already" not in owner.text()
+    assert campus.queue() == {}
+    path = _start(owner, reason="Term over")
+    assert "Tick the box" in owner.text()
+    owner.submit(path, reason="", meant="1")
+    assert "Say why" in owner.text()
+    assert campus.queue() == {}
+    owner.submit(path, reason="Term over", meant="1")
+    batch = owner.answer.url.path
+    assert batch.startswith("/console/batches/")
+    assert "Term over" in owner.text()
+    _choose(owner, in_course=campus.course_id)
+    assert "4 of them wait in the queue already" in owner.text()
+    campus.drain()
+    owner.open(path)
+    owner.follow()
+    assert owner.answer.url.path == batch
+    assert campus.current() == 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [({"status": ["Completed"]}, 1), ({"status": ["Completed", "Enrolled"]}, 3)],
+)
+def test_status_narrows_the_choice_and_the_preview_says_so(
+    campus: Campus, owner: Visitor, choice: dict[str, list[str]], expected: int
+) -> None:
+    campus.enroll(2)
+    campus.enroll(1, EnrollmentStatus.COMPLETED)
+    campus.enroll(1, EnrollmentStatus.OVERDUE)
+    other = campus.add(courses, name="Another", status="Active")
+    _choose(owner, in_course=[campus.course_id, other], **choice)
+    said = owner.text()
+    assert f"Unenroll {expected} enrollment" in said
+    facts = {fact.findtext("dt"): fact.findtext("dd") for fact in owner.page().xpath("//dl[@class='facts']/div")}
+    assert facts == {"Courses": "Another, Fire Safety", "Groups": "all", "Statuses": ", ".join(choice["status"])}
+
+
+@pytest.mark.parametrize(
+    "choice", [{"in_group": "0"}, {"in_group": "x"}, {"status": "Done"}, {"in_course": "99999999"}]
+)
+def test_a_tick_that_means_nothing_is_refused_and_never_widens_the_choice(
+    campus: Campus, owner: Visitor, choice: dict[str, str]
+) -> None:
+    campus.enroll(2)
+    _choose(owner, **{"in_course": [campus.course_id], **choice})
+    assert owner.answer.status_code == 422
+    assert any(said in owner.text() for said in ("not there", "is no status"))
+
+
+def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
+    campus.enroll(2)
+    names = [f"Course {number:03}" for number in range(60)]
+    ids = [campus.add(courses, name=name, status="Active") for name in names]
+    sent = {"in_course": ids[55], "in_group": campus.group_id, "status": "Overdue"}
+    owner.open("/console/unenroll")
+    owner.post("/console/unenroll", {"csrf": owner.csrf(), "find": "1", "course": "Course 03", "group": "", **sent})
+    assert owner.answer.status_code == 200
+    boxes = owner.page().xpath("//input[@name='in_course']")
+    assert {box.get("value") for box in boxes} == {str(id_) for id_ in [ids[55], *ids[30:40]]}
+    ticked = owner.page().xpath("//input[@type='checkbox' and @checked]")
+    assert [box.get("value") for box in ticked] == [str(ids[55]), str(campus.group_id), "Overdue"]
+    owner.post("/console/unenroll", {"csrf": owner.csrf(), "course": "Course 03", **sent})
+    assert "No learner is enrolled there" in owner.text()
+    assert len(owner.page().xpath("//input[@type='checkbox' and @checked]")) == 3
+
+
+@pytest.mark.parametrize("by_ids", [True, False])
+def test_choose_again_keeps_the_choice(campus: Campus, owner: Visitor, by_ids: bool) -> None:
+    ids = campus.enroll(3)
+    _choose(owner, **({"ids": "\n".join(map(str, ids))} if by_ids else {"in_course": campus.course_id}))
+    [again] = owner.page().xpath("//a[normalize-space()='Choose again']/@href")
+    owner.open(again)
+    ticked = owner.page().xpath("//input[@type='checkbox' and @checked]/@value")
+    pasted = (owner.page().xpath("//textarea")[0].text or "").split()
+    assert (ticked, pasted) == (([], list(map(str, ids))) if by_ids else ([str(campus.course_id)], []))
+
+
+def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(1230)
+    campus.enroll(1300)
+    strange = Campus(served.database).enroll(1)
+    _choose(owner, ids=" ".join(map(str, [*ids, ids[0], *strange])))
+    assert "Unenroll 1,230 enrollments?" in owner.text()
+    assert "1 id is no current enrollment" in owner.text()
+    path, csrf = owner.answer.url.path, owner.csrf()
+    answers = [owner.post(path, {"csrf": csrf, "reason": reason}) for reason in ("Term over", "Again")]
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    owner.follow()
+    assert [fact.text for fact in owner.page().xpath("//dd[@class='big']")] == ["1,230", "1"]
+    batch = owner.answer.url.path
+    owner.open(f"{batch}/items.csv")
+    assert owner.answer.text.count("Pending") == 1230
+    assert f"{strange[0]},Refused" in owner.answer.text
+    owner.open("/console/account/audit")
+    assert "accepted 1,230" in owner.text() or "accepted 1230" in owner.text()
+    owner.open(f"{batch}/undo")
+    owner.submit(f"{batch}/undo", reason="The wrong list")
+    assert [fact.text for fact in owner.page().xpath("//dd[@class='big']")] == ["1,230", "1"]
+    owner.open(f"{batch}/items.csv")
+    assert owner.answer.text.count("Removed") == 1231  # with the name of a column
+
+
+def test_a_confirmation_of_which_all_is_refused_by_now_says_so(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(2)
+    campus.enroll(2)
+    _choose(owner, ids=" ".join(map(str, ids)))
+    path = owner.answer.url.path
+    campus.accept(ids)
+    owner.submit(path, reason="Term over")
+    assert owner.answer.status_code == 422
+    assert "All of them were refused by now" in owner.text()
+
+
+def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, owner: Visitor) -> None:
+    campus.enroll(2)
+    _choose(owner, in_course=campus.course_id)
+    give_password(campus, "administrator@example.org")
+    other = visitors()
+    other.sign_in(campus, "administrator@example.org")
+    path = owner.answer.url.path
+    other.open(path)
+    assert "Only owner@example.org, who chose this, can confirm it." in other.text()
+    assert other.post(path, {"csrf": other.csrf(), "reason": "Mine", "meant": "1"}).status_code == 403
+    assert campus.queue() == {}
+
+
+def test_an_uploaded_csv_is_read_by_its_column(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    campus.enroll(9)
+    owner.open("/console/unenroll")
+    lines = "\ufeffname,ID\r\n" + "".join(f'"a, b",{id_}\r\n' for id_ in ids)
+    upload = {"file": ("ids.csv", lines.encode(), "text/csv")}
+    url = f"{owner.origin}/console/unenroll"
+    owner.answer = owner.client.post(url, data={"csrf": owner.csrf(), "ids": ""}, files=upload)
+    owner.follow()
+    assert "Unenroll 3 enrollments?" in owner.text()
+
+
+def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Visitor) -> None:
+    _choose(owner, ids="12, 1x3 -4 99999999999999999999")
+    assert owner.answer.status_code == 422
+    assert "“1x3”, “-4”, “99999999999999999999”" in owner.text()
+    assert "1x3" in owner.page().xpath("//textarea")[0].text
+
+
+def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: Campus, owner: Visitor) -> None:
+    campus.enroll(1)
+    other = Campus(served.database)
+    other.enroll(1)
+    _choose(owner, in_course=other.course_id)
+    assert "1 of the ticked courses is not there" in owner.text()
+    _choose(owner, in_course=campus.course_id)
+    path, csrf = owner.answer.url.path, owner.csrf()
+    with served.database.write() as connection:
+        connection.execute(drafts.update().values(account_id=other.account.id))
+    assert owner.open(path).status_code == 404
+    assert owner.post(path, {"csrf": csrf, "reason": "Mine", "meant": "1"}).status_code == 404
