@@ -31,7 +31,7 @@ _OPEN_BATCH = """
 _ACCEPT = """
     INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at)
     SELECT :batch_id, block, :account_id, id, 'Pending', :requested_at, :due_at
-    FROM (SELECT block, id,
+    FROM (SELECT CAST(:before AS INTEGER) + block AS block, id,
                  (SELECT account_id = :account_id AND unenrolled_at IS NULL
                          AND NOT (:protect_completed AND status = 'Completed')
                   FROM enrollments AS e WHERE e.id = asked.id) AS leaves
@@ -137,10 +137,11 @@ def accept_batch(
     requested_at: datetime,
     idempotency_key: str | None = None,
 ) -> Acceptance:
-    """Put the enrolments into the unenrollment queue as one batch; an id's place in the list, from 1, is its block.
+    """Put the enrollments into the unenrollment queue as one batch; an id's place in the list, from 1, is its block.
 
-    None leaves a block out. `requested_by` is the user who asked, None for the operator. No id may stand in the list
-    twice (D8 is the caller's to answer). The connection must be in a transaction of Database.write.
+    None leaves a block out. There may be any number of ids: each statement is about a bounded part of them.
+    `requested_by` is the user who asked, None for the operator. No id may stand in the list twice (D8 is the caller's
+    to answer). The connection must be in a transaction of Database.write.
     """
     who = {"account_id": account_id, "requested_by": requested_by}
     why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
