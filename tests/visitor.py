@@ -31,8 +31,9 @@ class Visitor:
         return self.answer
 
     def post(self, path: str, fields: Fields, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Send fields as they are; nothing of the page is added."""
-        self.answer = self.client.post(f"{self.origin}{path}", data=dict(fields), headers=headers)
+        """Send fields as they are, with the headers of a browser at the console unless others are given."""
+        said = self.said() if headers is None else headers
+        self.answer = self.client.post(f"{self.origin}{path}", data=dict(fields), headers=said)
         return self.answer
 
     def submit(self, action: str, **fields: object) -> httpx.Response:
@@ -41,7 +42,7 @@ class Visitor:
         sent: dict[str, object] = {}
         for name, value in form.form_values():
             sent.setdefault(name, []).append(value)  # type: ignore[attr-defined]
-        self.post(action, sent | fields, {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"})
+        self.post(action, sent | fields)
         return self.follow()
 
     def follow(self) -> httpx.Response:
@@ -56,9 +57,9 @@ class Visitor:
         """What can be read on the page."""
         return re.sub(r"\s+", " ", self.page().find(".//main").text_content()).strip()
 
-    def csrf(self) -> str:
-        """The token in the page's forms."""
-        return str(self.page().xpath("//input[@name='csrf']/@value")[0])
+    def said(self) -> dict[str, str]:
+        """What a browser says of where a form comes from."""
+        return {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
 
     def sign_in(self, campus: Campus, email: str = "owner@example.org", password: str = PASSWORD) -> httpx.Response:
         """Sign in through the page, and go where that leads."""

@@ -9,6 +9,8 @@ from rollbook.errors import CallError, WireCode
 
 LARGEST_ID = 2**63 - 1  # D7
 LONGEST_REASON = 500  # D21
+# A worker says that it is at work every few seconds; one that has not for so long is taken to be gone.
+SILENT_SECONDS = 20
 
 
 class Role(StrEnum):

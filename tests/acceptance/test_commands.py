@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from test_oulad_2013 import DATA, needs_data
 from campus import Campus
 from commands import run_command
 from conftest import Served
+from rollbook.model import utc_now
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
+from rollbook.store.tables import workers
 from server_process import ServerProcess, environment, run_server
 
 COURSE = "AAA 2013J (268 days)"
@@ -168,3 +171,29 @@ def _with_profiles(desk: Desk, mode: int, *arguments: str) -> str:
     path.chmod(mode)
     desk.environment["ROLLBOOK_PROFILES_FILE"] = str(path)
     return desk.run(*arguments, expect=2)
+
+
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+def test_waiting_without_a_worker_says_so_and_ends_when_one_has_done_it(
+    served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(served.server, campus, tmp_path, capsys)
+    with served.database.write() as connection:
+        connection.execute(workers.delete())
+    (id_, _) = campus.enroll(2)
+    process = desk.start("unenroll", str(id_), "--yes", "--wait")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "worker" in line)
+    assert "No worker has been seen yet: nothing is processed. Start one: rollbook worker" in said
+    assert "No worker has been seen" in desk.run("queue")
+    campus.drain()
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "All of them are processed." in stdout
+    assert "No worker" not in stderr
+    assert json.loads(desk.run("batches", "--format", "json"))[0]["undo_until"] == "without limit"
+    campus.set(retention_days=3)
+    until = json.loads(desk.run("batches", "--format", "json"))[0]["undo_until"]
+    assert until.startswith(f"{utc_now() + timedelta(days=3):%Y-%m-%d}")
+    campus.set(retention_days=0)
+    assert json.loads(desk.run("batches", "--format", "json"))[0]["undo_until"].startswith("over since ")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from campus import Campus
 from commands import Run
 from rollbook.model import Caller, Policies
 from rollbook.store.accounts import find_caller
@@ -314,6 +315,28 @@ def test_policies_change_one_at_a_time(acme: dict[str, str], rollbook: Run, open
         ("Acme", 60, False),
         ("Beta", 0, False),
     ]
+
+
+def test_a_shorter_retention_says_what_can_no_longer_be_undone_and_wants_a_yes(
+    rollbook: Run, database: Database
+) -> None:
+    campus = Campus(database, "Acme")
+    campus.accept(campus.enroll(2))
+    campus.drain()
+
+    def kept() -> object:
+        return rollbook("account", "list", "--format", "json").json[0]["retention_days"]
+
+    assert rollbook("account", "set", "Acme", "--retention-days", "30").code == 0
+    refused = rollbook("account", "set", "Acme", "--retention-days", "0", "--hold-seconds", "9")
+    assert refused.code == 2
+    assert "2 unenrollments that ended by" in refused.err
+    assert "can no longer be undone" in refused.err
+    assert "pass --yes" in refused.err
+    assert kept() == 30
+    assert rollbook("account", "set", "Acme", "--hold-seconds", "9").code == 0
+    assert rollbook("account", "set", "Acme", "--retention-days", "0", "--yes").code == 0
+    assert kept() == 0
 
 
 def test_the_account_must_be_named_only_when_there_are_several(acme: dict[str, str], rollbook: Run) -> None:

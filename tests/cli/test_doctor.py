@@ -13,6 +13,7 @@ from rollbook.server.tls import self_signed_certificate
 from rollbook.store.engine import Database
 from rollbook.store.queue import pause_queue
 from rollbook.store.tables import batches, unenrollments
+from rollbook.store.workers import note_worker
 
 # The PostgreSQL of the tests does without fsync, which is what a doctor has to say first.
 USUAL = {"sqlite": {}, "postgresql": {"durability": "trouble"}}
@@ -67,7 +68,10 @@ def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(
     bad = examine()
     assert {part: state for part, (state, _) in bad.items()} == {"queue": "trouble", "pause": "warning"}
     assert "2 items due, 0 held, 2 paused" in bad["queue"][1]
+    assert "no worker was ever seen" in bad["queue"][1]
     assert "rollbook worker" in bad["queue"][1]
+    note_worker(database, "here", utc_now())
+    assert "a worker was last seen" in examine()["queue"][1]
     assert "rollbook resume" in bad["pause"][1]
 
 

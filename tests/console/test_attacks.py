@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
 
 import httpx
 import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
 from conftest import Served, Visitors
+from rollbook.console.pages import PAGES
 from rollbook.model import Role
 from rollbook.store.accounts import add_user
 from rollbook.store.tables import courses, enrollments, sign_ins, users
@@ -22,38 +24,80 @@ def _paused(visitor: Visitor) -> bool:
 
 
 def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor) -> None:
-    owner.open("/console/queue")
-    csrf = owner.csrf()
-    foreign: list[dict[str, str]] = [
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
+    foreign: list[list[tuple[str, str]]] = [
+        [],
+        [("Origin", "https://evil.example")],
+        [("Origin", "null")],
+        [("Origin", owner.origin.replace("https:", "http:"))],
+        [("Origin", owner.origin + ".evil.example")],
+        [("Sec-Fetch-Site", "cross-site")],
+        [("Sec-Fetch-Site", "same-site")],
+        [("Sec-Fetch-Site", "none")],
+        [("Sec-Fetch-Site", "")],
+        [("Sec-Fetch-Site", "cross-site"), ("Origin", owner.origin)],
+        [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
     ]
+    url = f"{owner.origin}/console/queue/pause"
     for headers in foreign:
-        assert owner.post("/console/queue/pause", {"csrf": csrf}, headers).status_code == 403, headers
-    assert owner.post("/console/queue/pause", {"csrf": ""}).status_code == 403
+        assert owner.client.post(url, headers=headers).status_code == 403, headers
     assert not _paused(owner)
-    owner.submit("/console/queue/pause")
-    assert _paused(owner)
+    for said in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": owner.origin}):
+        assert owner.post("/console/queue/pause", {}, said).status_code == 303
+        assert _paused(owner)
+        owner.submit("/console/queue/resume")
 
 
-def test_csrf_the_token_of_another_sign_in_opens_nothing(visitors: Visitors, campus: Campus, owner: Visitor) -> None:
+def test_csrf_no_form_of_another_site_is_taken_by_any_page(owner: Visitor, campus: Campus, stranger: Visitor) -> None:
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    for page in PAGES:
+        if page.change is not None and page.path:
+            path = "/console" + re.sub("{[^}]*}", "1", page.path)
+            assert owner.post(path, {}, foreign).status_code == 403, path
+            assert "page of the console" in owner.text()
+    give_password(campus)
+    form = {"account": campus.name, "email": "owner@example.org", "password": PASSWORD}
+    assert stranger.post("/console/sign-in", form, foreign).status_code == 403
+    assert "Set-Cookie" not in stranger.answer.headers
+
+
+def test_a_link_puts_no_words_into_the_console(owner: Visitor, stranger: Visitor) -> None:
+    forged = {"done": "removed", "n": 7, "out": 1, "changed": 1, "ended": 1, "told": "out"}
+    for page in ("queue", "batches", "account", "account/keys", "unenrol"):
+        assert owner.open(f"/console/{page}", **forged).status_code == 200
+        assert owner.page().xpath("string(//main/div[@role='status'])").strip() == ""
+    stranger.open("/console/sign-in", **forged)
+    assert stranger.page().xpath("//p[@class='done']") == []
+
+
+def test_a_notice_of_another_sign_in_is_not_shown_and_a_secret_cannot_be_read_in_the_database(
+    served: Served, campus: Campus, owner: Visitor, visitors: Visitors
+) -> None:
     other = visitors()
     other.sign_in(campus)
-    owner.post("/console/queue/pause", {"csrf": other.csrf()})
-    assert owner.answer.status_code == 403
-    assert not _paused(owner)
+    owner.post("/console/account/keys", {"email": "administrator@example.org"})
+    mine = sign_ins.c.account_id == campus.account.id
+    kept = sa.select(sign_ins.c.notice).where(mine, sign_ins.c.notice.is_not(None))
+    with served.database.read() as connection:
+        [notice] = connection.execute(kept).scalars()
+    with served.database.write() as connection:  # as whoever can write to the database would try
+        connection.execute(sa.update(sign_ins).where(mine).values(notice=notice))
+    assert "new key" not in other.open("/console/account/keys").text
+    owner.client.get(f"{owner.origin}/console/account/keys", headers={"Rollbook-Live": "1"})
+    key = str(owner.follow() and owner.page().xpath("//code[@class='key']/text()")[0])
+    assert key.encode() not in notice
+    assert key not in owner.open("/console/account/keys").text
+    with served.database.read() as connection:  # the other sign-in has kept what it could not open
+        assert len(connection.execute(kept).all()) == 1
 
 
 def test_session_fixation_a_token_from_before_signing_in_is_worth_nothing(
     visitors: Visitors, campus: Campus, stranger: Visitor
 ) -> None:
     give_password(campus)
-    stranger.open("/console/sign-in")
-    planted = stranger.client.cookies[COOKIE]
+    planted = "p" * 43
+    stranger.client.cookies.set(COOKIE, planted, domain="localhost", path="/")
     stranger.sign_in(campus)
-    assert stranger.client.cookies[COOKIE] != planted
+    assert planted not in [cookie.value for cookie in stranger.client.cookies.jar if cookie.name == COOKIE][-1:]
     thief = visitors()
     thief.client.cookies.set(COOKIE, planted)
     assert thief.open("/console/queue").status_code == 303
@@ -76,7 +120,7 @@ def test_cookie_theft_the_cookie_is_for_https_and_for_no_script(campus: Campus, 
     stranger.open("/console/sign-in")
     answer = stranger.post(
         "/console/sign-in",
-        {"csrf": stranger.csrf(), "account": campus.name, "email": "owner@example.org", "password": PASSWORD},
+        {"account": campus.name, "email": "owner@example.org", "password": PASSWORD},
     )
     name, *rules = answer.headers["Set-Cookie"].split("; ")
     assert name.startswith("__Host-")
@@ -137,9 +181,8 @@ def test_idor_another_account_sees_and_changes_nothing(served: Served, campus: C
         assert owner.open(path).status_code == 404
     owner.open("/console/queue", status="All")
     assert owner.page().xpath("//form[@id='items']//tbody/tr") == []
-    csrf = owner.csrf()
-    assert owner.post(f"/console/batches/{batch}/undo", {"csrf": csrf}).status_code == 404
-    owner.post("/console/queue/remove", {"csrf": csrf, "item": waiting})
+    assert owner.post(f"/console/batches/{batch}/undo", {}).status_code == 404
+    owner.post("/console/queue/remove", {"item": waiting})
     assert set(other.queue().values()) == {"Complete", "Pending"}
 
 
@@ -150,7 +193,7 @@ def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, strang
     inside = ("/console//evil.example/..", "/console/\r\nLocation: https://evil.example", "/consolevil", "/apiv2/")
     for target in (*targets, *inside):
         stranger.open("/console/sign-in", next=target)
-        stranger.post("/console/sign-in", {"csrf": stranger.csrf(), "next": target, **form})
+        stranger.post("/console/sign-in", {"next": target, **form})
         assert stranger.answer.headers["Location"] == "/console/queue", target
 
 

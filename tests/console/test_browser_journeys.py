@@ -15,7 +15,7 @@ from rollbook.store.tables import enrollments
 _numbers = itertools.count(1)
 
 # What a page does every few seconds it does ten times as often, so that nobody waits for it.
-_HURRY = "const every = window.setInterval; window.setInterval = (task, delay) => every(task, delay / 10);"
+_HURRY = "const every = window.setTimeout; window.setTimeout = (task, delay) => every(task, delay / 10);"
 
 SPRING = COURSES[0]
 # What tells where the keyboard is: a line around it, within the window.
@@ -66,10 +66,10 @@ def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, 
     tab.click("Batches")
     tab.page.get_by_role("link", name=re.compile(r"^Batch \d+$")).click()
     tab.click("Undo batch…")
-    _wait_for(tab, "18 enrolments come back")
+    _wait_for(tab, "18 enrollments come back")
     tab.page.get_by_label("Why is it undone?").fill("The course goes on")
     tab.click("Undo 18 items")
-    _wait_for(tab, "Undone: 18 enrolments came back")
+    _wait_for(tab, "Undone: 18 enrollments came back")
     assert _progress_of_all(school) == before
 
     tab.click("Learner One")
@@ -178,3 +178,42 @@ def test_script_that_is_not_ours_does_not_run_and_the_tab_complains(running: Run
     [complaint] = tab.complaints
     assert "Content Security Policy" in complaint
     tab.complaints.clear()
+
+
+@pytest.mark.parametrize(("running", "script"), [("postgresql", True), ("sqlite", False)], indirect=["running"])
+def test_undo_stands_on_a_batch_when_its_work_is_done(running: Running, tabs: Tabs, *, script: bool) -> None:
+    school = _new_school(running)
+    tab = tabs(java_script_enabled=script)
+    tab.sign_in(school)
+    tab.click("Pause")
+    batch = school.accept(school.courses[0][:3]).batch_id
+    tab.open(f"/batches/{batch}")
+    assert "The queue is paused" in tab.text()
+    other = tabs(java_script_enabled=False, storage_state=tab.page.context.storage_state())
+    other.open("/queue")
+    other.click("Resume")
+    if not script:
+        tab.page.reload()
+    expect(tab.page.get_by_text("This can be undone at any time")).to_be_visible()
+    tab.click("Undo batch…")
+    _wait_for(tab, "3 enrollments come back")
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_reload_after_a_key_was_made_makes_no_other_and_shows_it_no_more(running: Running, tabs: Tabs) -> None:
+    school = _new_school(running)
+    tab = tabs()
+    tab.sign_in(school)
+    tab.open("/account/keys")
+    keys = tab.page.get_by_role("rowheader")
+    before = keys.count()
+    tab.click("Make a key of the account")
+    key = tab.page.locator("code.key")
+    expect(key).to_be_visible()
+    shown = key.inner_text()
+    assert shown not in tab.page.url
+    tab.page.reload()
+    assert keys.count() == before + 1
+    assert key.count() == 0
+    tab.page.go_back()
+    assert shown not in tab.text()

@@ -2,13 +2,18 @@
 
 import csv
 import io
+import re
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from campus import Campus
 from conftest import Served
+from rollbook.model import utc_now
 from rollbook.store.audit import list_changes
-from rollbook.store.tables import enrollments
+from rollbook.store.enrollments import purge_progress
+from rollbook.store.tables import enrollments, unenrollments, workers
+from rollbook.store.workers import note_worker
 from visitor import Visitor
 
 
@@ -123,12 +128,12 @@ def test_undo_shows_first_what_comes_back_and_what_cannot_and_why(
         purged = enrollments.update().where(enrollments.c.id == ids[1])
         connection.execute(purged.values(purged_at=row["unenrolled_at"]))
     owner.open(f"/console/batches/{batch}/undo")
-    assert "2 enrolments come back" in owner.text()
+    assert "2 enrollments come back" in owner.text()
     assert "The learner has been enrolled in the course again." in owner.text()
     assert "The progress is no longer kept" in owner.text()
     assert campus.current() == 1
     owner.submit(f"/console/batches/{batch}/undo", reason="A mistake")
-    assert "2 enrolments came back" in owner.text()
+    assert "2 enrollments came back" in owner.text()
     assert "2 items could not be undone" in owner.text()
     assert campus.current() == 3
     owner.open(f"/console/batches/{batch}/undo")
@@ -144,7 +149,7 @@ def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
     assert "Undo items of batch" in owner.text()
     answer = owner.submit(f"/console/batches/{batch}/undo", reason="Only this one")
     assert answer.status_code == 200
-    assert "1 enrolment came back" in owner.text()
+    assert "1 enrollment came back" in owner.text()
     assert campus.current() == 1
     with served.database.read() as connection:
         line = list_changes(connection, campus.account.id)[0]
@@ -153,3 +158,117 @@ def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
     assert line["address"] == "127.0.0.1"
     owner.open("/console/account/audit")
     assert str(line["request_id"]) in owner.text()
+
+
+def test_undoing_what_was_undone_says_so(campus: Campus, owner: Visitor) -> None:
+    batch = _batch(campus, campus.enroll(2))
+    campus.drain()
+    page = f"/console/batches/{batch}/undo"
+    for again in (False, True):
+        owner.post(page, {"reason": "A mistake"})
+        owner.follow()
+        assert ("2 enrollments came back" in owner.text()) is not again
+        assert ("Nothing was changed. 2 items had been undone before." in owner.text()) is again
+    assert "could not be undone" not in owner.text()
+    owner.open(page)
+    assert "There is nothing here to be undone; the list says why." in owner.text()
+
+
+def test_what_is_said_after_a_change_is_said_once_and_not_by_a_page_that_refreshes(
+    campus: Campus, owner: Visitor
+) -> None:
+    owner.post("/console/queue/pause", {})
+    owner.client.get(f"{owner.origin}/console/queue", headers={"Rollbook-Live": "1"})
+    owner.open("/console/batches")
+    assert "The queue is paused." not in owner.text()
+    owner.open("/console/queue")
+    assert "The queue is paused." in owner.text()
+    owner.open("/console/queue")
+    assert "The queue is paused." not in owner.text()
+
+
+def test_pages_say_until_when_an_undo_is_possible_and_that_it_is_not_any_more(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    batch = _batch(campus, campus.enroll(2))
+    campus.drain()
+    page = f"/console/batches/{batch}"
+    owner.open(page)
+    assert "This can be undone at any time" in owner.text()
+    campus.set(retention_days=30)
+    until = f"{utc_now() + timedelta(days=30):%Y-%m-%d}"
+    for place in (page, f"{page}/undo"):
+        owner.open(place)
+        assert f"This can be undone until {until}" in owner.text()
+    _end_earlier(served, campus, timedelta(days=31))
+    owner.open(page)
+    over = f"{utc_now() - timedelta(days=30):%Y-%m-%d}"
+    assert f"2 of 2 unenrollments can no longer be undone: the progress of what ended by {over}" in owner.text()
+    while purge_progress(served.database, utc_now(), 1000):
+        pass
+    campus.set(retention_days=None)  # brings nothing back
+    owner.open(page)
+    assert "2 of 2 unenrollments can no longer be undone" in owner.text()
+    assert "at any time" not in owner.text()
+
+
+def _end_earlier(served: Served, campus: Campus, by: timedelta) -> None:
+    """Let everything that was unenrolled have been so long before."""
+    with served.database.write() as connection:
+        for table, column in ((enrollments, "unenrolled_at"), (unenrollments, "finished_at")):
+            mine = sa.and_(table.c.account_id == campus.account.id, table.c[column].is_not(None))
+            connection.execute(sa.update(table).where(mine).values({column: utc_now() - by}))
+
+
+def test_a_shorter_retention_says_what_it_takes_away_and_asks(served: Served, campus: Campus, owner: Visitor) -> None:
+    campus.accept(campus.enroll(3))
+    campus.drain()
+    _end_earlier(served, campus, timedelta(days=40))
+
+    def save(**fields: object) -> str:
+        owner.open("/console/account")
+        owner.submit("/console/account", hold_seconds="0", **fields)
+        return owner.text()
+
+    assert "Saved." in save(retention_days="60")
+    said = save(retention_days="30")
+    assert "3 unenrollments could no longer be undone" in said
+    assert f"whatever ended by {utc_now() - timedelta(days=30):%Y-%m-%d}" in said
+    assert "Nothing has been saved yet." in said
+    owner.post("/console/account", {"hold_seconds": "0", "retention_days": "20", "confirmed": "30"})
+    assert "3 unenrollments could no longer be undone" in owner.text()
+    owner.open("/console/account")
+    assert owner.page().xpath("//input[@name='retention_days']/@value") == ["60"]
+    owner.submit("/console/account", hold_seconds="0", retention_days="30")
+    owner.submit("/console/account")
+    assert "Saved." in owner.text()
+    assert owner.page().xpath("//input[@name='retention_days']/@value") == ["30"]
+    assert "Saved." in save(retention_days="20")  # these are lost already
+
+
+def test_no_worker_is_said_on_the_queue_and_on_a_batch_that_waits(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    batch = _batch(campus, campus.enroll(1))
+
+    def said() -> list[str]:
+        texts = []
+        for path in ("/console/queue", f"/console/batches/{batch}"):
+            owner.open(path)
+            texts.append(owner.text())
+        return texts
+
+    with served.database.write() as connection:
+        connection.execute(workers.delete())
+    assert all("No worker has been seen yet." in text for text in said())
+    note_worker(served.database, "old", utc_now() - timedelta(seconds=30))
+    assert all(re.search(r"No worker has been seen for 3\d s\.", text) for text in said())
+    note_worker(served.database, "new", utc_now())
+    assert not any("No worker has been seen" in text for text in said())
+    assert owner.page().xpath("//noscript/meta[@http-equiv='refresh']")
+    campus.drain()
+    said()
+    assert not owner.page().xpath("//noscript/meta[@http-equiv='refresh']")
+    assert owner.page().xpath("//a[text()='Undo batch…']")
+    with served.database.write() as connection:
+        connection.execute(workers.delete())

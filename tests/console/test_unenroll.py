@@ -2,19 +2,20 @@
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import EnrollmentStatus
-from rollbook.store.tables import courses, drafts
-from visitor import Visitor, give_password
+from rollbook.store.tables import courses, drafts, enrollments, sign_ins
+from visitor import PASSWORD, Visitor, give_password
 
 
 def _choose(owner: Visitor, **fields: object) -> httpx.Response:
     owner.open("/console/unenroll")
     forms = [form for form in owner.page().forms if form.action == "/console/unenroll" and form.method == "POST"]
     assert len(forms) == 2
-    owner.post("/console/unenroll", {"csrf": owner.csrf(), **fields})
+    owner.post("/console/unenroll", {**fields})
     return owner.follow()
 
 
@@ -89,13 +90,13 @@ def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
     ids = [campus.add(courses, name=name, status="Active") for name in names]
     sent = {"in_course": ids[55], "in_group": campus.group_id, "status": "Overdue"}
     owner.open("/console/unenroll")
-    owner.post("/console/unenroll", {"csrf": owner.csrf(), "find": "1", "course": "Course 03", "group": "", **sent})
+    owner.post("/console/unenroll", {"find": "1", "course": "Course 03", "group": "", **sent})
     assert owner.answer.status_code == 200
     boxes = owner.page().xpath("//input[@name='in_course']")
     assert {box.get("value") for box in boxes} == {str(id_) for id_ in [ids[55], *ids[30:40]]}
     ticked = owner.page().xpath("//input[@type='checkbox' and @checked]")
     assert [box.get("value") for box in ticked] == [str(ids[55]), str(campus.group_id), "Overdue"]
-    owner.post("/console/unenroll", {"csrf": owner.csrf(), "course": "Course 03", **sent})
+    owner.post("/console/unenroll", {"course": "Course 03", **sent})
     assert "No learner is enrolled there" in owner.text()
     assert len(owner.page().xpath("//input[@type='checkbox' and @checked]")) == 3
 
@@ -118,8 +119,8 @@ def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, 
     _choose(owner, ids=" ".join(map(str, [*ids, ids[0], *strange])))
     assert "Unenroll 1,230 enrollments?" in owner.text()
     assert "1 id is no current enrollment" in owner.text()
-    path, csrf = owner.answer.url.path, owner.csrf()
-    answers = [owner.post(path, {"csrf": csrf, "reason": reason}) for reason in ("Term over", "Again")]
+    path = owner.answer.url.path
+    answers = [owner.post(path, {"reason": reason}) for reason in ("Term over", "Again")]
     assert len({answer.headers["Location"] for answer in answers}) == 1
     owner.follow()
     assert [fact.text for fact in owner.page().xpath("//dd[@class='big']")] == ["1,230", "1"]
@@ -156,7 +157,7 @@ def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, 
     path = owner.answer.url.path
     other.open(path)
     assert "Only owner@example.org, who chose this, can confirm it." in other.text()
-    assert other.post(path, {"csrf": other.csrf(), "reason": "Mine", "meant": "1"}).status_code == 403
+    assert other.post(path, {"reason": "Mine", "meant": "1"}).status_code == 403
     assert campus.queue() == {}
 
 
@@ -167,7 +168,7 @@ def test_an_uploaded_csv_is_read_by_its_column(campus: Campus, owner: Visitor) -
     lines = "\ufeffname,ID\r\n" + "".join(f'"a, b",{id_}\r\n' for id_ in ids)
     upload = {"file": ("ids.csv", lines.encode(), "text/csv")}
     url = f"{owner.origin}/console/unenroll"
-    owner.answer = owner.client.post(url, data={"csrf": owner.csrf(), "ids": ""}, files=upload)
+    owner.answer = owner.client.post(url, data={"ids": ""}, files=upload, headers=owner.said())
     owner.follow()
     assert "Unenroll 3 enrollments?" in owner.text()
 
@@ -186,8 +187,64 @@ def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: C
     _choose(owner, in_course=other.course_id)
     assert "1 of the ticked courses is not there" in owner.text()
     _choose(owner, in_course=campus.course_id)
-    path, csrf = owner.answer.url.path, owner.csrf()
+    path = owner.answer.url.path
     with served.database.write() as connection:
         connection.execute(drafts.update().values(account_id=other.account.id))
     assert owner.open(path).status_code == 404
-    assert owner.post(path, {"csrf": csrf, "reason": "Mine", "meant": "1"}).status_code == 404
+    assert owner.post(path, {"reason": "Mine", "meant": "1"}).status_code == 404
+
+
+def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_where_there_is_any(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    campus.enroll(2)
+    _choose(owner, in_course=campus.course_id)
+    assert "this can be undone at any time" in owner.text()
+    assert "started" not in owner.text().lower()
+    assert "completed" not in owner.text().lower()
+    campus.set(retention_days=1)
+    assert "kept for 1 day: until then this can be undone, and not after" in owner.open(owner.answer.url.path).text
+    campus.set(retention_days=0)
+    assert "once it is processed, this cannot be undone" in owner.open(owner.answer.url.path).text
+    other = campus.add(courses, name="Another", status="Active")
+    with served.database.write() as connection:
+        [first, *_] = connection.execute(
+            sa.select(enrollments.c.id).where(enrollments.c.account_id == campus.account.id)
+        ).scalars()
+        moved = sa.update(enrollments).where(enrollments.c.id == first)
+        connection.execute(moved.values(course_id=other, progress="20"))
+    _choose(owner, in_course=campus.course_id)
+    assert "0 of those chosen have started, 0 have completed" in owner.text()
+
+
+def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
+    served: Served, campus: Campus, owner: Visitor, visitors: Visitors
+) -> None:
+    campus.enroll(1)
+    _choose(owner, in_course=campus.course_id)
+    path = owner.answer.url.path
+    with served.database.write() as connection:
+        connection.execute(sign_ins.delete().where(sign_ins.c.account_id == campus.account.id))
+    owner.post(path, {"reason": "Term over", "meant": "1"})
+    owner.follow()
+    assert "Sign in to go on." in owner.text()
+    give_password(campus, "administrator@example.org")
+    form = {"account": campus.name, "password": PASSWORD}
+    other = visitors()
+    other.open("/console/sign-in", next=path)
+    other.submit("/console/sign-in", **form, email="administrator@example.org")
+    assert "Only owner@example.org, who chose this, can confirm it." in other.text()
+    owner.submit("/console/sign-in", **form, email="owner@example.org")
+    assert owner.answer.url.path == path
+    assert "Unenroll 1 enrollment?" in owner.text()
+    assert owner.page().xpath("//input[@name='reason']/@value") == ["Term over"]
+    assert campus.queue() == {}
+    owner.submit(path)
+    assert set(campus.queue().values()) == {"Pending"}
+
+
+def test_a_form_without_a_page_of_its_own_leads_to_the_sign_in_alone(owner: Visitor) -> None:
+    owner.client.cookies.clear()
+    for path in ("/console/queue/pause", "/console/account/password", "/console/account/users/password"):
+        owner.post(path, {"old": "secret", "email": "owner@example.org"})
+        assert owner.answer.headers["Location"] == "/console/sign-in"

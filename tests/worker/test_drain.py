@@ -1,5 +1,8 @@
 """What a worker does about trouble."""
 
+import time
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -7,6 +10,7 @@ import sqlalchemy as sa
 from campus import Campus
 from rollbook.store.engine import Database
 from rollbook.store.schema import migrate
+from rollbook.store.workers import find_last_seen
 from server_process import run_server
 
 
@@ -30,3 +34,20 @@ def test_trouble_with_one_account_keeps_no_other_waiting(tmp_path: Path) -> None
     database.close()
     assert set(troubled.queue().values()) == {"Pending"}
     assert "worker failed; it goes on" in log
+
+
+def test_a_worker_is_seen_again_and_again_however_seldom_it_looks_at_the_queue(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
+    with closing(Database(url)) as database:
+        migrate(database)
+
+        def seen() -> datetime | None:
+            with database.read() as connection:
+                return find_last_seen(connection)
+
+        with run_server(url, tmp_path, poll_seconds=3600):
+            deadline, first = time.monotonic() + 60, None
+            while first is None or seen() == first:
+                assert time.monotonic() < deadline
+                first = first or seen()
+                time.sleep(0.05)

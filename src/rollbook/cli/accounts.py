@@ -1,14 +1,20 @@
 """`rollbook account`: accounts and what they have decided about their unenrollments."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
-from rollbook.store.accounts import add_account, find_account, list_accounts, set_policies
+from rollbook.model import utc_now
+from rollbook.store.accounts import add_account, check_policies, find_account, list_accounts, set_policies
+from rollbook.store.engine import Database
+from rollbook.store.retention import count_lost_undos
 
 app = typer.Typer(help="Accounts and their policies.", no_args_is_help=True)
 
@@ -44,10 +50,15 @@ def change_policies(
     hold_seconds: Annotated[int | None, typer.Option(help="How long an accepted item waits in the queue.")] = None,
     retention_days: Annotated[
         str | None,
-        typer.Option(metavar="N|none", help="How long the progress is kept after unenrolment; none: for good."),
+        typer.Option(metavar="N|none", help="How long the progress is kept after unenrollment; none: without limit."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even when undos are lost.")] = False,
 ) -> None:
-    """Change policies of an account; those that are not named stay."""
+    """Change policies of an account; those that are not named stay.
+
+    A shorter retention takes away the undo of what ended before it. The command says of how many unenrollments, and
+    asks.
+    """
     changes: dict[str, bool | int | None] = {}
     if protect_completed is not None:
         changes["protect_completed"] = protect_completed
@@ -57,9 +68,31 @@ def change_policies(
         changes["retention_days"] = _read_days(retention_days)
     if not changes:
         raise UserError("Name a policy to change. See: rollbook account set --help")
-    with open_database() as database, database.write() as connection:
-        set_policies(connection, find_account(connection, name), changes, by=operator())
+    with open_database() as database:
+        if "retention_days" in changes and not yes:
+            _ask_about_undos(database, name, changes)
+        with database.write() as connection:
+            set_policies(connection, find_account(connection, name), changes, by=operator())
     typer.echo(f"Changed {', '.join(changes)} of {name}.")
+
+
+def _ask_about_undos(database: Database, name: str, changes: Mapping[str, bool | int | None]) -> None:
+    """Ask whether undos shall be lost; errors: UserError when they would be and this is no terminal."""
+    check_policies(changes)
+    days, now = changes["retention_days"], utc_now()
+    with database.read() as connection:
+        lost = count_lost_undos(connection, find_account(connection, name).id, days, now)
+    if not lost:
+        return
+    before = f"{now - timedelta(days=days or 0):%Y-%m-%d %H:%M}"
+    typer.echo(
+        f"With a retention of {days} days, {lost} unenrollments that ended by {before} UTC can no longer be undone "
+        "from now on: their progress is deleted within the hour and cannot be brought back.",
+        err=True,
+    )
+    if not Console(stderr=True).is_terminal:
+        raise UserError("Nothing was changed. Not a terminal: pass --yes to confirm.")
+    typer.confirm("Change it?", abort=True, err=True)
 
 
 def _read_days(text: str) -> int | None:

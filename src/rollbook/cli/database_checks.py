@@ -13,6 +13,7 @@ from rollbook.store.backlog import read_backlog
 from rollbook.store.condition import ServerFacts, latest_time, server_facts
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema
+from rollbook.store.workers import find_last_seen, is_silent
 
 CLOCK_SECONDS = 2
 LATE_SECONDS = 60
@@ -72,9 +73,12 @@ def _check_queue(connection: sa.Connection) -> Iterator[Finding]:
     backlog = read_backlog(connection, now)
     late = (now - backlog.late_since).total_seconds() if backlog.late_since else 0
     found = f"{backlog.due:,} items due, {backlog.held:,} held, {backlog.paused:,} paused"
-    if late > LATE_SECONDS:
+    seen_at = find_last_seen(connection)
+    if late > LATE_SECONDS or (backlog.due and is_silent(seen_at, now)):
         grade = trouble if late > VERY_LATE_SECONDS else warning
-        yield grade("queue", f"{found}; the first fell due {late:,.0f} s ago: no worker seems to run", START_WORKER)
+        ago = f"a worker was last seen {(now - seen_at).total_seconds():,.0f} s ago" if seen_at else ""
+        found += f"; the first fell due {late:,.0f} s ago, {ago or 'no worker was ever seen'}"
+        yield grade("queue", found, START_WORKER)
     else:
         yield Finding("queue", found)
     if backlog.paused:

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.remote import ProfileOption, open_client
-from rollbook.client.results import Outcome, QueueState
+from rollbook.client.results import Batch, Outcome, QueueState
 from rollbook.errors import UserError
+from rollbook.model import utc_now
 
 WATCH_SECONDS = 2.0
 STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
@@ -62,11 +63,22 @@ def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) ->
                 "by": batch.requested_by,
                 "reason": batch.reason,
                 **{name.lower(): batch.counts[name] for name in (*STATUSES, "Refused")},
+                "undo_until": _undo_until(batch),
             }
             for batch in client.batches()
         ]
-    columns = ("batch", "requested", "by", "reason", *(name.lower() for name in STATUSES), "refused")
+    columns = ("batch", "requested", "by", "reason", *(name.lower() for name in STATUSES), "refused", "undo_until")
     print_rows(rows, columns, form)
+
+
+def _undo_until(batch: Batch) -> str:
+    """Until when what a batch has done can be undone, in words; empty when it has done nothing."""
+    if not batch.counts["Complete"]:
+        return ""
+    if batch.undo_until is None:
+        return "without limit"
+    over = batch.undo_until <= utc_now()
+    return f"{'over since ' if over else ''}{batch.undo_until:%Y-%m-%d %H:%M}"
 
 
 def batch(
@@ -149,11 +161,21 @@ def _print_outcomes(outcomes: Iterable[Outcome], would_be: str) -> int:
     return refused
 
 
+def say_silent(state: QueueState) -> str:
+    """Say that no worker seems to run."""
+    seen = state.worker_seen_seconds
+    since = "yet" if seen is None else f"for {seen} s"
+    return f"No worker has been seen {since}: nothing is processed. Start one: rollbook worker"
+
+
 def _print_state(state: QueueState, form: Format) -> None:
     row: dict[str, object] = {
         "queue": "paused" if state.paused else "running",
         "since": state.paused_at,
         **{name.lower(): state.counts[name] for name in STATUSES},
         "oldest_waits_seconds": state.oldest_pending_seconds,
+        "worker_seen_seconds": state.worker_seen_seconds,
     }
+    if state.worker_silent:
+        typer.echo(say_silent(state), err=True)
     print_rows([row], list(row), form)

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from rollbook.cli.choosing import Preview, find_ids, preview_ids, read_ids
 from rollbook.cli.output import Format, print_rows
+from rollbook.cli.queue import say_silent
 from rollbook.cli.remote import ProfileOption, open_client
 from rollbook.cli.resuming import Run, open_run
 from rollbook.client.client import Client
@@ -161,11 +162,16 @@ def _carry_out(client: Client, run: Run, reason: str | None, *, dry_run: bool, r
 
 
 def _wait(client: Client, last_batch: int | None) -> None:
+    said = False
     while last_batch is not None:
         pending = next(client.unenrollments(statuses=["Pending"], page_size=1), None)
         if pending is None or int(pending["BatchID"]) > last_batch:
             typer.echo("All of them are processed.")
             return
-        if client.queue().paused:
+        state = client.queue()
+        if state.paused:
             raise UserError("The queue is paused, so waiting would not end. Run: rollbook resume")
+        if state.worker_silent and not said:
+            typer.echo(say_silent(state), err=True)
+        said = state.worker_silent
         time.sleep(POLL_SECONDS)

@@ -47,25 +47,33 @@ class Outcome:
 
 @dataclass(frozen=True)
 class QueueState:
-    """The unenrollment queue of the account: `counts` is by status."""
+    """The unenrollment queue of the account: `counts` is by status.
+
+    `worker_seen_seconds` is how long ago a worker was at work, None when that is not known; `worker_silent` says that
+    none seems to run.
+    """
 
     paused: bool
     paused_at: datetime | None
     counts: dict[str, int]
     oldest_pending_seconds: int | None
+    worker_seen_seconds: int | None = None
+    worker_silent: bool = False
 
     @classmethod
     def of(cls, values: Values) -> "QueueState":
         """Take the state that an answer tells."""
         paused_at = values.get("paused_at")
-        return cls(paused_at is not None, paused_at, _counts(values), values.get("oldest_seconds"))
+        seconds = (values.get("oldest_seconds"), values.get("worker_seconds"))
+        return cls(paused_at is not None, paused_at, _counts(values), *seconds, bool(values.get("worker_silent")))
 
 
 @dataclass(frozen=True)
 class Batch:
     """A call that was accepted: `counts` is by status, and `Refused`.
 
-    `refusals` are block, identifier and code of what it refused, only when one batch was asked for.
+    `refusals` are block, identifier and code of what it refused, only when one batch was asked for. `undo_until` is
+    until when all that is complete can be undone; None without limit, or when nothing is complete.
     """
 
     id: int
@@ -74,6 +82,7 @@ class Batch:
     reason: str | None
     counts: dict[str, int]
     refusals: list[tuple[int, str, str]] = field(default_factory=list)
+    undo_until: datetime | None = None
 
     @classmethod
     def of(cls, values: Values) -> "Batch":
@@ -88,6 +97,7 @@ class Batch:
                 (refusal.get("block") or 0, refusal.get("identifier") or "", refusal.get("code") or "")
                 for refusal in values.get("refusals", ())
             ],
+            values.get("undo_until"),
         )
 
 

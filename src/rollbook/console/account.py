@@ -1,13 +1,17 @@
 """The account: its policies, and one's own password."""
 
+from dataclasses import asdict
+from datetime import timedelta
+
 from starlette.responses import Response
 
-from rollbook.console.guard import drop_cookie
-from rollbook.console.signing_in import try_password
+from rollbook.console.signing_in import leave, try_password
 from rollbook.console.visit import Visit, redirect
 from rollbook.errors import UserError
-from rollbook.store.accounts import Account, set_policies
+from rollbook.model import Policies, utc_now
+from rollbook.store.accounts import Account, check_policies, set_policies
 from rollbook.store.passwords import SHORTEST, set_password
+from rollbook.store.retention import count_lost_undos
 
 
 def account_of(visit: Visit) -> Account:
@@ -15,27 +19,46 @@ def account_of(visit: Visit) -> Account:
     return Account(visit.caller.account_id, visit.caller.account, visit.caller.policies)
 
 
-def show_account(visit: Visit, wrong: str | None = None) -> Response:
-    """Show the policies; owners can change them."""
-    code = 422 if wrong else 200
-    return visit.render("account.html", code=code, wrong=wrong, policies=visit.caller.policies, shortest=SHORTEST)
+def show_account(visit: Visit, wrong: str | None = None, asked: Policies | None = None, lost: int = 0) -> Response:
+    """Show the policies; owners can change them. With `asked` these take so many undos away: ask whether to go on."""
+    kept_after = utc_now() - timedelta(days=asked.retention_days or 0) if asked else None
+    return visit.render(
+        "account.html",
+        code=422 if wrong else 200,
+        wrong=wrong,
+        policies=visit.caller.policies,
+        asked=asked,
+        lost=lost,
+        kept_after=kept_after,
+        shortest=SHORTEST,
+    )
 
 
 def change_policies(visit: Visit) -> Response:
-    """Change the policies; for owners."""
+    """Change the policies; for owners. A retention that takes undos away has to be confirmed as it stands."""
     visit.require_owner()
     try:
-        retention = visit.text("retention_days")
-        changes = {
-            "protect_completed": bool(visit.text("protect_completed")),
-            "hold_seconds": _whole("hold", visit.text("hold_seconds")),
-            "retention_days": _whole("retention", retention) if retention else None,
-        }
-        with visit.database.write() as connection:
-            set_policies(connection, account_of(visit), changes, by=visit.actor)
+        asked = _read_policies(visit)
+        check_policies(asdict(asked))
     except UserError as error:
         return show_account(visit, str(error))
-    return redirect("/account", done="saved")
+    days = asked.retention_days
+    with visit.database.write() as connection:
+        lost = count_lost_undos(connection, visit.caller.account_id, days, utc_now())
+        if lost and visit.text("confirmed") != str(days):
+            return show_account(visit, asked=asked, lost=lost)
+        set_policies(connection, account_of(visit), asdict(asked), by=visit.actor)
+        visit.tell(connection, "/account", "Saved.")
+    return redirect("/account")
+
+
+def _read_policies(visit: Visit) -> Policies:
+    retention = visit.text("retention_days")
+    return Policies(
+        protect_completed=bool(visit.text("protect_completed")),
+        hold_seconds=_whole("hold", visit.text("hold_seconds")),
+        retention_days=_whole("retention", retention) if retention else None,
+    )
 
 
 def change_password(visit: Visit) -> Response:
@@ -51,9 +74,7 @@ def change_password(visit: Visit) -> Response:
             set_password(connection, account_of(visit), caller.email, new, by=visit.actor)
     except UserError as error:
         return show_account(visit, str(error))
-    response = redirect("/sign-in", changed=1)
-    response.headers.update(drop_cookie())
-    return response
+    return leave("changed")
 
 
 def _whole(what: str, text: str) -> int:

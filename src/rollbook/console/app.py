@@ -4,7 +4,8 @@ import re
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from secrets import token_hex, token_urlsafe
+from secrets import token_hex
+from urllib.parse import urlencode
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +16,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rollbook.console.forms import ReadBody, read_form
-from rollbook.console.guard import COOKIE, HEADERS, check_form
+from rollbook.console.guard import COOKIE, HEADERS, TOLD, check_form
+from rollbook.console.notices import unseal
 from rollbook.console.pages import LOST, PAGES
 from rollbook.console.rendering import TEMPLATES
 from rollbook.console.visit import BASE, Page, PageError, Throttle, Visit, redirect
@@ -23,7 +25,10 @@ from rollbook.errors import CallError, ThrottledError, TransportError, UserError
 from rollbook.model import LARGEST_ID, utc_now
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
-from rollbook.store.sign_ins import Lifetime, find_sign_in, keep_alive
+from rollbook.store.sign_ins import Lifetime, SignIn, find_sign_in, keep_alive, take_notice
+
+# A form that came too late goes along to the sign-in and back, unless it is larger; then only its page does.
+LONGEST_QUERY = 4000
 
 log = structlog.get_logger("rollbook.console")
 
@@ -107,12 +112,15 @@ class _Endpoint:
         numbers = {name: value for name, value in request.path_params.items() if isinstance(value, int)}
         if any(number > LARGEST_ID for number in numbers.values()):
             raise PageError(404, "There is no such page.")
+        if request.method == "POST":
+            check_form(request.headers)
         form = await read_form(request, self._console.read_body) if request.method == "POST" else FormData()
         return Visit(
             database=self._console.database,
             throttle=self._console.throttle,
             signed_in=None,
             token=_token(request),
+            told=request.cookies.get(TOLD, ""),
             path=request.url.path,
             numbers=numbers,
             query=request.query_params,
@@ -126,12 +134,10 @@ class _Endpoint:
         if view is None:
             raise PageError(405, "This page has nothing to do that way.")
         if not self._page.public:
-            visit = self._sign_in_of(visit, live="rollbook-live" in request.headers)
+            visit = self._sign_in_of(visit, request)
             if visit.signed_in is None:
-                here = visit.path + (f"?{visit.query}" if visit.query else "")
-                return None, redirect("/sign-in", next=here if request.method != "POST" else None, ended=1)
-        if request.method == "POST":
-            check_form(request.headers, visit.text("csrf"), visit.token)
+                back = self._way_back(visit, request.method)
+                return None, redirect("/sign-in" + (f"?{urlencode({'next': back})}" if back else ""))
         user = visit.signed_in.email if visit.signed_in else None
         try:
             return user, view(visit)
@@ -140,9 +146,18 @@ class _Endpoint:
         except UserError as error:
             return user, _error(422, str(error), visit)
 
-    def _sign_in_of(self, visit: Visit, *, live: bool) -> Visit:
-        """Find who is signed in; a page that refreshes by itself does not count as somebody being there."""
-        now = utc_now()
+    def _way_back(self, visit: Visit, method: str) -> str | None:
+        """Where to go on after signing in: of a form that came too late, the page that shows it, with what it held."""
+        if method != "POST":
+            return visit.path + (f"?{visit.query}" if visit.query else "")
+        if self._page.show is None:
+            return None
+        given = urlencode([(name, value) for name, value in visit.form.multi_items() if isinstance(value, str)])
+        return f"{visit.path}?{given}" if 0 < len(given) <= LONGEST_QUERY else visit.path
+
+    def _sign_in_of(self, visit: Visit, request: Request) -> Visit:
+        """Find who is signed in; a page that refreshes by itself neither keeps the sign-in nor takes its notice."""
+        now, live = utc_now(), "rollbook-live" in request.headers
         with self._console.database.read() as connection:
             found = find_sign_in(connection, visit.token, now, self._console.lifetime)
         if found is None:
@@ -150,13 +165,23 @@ class _Endpoint:
         if found.stale and not live:
             with self._console.database.write() as connection:
                 keep_alive(connection, visit.token, now)
-        return replace(visit, signed_in=found.caller)
+        visit = replace(visit, signed_in=found.caller)
+        return visit if live or request.method != "GET" else self._with_notice(visit, found)
+
+    def _with_notice(self, visit: Visit, found: SignIn) -> Visit:
+        """Take what this very page has to say once."""
+        notice = unseal(found.notice, visit.token) if found.notice else None
+        if found.notice is None or notice is None or notice.path != visit.path:
+            return visit
+        with self._console.database.write() as connection:
+            taken = take_notice(connection, visit.token, found.notice)
+        return replace(visit, notice=notice) if taken else visit
 
 
 def _token(request: Request) -> str:
-    """The token of the cookie, or a new one; what no page of ours has made is none."""
+    """The token of the cookie; empty for what no page of ours has made."""
     given = request.cookies.get(COOKIE, "")
-    return given if re.fullmatch(r"[\w-]{43}", given, re.ASCII) else token_urlsafe(32)
+    return given if re.fullmatch(r"[\w-]{43}", given, re.ASCII) else ""
 
 
 def _error(status: int, sentence: str, visit: Visit | None = None) -> Response:

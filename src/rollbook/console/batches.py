@@ -11,7 +11,11 @@ from starlette.responses import Response, StreamingResponse
 
 from rollbook.console.rendering import REFUSALS, person, progress
 from rollbook.console.visit import PageError, Visit
+from rollbook.model import utc_now
 from rollbook.store.history import ItemFilter, find_batches, find_items, find_refusals
+from rollbook.store.queue import read_batch_state
+from rollbook.store.retention import find_undo_term
+from rollbook.store.workers import is_silent
 
 BATCHES = 50
 ITEMS = 100
@@ -36,14 +40,26 @@ def show_batches(visit: Visit) -> Response:
 
 def show_batch(visit: Visit) -> Response:
     """Show one batch with a page of its items, and everything that it refused."""
-    account_id, page = visit.caller.account_id, visit.page()
+    account_id, page, now = visit.caller.account_id, visit.page(), utc_now()
     with visit.database.read() as connection:
         batch = find_batch(visit, connection)
         only = ItemFilter(batch_id=batch.id)
         items = find_items(connection, account_id, only, ITEMS + 1, (page - 1) * ITEMS)
         refused = find_refusals(connection, account_id, batch.id, REFUSED) if page == 1 else []
+        term = find_undo_term(connection, account_id, batch.id, now)
+        state = read_batch_state(connection, account_id, batch.id, now)
+    silent = is_silent(state.worker_seen_at, now)
     return visit.render(
-        "batch.html", batch=batch, items=items[:ITEMS], refused=refused, page=page, more=len(items) > ITEMS
+        "batch.html",
+        batch=batch,
+        term=term,
+        state=state,
+        silent=state.due and silent,
+        busy=state.due and not silent and state.paused_at is None,
+        items=items[:ITEMS],
+        refused=refused,
+        page=page,
+        more=len(items) > ITEMS,
     )
 
 

@@ -1,14 +1,17 @@
 """What keeps other sites out: the headers of every page, the cookie, where a form came from, where a link may lead."""
 
-import hmac
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from rollbook.console.visit import BASE, PageError, csrf_of
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from rollbook.console.visit import BASE, PageError
 
 # With this prefix a browser takes the cookie over HTTPS only, for this host only, and lets nobody else set it.
 COOKIE = "__Host-rollbook"
 COOKIE_RULES = "Path=/; Secure; HttpOnly; SameSite=Lax"
+# What the page to sign in has to say, for a browser that is not signed in; no other site can set it.
+TOLD = "__Host-rollbook-told"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -25,24 +28,28 @@ def set_cookie(token: str) -> dict[str, str]:
     return {"Set-Cookie": f"{COOKIE}={token}; {COOKIE_RULES}"}
 
 
-def drop_cookie() -> dict[str, str]:
-    """The header that takes the token away."""
-    return {"Set-Cookie": f"{COOKIE}=; {COOKIE_RULES}; Max-Age=0"}
+def drop_cookie(response: Response, name: str = COOKIE) -> None:
+    """Take a cookie away."""
+    response.headers.append("Set-Cookie", f"{name}=; {COOKIE_RULES}; Max-Age=0")
 
 
-def check_form(headers: Mapping[str, str], csrf: str, token: str) -> None:
-    """Let a form through only from a page of ours, made for this very sign-in; errors: PageError 403."""
-    if not _same_site(headers) or not hmac.compare_digest(csrf.encode(), csrf_of(token).encode()):
-        raise PageError(403, "This form was not sent from a page of your sign-in. Go back, reload the page, try again.")
+def tell_stranger(response: Response, what: str) -> None:
+    """Let the page to sign in, where the answer leads, say something once."""
+    response.headers.append("Set-Cookie", f"{TOLD}={what}; {COOKIE_RULES}; Max-Age=60")
 
 
-def _same_site(headers: Mapping[str, str]) -> bool:
-    # Browsers say it themselves, and then it holds behind a proxy that changes Host as well.
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+def check_form(headers: Headers) -> None:
+    """Let a form through only when the browser says that a page of this console sent it; errors: PageError 403."""
+    if not _same_origin(headers):
+        raise PageError(403, "This form was not sent from a page of the console. Open the page here and try again.")
+
+
+def _same_origin(headers: Headers) -> bool:
+    # Browsers say it themselves, and then it holds behind a proxy that changes Host as well. Older ones send Origin.
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if sites:
+        return sites == ["same-origin"]
+    return origins == [f"https://{headers.get('host')}"]
 
 
 def safe_next(path: str) -> str:

@@ -9,23 +9,26 @@ from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
 from rollbook.store.accounts import Rows, list_keys, new_key, revoke_key
 
+KEEP = "Keep it safe now: it is shown this once, and only a digest of it is stored."
 
-def show_keys(visit: Visit, wrong: str | None = None, key: tuple[str, str] | None = None) -> Response:
-    """List the keys by their numbers; `key` is a new one with whose it is, shown this once."""
-    return visit.render("keys.html", code=422 if wrong else 200, wrong=wrong, keys=_keys(visit), new_key=key)
+
+def show_keys(visit: Visit, wrong: str | None = None) -> Response:
+    """List the keys by their numbers."""
+    return visit.render("keys.html", code=422 if wrong else 200, wrong=wrong, keys=_keys(visit))
 
 
 def make_key(visit: Visit) -> Response:
-    """Make a key of the account (for owners), of a user (for owners), or of oneself, and show it, this once."""
+    """Make a key of the account (for owners), of a user (for owners), or of oneself, and have it shown, once."""
     email = visit.text("email") or None
     if email is None or email.lower() != visit.caller.email.lower():
         visit.require_owner()
     try:
         with visit.database.write() as connection:
             key = new_key(connection, account_of(visit), email, by=visit.actor)
+            visit.tell(connection, "/account/keys", KEEP, f"The new key of {email or 'the account'}", key)
     except UserError as error:
         return show_keys(visit, str(error).split(" See: ", maxsplit=1)[0])
-    return show_keys(visit, key=(email or "the account", key))
+    return redirect("/account/keys")
 
 
 def revoke(visit: Visit) -> Response:
@@ -35,7 +38,8 @@ def revoke(visit: Visit) -> Response:
         raise PageError(404, "There is no such key, or it is not yours to revoke.")
     with visit.database.write() as connection:
         revoke_key(connection, account_of(visit), int(number or 0), by=visit.actor)
-    return redirect("/account/keys", done="revoked")
+        visit.tell(connection, "/account/keys", "The key is revoked. The very next call with it is refused.")
+    return redirect("/account/keys")
 
 
 def _keys(visit: Visit) -> Sequence[dict[str, object]]:

@@ -12,6 +12,7 @@ from rollbook.store.history import ItemFilter, find_items
 from rollbook.store.hours import read_hours
 from rollbook.store.people import find_ids_of_people
 from rollbook.store.queue import pause_queue, read_queue, resume_queue
+from rollbook.store.workers import is_silent
 
 ROWS = 50
 # So many learners or courses a filter by name may mean at most; beyond that it says too little.
@@ -38,6 +39,7 @@ def show_queue(visit: Visit) -> Response:
         "queue.html",
         wrong=wrong,
         state=state,
+        silent=is_silent(state.worker_seen_at, now),
         status=status,
         statuses=[*UnenrollmentStatus],
         filters=filters,
@@ -71,7 +73,8 @@ def pause(visit: Visit) -> Response:
     with visit.database.write() as connection:
         if pause_queue(connection, visit.caller.account_id, utc_now()):
             visit.record(connection, Change(Action.PAUSE))
-    return redirect("/queue", done="paused")
+        visit.tell(connection, "/queue", "The queue is paused. Nothing is processed until it is resumed.")
+    return redirect("/queue")
 
 
 def resume(visit: Visit) -> Response:
@@ -79,4 +82,5 @@ def resume(visit: Visit) -> Response:
     with visit.database.write() as connection:
         if resume_queue(connection, visit.caller.account_id):
             visit.record(connection, Change(Action.RESUME))
-    return redirect("/queue", done="resumed")
+        visit.tell(connection, "/queue", "The queue runs again.")
+    return redirect("/queue")

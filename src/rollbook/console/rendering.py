@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rollbook.methods.unenroll_learning_modules import MALFORMED_ID, QUEUED_ID, REPEATED_ID, UNKNOWN_ID
+from rollbook.store.retention import UndoTerm
 
 REFUSALS = {
     MALFORMED_ID.code: "This is no id of an enrolment.",
@@ -59,6 +60,42 @@ def person(item: Any) -> str:
     return f"{item.given_name} {item.family_name}".strip() or "No name"
 
 
+def undo_term(term: UndoTerm) -> Markup:
+    """Until when what a batch has done can be undone, or that it cannot any more, and since when."""
+    said = []
+    if term.lost:
+        which = "It" if term.lost == term.complete == 1 else f"{term.lost:,} of {term.complete:,} unenrollments"
+        over = Markup("{} can no longer be undone: the progress of what ended by {} is no longer kept.")
+        said.append(over.format(which, time(term.kept_after)))
+    if term.lost < term.complete:
+        each = "The others can" if term.lost else "This can"
+        if term.until is None:
+            said.append(Markup("{} be undone at any time: the account keeps progress without limit.").format(each))
+        else:
+            kept = count(term.days or 0, "day")
+            said.append(Markup("{} be undone until {}: progress is kept for {}.").format(each, time(term.until), kept))
+    return Markup(" ").join(said)
+
+
+def undo_promise(days: int | None) -> str:
+    """For how long an unenrollment to come can be undone."""
+    if days is None:
+        return "The learners' progress is kept without limit, so that this can be undone at any time."
+    if days == 0:
+        return "The account keeps no progress after an unenrollment: once it is processed, this cannot be undone."
+    return f"The learners' progress is kept for {count(days, 'day')}: until then this can be undone, and not after."
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago something was, in its largest unit."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, size in (("day", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            number = seconds // size
+            return count(number, unit) if unit == "day" else f"{number} {unit}"
+    return f"{seconds} s"
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """A number with its word."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -90,5 +127,8 @@ TEMPLATES.filters |= {
     "person": person,
     "count": count,
     "detail": detail,
+    "undo_term": undo_term,
+    "undo_promise": undo_promise,
+    "age": age,
 }
 TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

@@ -2,7 +2,7 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from rollbook.console.guard import drop_cookie, safe_next, set_cookie
+from rollbook.console.guard import TOLD, drop_cookie, safe_next, set_cookie, tell_stranger
 from rollbook.console.visit import Visit, redirect
 from rollbook.model import Limit, utc_now
 from rollbook.store.passwords import check_password, has_several_accounts
@@ -10,7 +10,7 @@ from rollbook.store.sign_ins import begin_sign_in, end_sign_in
 
 
 def show_sign_in(visit: Visit) -> Response:
-    """Ask for e-mail and password; the answer brings the cookie that the form is bound to."""
+    """Ask for e-mail and password."""
     return _form(visit, 200, None, visit.query.get("next", ""))
 
 
@@ -44,8 +44,14 @@ def sign_out(visit: Visit) -> Response:
     """End this sign-in, here and in the database."""
     with visit.database.write() as connection:
         end_sign_in(connection, visit.token)
-    response = redirect("/sign-in", out=1)
-    response.headers.update(drop_cookie())
+    return leave("out")
+
+
+def leave(told: str) -> Response:
+    """Lead to the page to sign in, which says why: "out" or "changed"."""
+    response = redirect("/sign-in")
+    drop_cookie(response)
+    tell_stranger(response, told)
     return response
 
 
@@ -53,7 +59,8 @@ def _form(visit: Visit, code: int, wrong: str | None, next_path: str) -> Respons
     with visit.database.read() as connection:
         several = has_several_accounts(connection)
     fields = {"email": visit.text("email"), "account": visit.text("account"), "next": next_path}
-    told = next((name for name in ("out", "changed", "ended") if name in visit.query), None)
+    told = visit.told if visit.told in ("out", "changed") else "ended" if next_path else None
     page = visit.render("sign_in.html", code=code, wrong=wrong, several=several, told=told, **fields)
-    page.headers.update(set_cookie(visit.token))
+    if visit.told:
+        drop_cookie(page, TOLD)
     return page

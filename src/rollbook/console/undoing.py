@@ -1,5 +1,6 @@
 """Taking back: items out of the queue before they are processed, whole batches or single items after."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,12 @@ from starlette.responses import Response
 
 from rollbook.console.batches import find_batch
 from rollbook.console.queue import read_filter
+from rollbook.console.rendering import count
 from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
 from rollbook.model import Action, Change, Obstacle, UnenrollmentStatus, utc_now
 from rollbook.store.history import ItemFilter, find_items, find_pending
+from rollbook.store.retention import find_undo_term
 from rollbook.store.undo import Target, Undo, Undoing, UndoPreview
 
 SHOWN = 200
@@ -19,7 +22,7 @@ SHOWN = 200
 NAMED = 1000
 
 OBSTACLES = {
-    Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrolment first.",
+    Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrollment first.",
     Obstacle.PURGED: "The progress is no longer kept: the account's retention is over.",
 }
 # Why there is nothing to be undone about an item that neither waits nor is complete.
@@ -27,6 +30,11 @@ SETTLED = {
     UnenrollmentStatus.REMOVED: "It was taken out of the queue in time; the learner never left.",
     UnenrollmentStatus.FAILED: "It failed; the learner never left.",
     UnenrollmentStatus.RESTORED: "It has been undone before.",
+}
+HAD = {
+    UnenrollmentStatus.REMOVED: "had been taken out of the queue",
+    UnenrollmentStatus.FAILED: "had failed",
+    UnenrollmentStatus.RESTORED: "had been undone",
 }
 WILL_BE = {UnenrollmentStatus.REMOVED: "Taken out of the queue", UnenrollmentStatus.RESTORED: "Comes back"}
 
@@ -54,9 +62,12 @@ def remove(visit: Visit) -> Response:
         undo = _begin(visit, connection, reason)
         done = undo.remove(undo.find_enrollments([row.enrollment_id for row in _find_removal(visit, connection)]))
         _record(visit, connection, Action.REMOVE, None, done)
+        said = f"{count(len(done.changed), 'item')} taken out of the queue. The learners stay enrolled."
+        visit.tell(connection, "/queue", said)
         return done
 
-    return redirect("/queue", done="removed", n=len(visit.database.transact(work).changed))
+    visit.database.transact(work)
+    return redirect("/queue")
 
 
 def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
@@ -73,6 +84,7 @@ def preview_undo(visit: Visit) -> Response:
     account_id, blocks = visit.caller.account_id, visit.ids("block")
     with visit.database.read() as connection:
         batch = find_batch(visit, connection)
+        term = find_undo_term(connection, account_id, batch.id, utc_now())
         targets, done = _undo(UndoPreview(connection, account_id), batch.id, blocks)
         refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
         first = [*refused, *done.changed][:SHOWN]
@@ -80,33 +92,28 @@ def preview_undo(visit: Visit) -> Response:
         items = {item.block: item for item in find_items(connection, account_id, shown, SHOWN, 0)}
     will = {block: WILL_BE[status] for block, (_, status) in done.changed.items()}
     return visit.render(
-        "undo.html", batch=batch, blocks=blocks, items=[items[block] for block in first], refused=refused, will=will
+        "undo.html",
+        batch=batch,
+        term=term,
+        blocks=blocks,
+        items=[items[block] for block in first],
+        refused=refused,
+        will=will,
     )
 
 
 def undo(visit: Visit) -> Response:
-    """Undo the batch, or the items that were ticked."""
-    batch_id = visit.numbers["batch"]
-    done = undo_batch(visit, batch_id, visit.ids("block"), visit.reason())
-    counts = done.counts()
-    return redirect(
-        f"/batches/{batch_id}",
-        done="undone",
-        n=counts["restored"],
-        removed=counts["removed"],
-        refused=len(done.refused),
-    )
+    """Undo what can be undone of the batch, or of the items that were ticked, in one transaction."""
+    batch_id, blocks, reason = visit.numbers["batch"], visit.ids("block"), visit.reason()
+    page = f"/batches/{batch_id}"
 
-
-def undo_batch(visit: Visit, batch_id: int, blocks: Sequence[int], reason: str | None) -> Undoing:
-    """Undo what can be undone of a batch, or of these blocks of it, in one transaction; errors: PageError 404."""
-
-    def work(connection: sa.Connection) -> Undoing:
-        _, done = _undo(_begin(visit, connection, reason), batch_id, blocks)
+    def work(connection: sa.Connection) -> None:
+        targets, done = _undo(_begin(visit, connection, reason), batch_id, blocks)
         _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
-        return done
+        visit.tell(connection, page, " ".join([*_say_undone(done), *_say_left(targets, done)]))
 
-    return visit.database.transact(work)
+    visit.database.transact(work)
+    return redirect(page)
 
 
 def _undo(undo: UndoPreview, batch_id: int, blocks: Sequence[int]) -> tuple[list[Target], Undoing]:
@@ -128,6 +135,27 @@ def _record(visit: Visit, connection: sa.Connection, action: Action, subject: st
         ids = [id_ for id_, _ in done.changed.values()]
         changed = {"enrollments": ids} if len(ids) <= NAMED else {}
         visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))
+
+
+def _say_undone(done: Undoing) -> list[str]:
+    """Say how many came back and how many were taken out of the queue."""
+    removed, restored = done.counts().values()
+    said = [] if removed or restored else ["Nothing was changed."]
+    if restored:
+        said.append(f"Undone: {count(restored, 'enrollment')} came back with the progress that was kept.")
+    if removed:
+        said.append(f"{count(removed, 'item')} still waited and {'was' if removed == 1 else 'were'} removed.")
+    return said
+
+
+def _say_left(targets: Sequence[Target], done: Undoing) -> list[str]:
+    """Say how many had been settled before, and how many could not be undone."""
+    left = [target for target in targets if target.block in done.refused]
+    before = Counter(target.status for target in left if done.refused[target.block] is Obstacle.WRONG_STATUS)
+    said = [f"{count(before[status], 'item')} {had} before." for status, had in HAD.items() if before[status]]
+    if kept_out := len(left) - before.total():
+        said.append(f"{count(kept_out, 'item')} could not be undone; Undo batch says why.")
+    return said
 
 
 def _explain(target: Target, done: Undoing) -> str:

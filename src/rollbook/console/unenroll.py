@@ -9,7 +9,7 @@ from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REFUSALS
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store.choosing import find_courses, find_groups, preview_enrollments
+from rollbook.store.choosing import find_courses, find_groups, has_progress, preview_enrollments
 from rollbook.store.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 
 LISTED = 50
@@ -47,7 +47,7 @@ def _ticked(visit: Visit, connection: sa.Connection) -> tuple[dict[str, list[int
     draft_id = visit.number("draft")
     if draft_id is None:
         ticked = {kind: visit.ids(f"in_{kind}") for kind in ("course", "group")}
-        return ticked, [str(status) for status in visit.form.getlist("status")], visit.text("ids")
+        return ticked, [str(status) for status in (visit.form or visit.query).getlist("status")], visit.text("ids")
     draft = find_draft(connection, visit.caller.account_id, draft_id, utc_now())
     choice = draft.choice if draft and draft.user_id == visit.caller.user_id else Choice()
     listed = draft is not None and not choice.courses and not choice.groups
@@ -76,6 +76,9 @@ def show_draft(visit: Visit, wrong: str | None = None) -> Response:
     draft = _find_draft(visit)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
+    moved = any(share.started or share.completed for share in draft.shares)
+    with visit.database.read() as connection:
+        progress_known = moved or has_progress(connection, visit.caller.account_id)
     return visit.render(
         "preview.html",
         code=422 if wrong else 200,
@@ -84,6 +87,7 @@ def show_draft(visit: Visit, wrong: str | None = None) -> Response:
         found=sum(share.chosen for share in draft.shares),
         brakes=_brakes(draft),
         brake_percent=BRAKE_PERCENT,
+        progress_known=progress_known,
         policies=visit.caller.policies,
         mine=draft.user_id == visit.caller.user_id,
     )

@@ -11,15 +11,14 @@ from rollbook.store.passwords import generate_password, set_password
 from rollbook.store.people import find_staff
 
 STAFF = 200
+HAND_OVER = "Hand it over now: it is shown this once. It can be changed after signing in."
 
 
-def show_users(visit: Visit, wrong: str | None = None, password: tuple[str, str] | None = None) -> Response:
-    """List administrators and owners; `password` is a new one with its user's e-mail, shown this once."""
+def show_users(visit: Visit, wrong: str | None = None) -> Response:
+    """List administrators and owners."""
     with visit.database.read() as connection:
         staff = find_staff(connection, visit.caller.account_id, STAFF)
-    return visit.render(
-        "users.html", code=422 if wrong else 200, wrong=wrong, staff=staff, roles=[*Role], new_password=password
-    )
+    return visit.render("users.html", code=422 if wrong else 200, wrong=wrong, staff=staff, roles=[*Role])
 
 
 def change_role(visit: Visit) -> Response:
@@ -28,9 +27,10 @@ def change_role(visit: Visit) -> Response:
     try:
         with visit.database.write() as connection:
             set_role(connection, account_of(visit), visit.text("email"), _role(visit), by=visit.actor)
+            visit.tell(connection, "/account/users", "Saved.")
     except UserError as error:
         return show_users(visit, _plain(error))
-    return redirect("/account/users", done="saved")
+    return redirect("/account/users")
 
 
 def add(visit: Visit) -> Response:
@@ -40,21 +40,23 @@ def add(visit: Visit) -> Response:
     try:
         with visit.database.write() as connection:
             add_user(connection, account_of(visit), visit.text("email"), _role(visit), by=visit.actor, **names)
+            visit.tell(connection, "/account/users", "Saved.")
     except UserError as error:
         return show_users(visit, _plain(error))
-    return redirect("/account/users", done="saved")
+    return redirect("/account/users")
 
 
 def give_password(visit: Visit) -> Response:
-    """Make a password for an administrator or owner and show it, this once; it ends where they are signed in."""
+    """Make a password for an administrator or owner and have it shown, once; it ends where they are signed in."""
     visit.require_owner()
     email, password = visit.text("email"), generate_password()
     try:
         with visit.database.write() as connection:
             set_password(connection, account_of(visit), email, password, by=visit.actor)
+            visit.tell(connection, "/account/users", HAND_OVER, f"The password of {email}", password)
     except UserError as error:
         return show_users(visit, _plain(error))
-    return show_users(visit, password=(email, password))
+    return redirect("/account/users")
 
 
 def _role(visit: Visit) -> Role:

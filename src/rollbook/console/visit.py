@@ -1,21 +1,20 @@
 """One visit of a page: who asks, from where, with what; and how it is answered."""
 
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from starlette.datastructures import FormData, QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rollbook.console.notices import Notice, seal
 from rollbook.console.rendering import TEMPLATES
 from rollbook.errors import UserError
 from rollbook.model import LONGEST_REASON, Actor, Caller, Change, Limit, is_reason, utc_now
 from rollbook.store.audit import record_change
 from rollbook.store.engine import Database
+from rollbook.store.sign_ins import keep_notice
 
 BASE = "/console"
 
@@ -39,18 +38,20 @@ class Throttle(Protocol):
 
 @dataclass(frozen=True)
 class Visit:
-    """What a page is made from; `token` is the cookie, signed in or not."""
+    """What a page is made from; `token` is the cookie of a sign-in, `told` what another one says to a stranger."""
 
     database: Database
     throttle: Throttle
     signed_in: Caller | None
     token: str
+    told: str
     path: str
     numbers: Mapping[str, int]
     query: QueryParams
     form: FormData
     address: str | None
     request_id: str
+    notice: Notice | None = None
 
     @property
     def caller(self) -> Caller:
@@ -69,10 +70,9 @@ class Visit:
         """Put a change into the audit, in the transaction that makes it."""
         record_change(connection, self.caller.account_id, self.actor, change)
 
-    @property
-    def csrf(self) -> str:
-        """What every form of this sign-in carries; it cannot be made without the cookie."""
-        return csrf_of(self.token)
+    def tell(self, connection: sa.Connection, path: str, sentence: str, of: str = "", secret: str = "") -> None:
+        """Let the page at the path say something, once; `secret` is a new one that it shows under the heading `of`."""
+        keep_notice(connection, self.token, seal(Notice(BASE + path, sentence, of, secret), self.token))
 
     def require_owner(self) -> None:
         """End the visit unless the one who is signed in is an owner."""
@@ -111,15 +111,9 @@ class Visit:
         return HTMLResponse(html, code)
 
 
-def csrf_of(token: str) -> str:
-    """Derive the token of forms from the token of the cookie."""
-    return hmac.new(token.encode(), b"rollbook console form", hashlib.sha256).hexdigest()
-
-
-def redirect(path: str, **query: object) -> Response:
+def redirect(path: str) -> Response:
     """Lead on to another page after a change, so that going back or reloading repeats nothing."""
-    asked = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
-    return RedirectResponse(f"{BASE}{path}" + (f"?{asked}" if asked else ""), 303)
+    return RedirectResponse(f"{BASE}{path}", 303)
 
 
 def _is_id(text: str) -> bool:

@@ -29,6 +29,7 @@ BATCH = record(
     Element("RequestedBy", "requested_by_email", help="empty for a batch of an import"),
     Element("Reason", "reason"),
     Element("IdempotencyKey", "idempotency_key"),
+    Element("UndoUntilDate", "undo_until", TIME, help="until then all that is complete can be undone; empty: no limit"),
     *COUNTS,
     Element("Refused", "refused", COUNT, help="items that the call refused"),
     REFUSAL,
@@ -46,7 +47,10 @@ def get_batches(call: MethodCall) -> MethodResult:
     rows = store.history.find_batches(call.connection, account_id, batch_id, page.size, page.offset)
     refusals = [] if batch_id is None else store.history.find_refusals(call.connection, account_id, batch_id)
     refused = {"refusals": [refusal._mapping for refusal in refusals]}
-    return MethodResult({"rows": len(rows), "batches": [{**row._mapping, **refused} for row in rows]})
+    retention = store.retention.read_retention(call.connection, account_id)
+    ends = [retention.until(row.first_ended_at) if row.first_ended_at else None for row in rows]
+    batches = [{**row._mapping, **refused, "undo_until": end} for row, end in zip(rows, ends, strict=True)]
+    return MethodResult({"rows": len(rows), "batches": batches})
 
 
 GET_UNENROLLMENT_BATCHES = Method(

@@ -1,5 +1,7 @@
 """getUnenrollmentQueue: paused or not, how many items in which status, how long the oldest waits (D20)."""
 
+from datetime import datetime
+
 from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
@@ -20,6 +22,8 @@ STATE = info(
         *COUNTS,
         Element("OldestPendingDate", "oldest_at", TIME, help="when the oldest pending item was requested"),
         Element("OldestPendingSeconds", "oldest_seconds", COUNT, help="its age"),
+        Element("WorkerSeenSeconds", "worker_seconds", COUNT, help="since a worker was at work; empty: none ever was"),
+        Element("WorkerSilent", "worker_silent", FLAG, help="whether none seems to run"),
         field="queue",
     )
 )
@@ -28,11 +32,16 @@ STATE = info(
 def describe_queue(call: MethodCall, change: Change | None = None) -> MethodResult:
     """Give the state of the caller's queue as it is now; the age of the oldest pending item is in whole seconds."""
     state = store.queue.read_queue(call.connection, call.caller.account_id)
-    oldest_at = state.oldest_pending_at
-    age = None if oldest_at is None else max(0, int((utc_now() - oldest_at).total_seconds()))
+    now, oldest_at, seen_at = utc_now(), state.oldest_pending_at, state.worker_seen_at
+    worker = {"worker_seconds": _age(seen_at, now), "worker_silent": store.workers.is_silent(seen_at, now)}
     counts = {status.lower(): count for status, count in state.counts.items()}
     queue = {"paused": state.paused_at is not None, "paused_at": state.paused_at, **counts}
-    return MethodResult({"queue": queue | {"oldest_at": oldest_at, "oldest_seconds": age}}, change=change)
+    oldest = {"oldest_at": oldest_at, "oldest_seconds": _age(oldest_at, now)}
+    return MethodResult({"queue": queue | oldest | worker}, change=change)
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(0, int((now - moment).total_seconds()))
 
 
 GET_UNENROLLMENT_QUEUE = Method(

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from rollbook.console.app import console_routes
+from rollbook.errors import NO_POST_DATA, CallError
 from rollbook.model import Limit
 from rollbook.server.admit import Admission, Arrival
 from rollbook.server.last_calls import LastCalls
@@ -50,6 +51,8 @@ class Api:
 
         async def work(record: Record) -> Answer:
             body = await self._receiver.receive(request)
+            if not body:
+                raise CallError(NO_POST_DATA, "the body is empty")
             self._throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
             with deadline(self._call_seconds):
                 context = copy_context()

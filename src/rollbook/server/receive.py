@@ -21,7 +21,7 @@ class Receiver:
         self._stopping = False
 
     async def receive(self, request: Request) -> bytes:
-        """Return the body of a call.
+        """Return the body of a call or form, which may be empty.
 
         Errors: SU:01; TransportError 413 for too much, 408 for too slow, 503 when the server is shutting down.
         """
@@ -40,8 +40,6 @@ class Receiver:
             if self._stopping:
                 raise TransportError(503, "the server is shutting down", retry_after=1) from None
             raise TransportError(408, f"the body did not arrive within {self._seconds} seconds") from None
-        if not body:
-            raise CallError(NO_POST_DATA, "the body is empty")
         return body
 
     def hurry(self) -> None:

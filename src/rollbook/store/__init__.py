@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rollbook.store import history as history
     from rollbook.store import queue as queue
     from rollbook.store import reports as reports
+    from rollbook.store import retention as retention
     from rollbook.store import undo as undo
     from rollbook.store import unenrollments as unenrollments
+    from rollbook.store import workers as workers
 
 
 def __getattr__(name: str) -> object:

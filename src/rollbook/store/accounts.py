@@ -108,13 +108,18 @@ def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) 
     return new_key(connection, account, None, by=by), new_key(connection, account, owner, by=by)
 
 
+def check_policies(changes: Mapping[str, bool | int | None]) -> None:
+    """Raise UserError for a policy that is out of its limits."""
+    for policy, limit in POLICY_LIMITS.items():
+        if not 0 <= (changes.get(policy) or 0) <= limit:
+            raise UserError(f"{policy} is a number from 0 to {limit}.")
+
+
 def set_policies(
     connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None], *, by: Actor
 ) -> None:
     """Change the policies that are named, and leave the others as they are."""
-    for policy, limit in POLICY_LIMITS.items():
-        if not 0 <= (changes.get(policy) or 0) <= limit:
-            raise UserError(f"{policy} is a number from 0 to {limit}.")
+    check_policies(changes)
     before = connection.execute(sa.select(*_POLICIES).where(accounts.c.id == account.id).with_for_update()).one()
     connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**changes))
     if details := compare(before._asdict(), changes):

@@ -112,3 +112,11 @@ def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequenc
         CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
         for id_, name, chosen, started, completed, queued in found
     ]
+
+
+def has_progress(connection: sa.Connection, account_id: int) -> bool:
+    """Tell whether any enrollment of the account has progress; without any, counts of 0 say nothing."""
+    e = enrollments.c
+    told = sa.or_(e.started_at.is_not(None), e.progress.is_not(None), e.status == "Completed")
+    first = sa.select(e.id).where(e.account_id == account_id, told).limit(1)
+    return connection.execute(first).first() is not None

@@ -9,6 +9,12 @@ from rollbook.store.direct import run
 from rollbook.store.engine import Database
 from rollbook.store.tables import accounts
 
+# Says first how far the account's progress is deleted; like an undo it takes the account's turn before its enrollments.
+_NOTE = """
+    UPDATE accounts SET purged_through = :ended_at
+    WHERE id = :account_id AND (purged_through IS NULL OR purged_through < :ended_at)
+"""
+
 # In the order of their index, so that no step reads more than it empties.
 _FIND_OVER = """
     SELECT COUNT(*) AS found, {list_of_ids} AS ids
@@ -43,6 +49,7 @@ def purge_progress(database: Database, now: datetime, limit: int) -> int:
 
 
 def _purge(connection: sa.Connection, over: dict[str, object], now: datetime) -> int:
+    run(connection, _NOTE, over)
     [(found, ids)] = run(connection, _FIND_OVER, over)
     if found:
         run(connection, _PURGE, {"ids": ids, "purged_at": now})

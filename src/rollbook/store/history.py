@@ -157,19 +157,26 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
 def find_batches(
     connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int
 ) -> Sequence[Item]:
-    """Read batches, the latest first, each with the number of its items by status and of those it refused."""
+    """Read batches, the latest first, each with the number of its items by status and of those it refused.
+
+    `first_ended_at` is when the first of its complete items was finished.
+    """
     chosen = sa.select(batches).where(batches.c.account_id == account_id)
     if batch_id is not None:
         chosen = chosen.where(batches.c.id == batch_id)
     page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
     u = unenrollments.c
     by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]
+    ended = sa.func.min(u.finished_at).filter(u.status == UnenrollmentStatus.COMPLETE).label("first_ended_at")
     items = (
-        sa.select(u.batch_id, *by_status).where(u.batch_id.in_(sa.select(page.c.id))).group_by(u.batch_id).subquery()
+        sa.select(u.batch_id, *by_status, ended)
+        .where(u.batch_id.in_(sa.select(page.c.id)))
+        .group_by(u.batch_id)
+        .subquery()
     )
     refused = sa.select(sa.func.count()).where(refusals.c.batch_id == page.c.id).scalar_subquery().label("refused")
     counts = [sa.func.coalesce(items.c[status.lower()], 0).label(status.lower()) for status in UnenrollmentStatus]
-    read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused)
+    read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused, items.c.first_ended_at)
     joined = page.outerjoin(users, users.c.id == page.c.requested_by).outerjoin(items, items.c.batch_id == page.c.id)
     return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
 

@@ -8,17 +8,31 @@ import sqlalchemy as sa
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.direct import run
 from rollbook.store.tables import accounts, unenrollments
+from rollbook.store.workers import find_last_seen
 
 _BEGIN_CHANGE = "UPDATE accounts SET last_change = last_change + 1 WHERE id = :account_id RETURNING last_change"
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """Since when the queue is paused, how many items have which status, since when the oldest pending one waits."""
+    """Since when the queue is paused, how many items have which status, since when the oldest pending one waits.
+
+    `worker_seen_at` is when a worker was last at work, None when none ever was.
+    """
 
     paused_at: datetime | None
     counts: dict[UnenrollmentStatus, int]
     oldest_pending_at: datetime | None
+    worker_seen_at: datetime | None
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """What a batch waits for: its queue to be resumed, a worker, or only its turn when items of it are `due`."""
+
+    paused_at: datetime | None
+    worker_seen_at: datetime | None
+    due: bool
 
 
 def begin_change(connection: sa.Connection, account_id: int) -> int:
@@ -54,4 +68,15 @@ def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
     found = {row.status: row.items for row in connection.execute(counted)}
     pending = sa.and_(mine, unenrollments.c.status == sa.literal_column("'Pending'"))
     oldest = connection.execute(sa.select(sa.func.min(unenrollments.c.requested_at)).where(pending)).scalar_one()
-    return QueueState(paused_at, {status: found.get(status, 0) for status in UnenrollmentStatus}, oldest)
+    counts = {status: found.get(status, 0) for status in UnenrollmentStatus}
+    return QueueState(paused_at, counts, oldest, find_last_seen(connection))
+
+
+def read_batch_state(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> BatchState:
+    """Tell what a batch of the account waits for now."""
+    u = unenrollments.c
+    pending = sa.and_(u.batch_id == batch_id, u.status == sa.literal_column("'Pending'"), u.due_at <= now)
+    due = sa.exists(sa.select(u.batch_id).where(pending, u.account_id + 0 == account_id))
+    query = sa.select(accounts.c.queue_paused_at, due).where(accounts.c.id == account_id)
+    paused_at, is_due = connection.execute(query).one()
+    return BatchState(paused_at, find_last_seen(connection), bool(is_due))

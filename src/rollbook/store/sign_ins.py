@@ -1,4 +1,7 @@
-"""Who is signed in to the console: the only SQL about it. The cookie itself is never kept, only its digest."""
+"""Who is signed in to the console, and what the next page shows once: the only SQL about it.
+
+The cookie itself is never kept, only its digest.
+"""
 
 import hashlib
 import secrets
@@ -27,10 +30,14 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class SignIn:
-    """Somebody who is signed in; `stale` when the time of the last page should be written down."""
+    """A user who is signed in; `stale` when the time of the last page should be written down.
+
+    `notice` is what a page has to show once, sealed by the console.
+    """
 
     caller: Caller
     stale: bool
+    notice: bytes | None
 
 
 def begin_sign_in(connection: sa.Connection, account_id: int, user_id: int, now: datetime) -> str:
@@ -46,7 +53,8 @@ def find_sign_in(connection: sa.Connection, token: str, now: datetime, lifetime:
     policies = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
     query = (
         sa.select(
-            accounts.c.id, accounts.c.name, users.c.id, users.c.email, users.c.role, sign_ins.c.seen_at, *policies
+            *(accounts.c.id, accounts.c.name, users.c.id, users.c.email, users.c.role),
+            *(sign_ins.c.seen_at, sign_ins.c.notice, *policies),
         )
         .join_from(sign_ins, users, users.c.id == sign_ins.c.user_id)
         .join(accounts, accounts.c.id == sign_ins.c.account_id)
@@ -62,14 +70,25 @@ def find_sign_in(connection: sa.Connection, token: str, now: datetime, lifetime:
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    account_id, account, user_id, email, role, seen_at, *decided = row
+    account_id, account, user_id, email, role, seen_at, notice, *decided = row
     caller = Caller(account_id, account, user_id, email or "", Role(role), Policies(*decided))
-    return SignIn(caller, seen_at < now - SEEN_STEP)
+    return SignIn(caller, seen_at < now - SEEN_STEP, notice)
 
 
 def keep_alive(connection: sa.Connection, token: str, now: datetime) -> None:
     """Write down that a page was asked for just now."""
     connection.execute(sign_ins.update().where(sign_ins.c.digest == _digest(token)).values(seen_at=now))
+
+
+def keep_notice(connection: sa.Connection, token: str, notice: bytes) -> None:
+    """Keep what the next page shall show, in place of one that was not shown yet."""
+    connection.execute(sign_ins.update().where(sign_ins.c.digest == _digest(token)).values(notice=notice))
+
+
+def take_notice(connection: sa.Connection, token: str, notice: bytes) -> bool:
+    """Delete what is about to be shown; False when another page has shown it meanwhile."""
+    same = sa.and_(sign_ins.c.digest == _digest(token), sign_ins.c.notice == notice)
+    return connection.execute(sign_ins.update().where(same).values(notice=None)).rowcount > 0
 
 
 def end_sign_in(connection: sa.Connection, token: str) -> None:

@@ -1,7 +1,11 @@
 """Drains the unenrollment queue: finishes what is due, step by step, and sees to the end of retention."""
 
+import os
+import socket
 import threading
+import time
 from collections.abc import Callable
+from secrets import token_hex
 
 import structlog
 
@@ -9,10 +13,13 @@ from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.engine import Database
 from rollbook.store.unenrollments import find_due_accounts, process_due
+from rollbook.store.workers import note_worker
 from rollbook.worker.purge import Purge
 
 # Of each account that has more than one step, before it is asked again who has anything due.
 STEPS = 10
+# Well below SILENT_SECONDS, after which a worker is taken to be gone.
+BEAT_SECONDS = 5
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -29,6 +36,8 @@ class Worker:
         self._poll_seconds = poll_seconds
         self._purge = purge
         self._stopping = threading.Event()
+        self._name = f"{socket.gethostname()} {os.getpid()} {token_hex(4)}"
+        self._next_beat = time.monotonic()
         self._processed: dict[str, int] = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
 
     def processed(self) -> dict[str, int]:
@@ -46,12 +55,25 @@ class Worker:
         while not self._stopping.is_set():
             busy = [self._attempt(duty) for duty in duties]
             if not any(busy):
-                self._stopping.wait(self._poll_seconds)
+                self._rest()
         log.info("worker stopped")
+
+    def _rest(self) -> None:
+        """Wait for the next look at the queue, and be seen meanwhile."""
+        end = time.monotonic() + self._poll_seconds
+        while not self._stopping.wait(max(0, min(BEAT_SECONDS, end - time.monotonic()))) and time.monotonic() < end:
+            self._attempt(lambda: None)
+
+    def _beat(self) -> None:
+        """Let others see, every few seconds, that this worker is at work."""
+        if time.monotonic() >= self._next_beat:
+            note_worker(self._database, self._name, utc_now())
+            self._next_beat = time.monotonic() + BEAT_SECONDS
 
     def _attempt(self, duty: Callable[..., object], *about: object) -> bool:
         """Do something and tell whether there was anything to do; trouble is logged, and keeps from nothing else."""
         try:
+            self._beat()
             return bool(duty(*about))
         except DatabaseUnavailableError as error:
             log.warning("database unavailable", detail=error.detail)

@@ -13,6 +13,7 @@ from rollbook.store.drafts import purge_drafts
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
 from rollbook.store.sign_ins import purge_sign_ins
+from rollbook.store.workers import purge_workers
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -45,6 +46,7 @@ class Purge:
             _Duty(lambda: purge_answers(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_sign_ins(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: purge_workers(database, utc_now(), step), HOUR, now),
             _Duty(self._trim_log, MINUTE, now + MINUTE),
         ]
 

@@ -2,6 +2,8 @@
 "use strict";
 
 const REFRESH_MS = 4000;
+// While work is under way, so that its outcome and the undo stand there in the moment that it is done.
+const BUSY_MS = 1000;
 
 // One box above a column of boxes ticks them all.
 function offerSelectAll(root) {
@@ -35,8 +37,12 @@ function startLive() {
     show();
     place.append(button);
   }
-  setInterval(async () => {
-    if (!running || document.hidden) return;
+  const again = () => setTimeout(refresh, document.querySelector("[data-busy]") ? BUSY_MS : REFRESH_MS);
+  const refresh = async () => {
+    if (running && !document.hidden) await fetchParts();
+    again();
+  };
+  const fetchParts = async () => {
     try {
       const answer = await fetch(location.href, { headers: { "Rollbook-Live": "1" }, redirect: "error" });
       if (!answer.ok) return;
@@ -53,7 +59,8 @@ function startLive() {
         }
       }
     } catch { /* the next round tries again */ }
-  }, REFRESH_MS);
+  };
+  again();
 }
 
 // A form that is on its way is not sent twice.

@@ -3,7 +3,7 @@
 from rollbook.store.tables.columns import metadata
 from rollbook.store.tables.learning import accounts, courses, enrollments, groups, keys, memberships, sessions, users
 from rollbook.store.tables.queue import batches, drafts, refusals, run_parts, runs, unenrollments
-from rollbook.store.tables.service import answers, audit, calls, sign_ins, throttles
+from rollbook.store.tables.service import answers, audit, calls, sign_ins, throttles, workers
 
 __all__ = [
     "accounts",
@@ -26,4 +26,5 @@ __all__ = [
     "throttles",
     "unenrollments",
     "users",
+    "workers",
 ]

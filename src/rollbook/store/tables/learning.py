@@ -17,6 +17,8 @@ accounts = sa.Table(
     # Counts what has been done to the account's unenrollments, one number a transaction; the feed goes by it.
     sa.Column("last_change", sa.BigInteger, nullable=False, server_default="0"),
     time_column("created_at"),
+    # The progress of whatever ended until then has been deleted, or is just being deleted.
+    time_column("purged_through", nullable=True),
     sa.CheckConstraint("hold_seconds >= 0", name="hold_seconds"),
     sa.CheckConstraint("retention_days >= 0", name="retention_days"),
 )

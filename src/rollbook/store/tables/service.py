@@ -1,4 +1,4 @@
-"""What the service itself keeps: answers to be repeated, the audit, the last calls, throttles, who is signed in."""
+"""What the service itself keeps: answers to be repeated, the audit, the last calls, throttles, sign-ins, workers."""
 
 import sqlalchemy as sa
 
@@ -70,7 +70,8 @@ throttles = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Who is signed in to the console. Only a digest of the cookie is kept.
+# Who is signed in to the console. Only a digest of the cookie is kept; `notice` is what the next page shows once,
+# sealed with the cookie.
 sign_ins = sa.Table(
     "sign_ins",
     metadata,
@@ -79,6 +80,15 @@ sign_ins = sa.Table(
     sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
     time_column("created_at"),
     time_column("seen_at"),
+    sa.Column("notice", sa.LargeBinary),
     sa.Index("ix_sign_ins_user", "user_id"),
     sa.Index("ix_sign_ins_seen_at", "seen_at"),
+)
+
+# Which workers run, and when each last said so.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    time_column("seen_at"),
 )
