@@ -62,7 +62,7 @@ def test_csrf_no_form_of_another_site_is_taken_by_any_page(owner: Visitor, campu
 
 def test_a_link_puts_no_words_into_the_console(owner: Visitor, stranger: Visitor) -> None:
     forged = {"done": "removed", "n": 7, "out": 1, "changed": 1, "ended": 1, "told": "out"}
-    for page in ("queue", "batches", "account", "account/keys", "unenrol"):
+    for page in ("queue", "batches", "account", "account/keys", "unenroll"):
         assert owner.open(f"/console/{page}", **forged).status_code == 200
         assert owner.page().xpath("string(//main/div[@role='status'])").strip() == ""
     stranger.open("/console/sign-in", **forged)

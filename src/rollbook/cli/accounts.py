@@ -86,8 +86,8 @@ def _ask_about_undos(database: Database, name: str, changes: Mapping[str, bool |
         return
     before = f"{now - timedelta(days=days or 0):%Y-%m-%d %H:%M}"
     typer.echo(
-        f"With a retention of {days} days, {lost} unenrollments that ended by {before} UTC can no longer be undone "
-        "from now on: their progress is deleted within the hour and cannot be brought back.",
+        f"{lost} unenrollments that ended by {before} UTC can no longer be undone once the retention is {days} days: "
+        "their progress is deleted within the hour and cannot be brought back.",
         err=True,
     )
     if not Console(stderr=True).is_terminal:

@@ -139,7 +139,8 @@ def _record(visit: Visit, connection: sa.Connection, action: Action, subject: st
 
 def _say_undone(done: Undoing) -> list[str]:
     """Say how many came back and how many were taken out of the queue."""
-    removed, restored = done.counts().values()
+    counts = done.counts()
+    removed, restored = counts["removed"], counts["restored"]
     said = [] if removed or restored else ["Nothing was changed."]
     if restored:
         said.append(f"Undone: {count(restored, 'enrollment')} came back with the progress that was kept.")
