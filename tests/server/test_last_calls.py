@@ -1,8 +1,10 @@
 """The last calls of an account are kept, without holding up a call, and forgotten in time."""
 
+import json
 import time
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from campus import Campus
@@ -46,6 +48,31 @@ def test_a_call_is_kept_with_its_answer_and_one_with_wrong_keys_is_not(served: S
     assert later.detail.startswith("SmarterU/Method")
     assert later.user_id != first.user_id
     assert "SU:10" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "detail"),
+    [
+        ("getLearnerReport", "<Report>\n<Page>x</Page></Report>", "/Report/Page, line 2: expected number from 1 to"),
+        ("getLearnerReport", "<Report>\n<Pages/></Report>", "/Report/Pages, line 2"),
+        (
+            "removeUnenrollments",
+            "<Unenrollments>\n<Unenrollment/></Unenrollments>",
+            "/Unenrollment, line 2: no ",
+        ),
+        ("restoreUnenrollments", "<Unenrollments/>", "/Unenrollments, line 1: none of BatchID, Unenrollment"),
+    ],
+)
+def test_log_line_and_last_call_name_the_wrong_element_its_line_and_what_it_should_be(
+    served: Served, campus: Campus, method: str, parameters: str, detail: str
+) -> None:
+    answer = served.server.post(campus.call(method, parameters))
+    (kept,) = _kept(served.database, campus, 1)
+    (line,) = (line for line in served.server.log.read_text().splitlines() if answer.headers["X-Request-ID"] in line)
+    logged = json.loads(line)["detail"]
+    assert kept.detail == logged
+    assert logged.startswith("SmarterU/Parameters/")
+    assert detail in logged
 
 
 def test_no_call_waits_for_its_record_and_the_stop_loses_none_and_a_setting_keeps_none(tmp_path: Path) -> None:

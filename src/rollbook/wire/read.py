@@ -61,8 +61,8 @@ def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
 def _compile(record: Element) -> Read:
     """Make the function that reads a record."""
     read = _compile_any(record)
-    (first, *others) = record.children
-    if others or (first.least, first.most) != (1, 1):
+    first, *others = record.children
+    if others or record.check or (first.least, first.most) != (1, 1):
         return read
     name, read_first = first.name, _compile_child(first)
 
