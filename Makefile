@@ -53,7 +53,7 @@ fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECO
 
 soak: setup ## put the server through every fault, for minutes, and print the figures; about twenty minutes
 	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
-	$(BIN)/python -m pytest tests/server/test_extensions.py tests/acceptance tests/console/test_browser_pages.py --soak
+	$(BIN)/python -m pytest tests/server/test_extensions.py tests/acceptance tests/importers tests/console/test_browser_pages.py --soak
 
 lint: setup ## check style with ruff
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"store"},
     "importers": {"actions", "store"},
     "client": {"methods", "wire"},
-    "cli": {"client", "importers", "server", "store", "wire", "worker", "settings", "logs", "__version__"},
+    "cli": {"client", "importers", "methods", "server", "store", "wire", "worker", "settings", "logs", "__version__"},
     "__init__": {"client"},
     "__main__": {"cli"},
 }

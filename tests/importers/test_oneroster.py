@@ -2,188 +2,42 @@
 
 import csv
 import zipfile
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import rosters
 from campus import Campus
-from commands import run_command
-from postgresql import PostgresServer
 from rollbook.store import tables
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rosters import (
+    ADDED,
+    UNCHANGED,
+    V1_1,
+    V1_2,
+    Files,
+    Import,
+    appended,
+    changed,
+    e1_of,
+    everything_in,
+    members,
+    pack,
+    rows_of,
+)
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013" / "oneroster.zip"
 FUZZED = Path(__file__).parents[2] / "fuzz" / "corpus" / "archive"
+database_url, database, campus, run = rosters.database_url, rosters.database, rosters.campus, rosters.run
 DEMO = Path(__file__).parents[2] / "demo" / "roster"
-
-Files = dict[str, list[str]]
-Run = Callable[..., tuple[int, dict[str, dict[str, int]], list[str]]]
-
-V1_1: Files = {
-    "orgs": ["sourcedId,name,type", "d1,The District,district", "s1,North School,school", "s2,South School,school"],
-    "academicSessions": ["sourcedId,title", "t1,Spring", "t2,Autumn"],
-    "courses": ["sourcedId,title", "k1,Mathematics"],
-    "classes": [
-        "sourcedId,title,courseSourcedId,schoolSourcedId,termSourcedIds",
-        'c1,Algebra,k1,s1,"t2, t1"',
-        "c2,Geometry,k1,s2,t1",
-    ],
-    "users": [
-        "sourcedId,enabledUser,orgSourcedIds,role,givenName,familyName,email,identifier,unknownColumn",
-        'u1,true,"s1,d1",student,Ann,One,ann@example.org,E1,x',
-        "u2,FALSE,s2,student,Bo,Two,,,x",
-        "u3,true,s1,teacher,Cy,Three,cy@example.org,,x",
-    ],
-    "enrollments": [
-        "sourcedId,classSourcedId,schoolSourcedId,userSourcedId,role,beginDate,endDate",
-        "e1,c1,s1,u1,student,2026-02-01,2026-07-01",
-        "e2,c1,s2,u2,student,,",
-        "e3,c1,s1,u3,teacher,,",
-        "e4,c2,s2,u1,student,2026-02-01,",
-    ],
-}
-V1_2: Files = V1_1 | {
-    "users": [
-        "sourcedId,enabledUser,givenName,familyName,email,identifier",
-        "u1,true,Ann,One,ann@example.org,E1",
-        "u2,false,Bo,Two,,",
-        "u3,true,Cy,Three,cy@example.org,",
-    ],
-    "roles": [
-        "sourcedId,userSourcedId,roleType,role,orgSourcedId",
-        "r1,u1,primary,student,s1",
-        "r2,u1,secondary,ext:monitor,d1",
-        "r3,u3,primary,teacher,s1",
-    ],
-}
-
-
-def pack(path: Path, files: Files, *, version: str = "1.1", mode: str = "bulk", **declared: str) -> Path:
-    """Write an archive; `declared` says another mode of a file in the manifest."""
-    modes = dict.fromkeys(files, mode) | declared
-    manifest = ["propertyName,value", f"oneroster.version,{version}", *(f"file.{f},{m}" for f, m in modes.items())]
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("manifest.csv", "\r\n".join(manifest))
-        for name, lines in files.items():
-            # Latin-1 lets a test write any byte; everything else here is ASCII.
-            archive.writestr(f"{name}.csv", b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode("latin-1"))
-    return path
-
-
-def changed(file: str, *lines: str, base: Files = V1_1) -> Files:
-    """Add lines to a file, or put them in the place of those with the same first field."""
-    new = {line.split(",")[0]: line for line in lines}
-    kept = [new.pop(line.split(",")[0], line) for line in base[file]]
-    return base | {file: [*kept, *new.values()]}
-
-
-def appended(file: str, *lines: str, base: Files = V1_1) -> Files:
-    """Add lines to a file."""
-    return base | {file: [*base[file], *lines]}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One database of each kind for all of these tests: every test has an account of its own."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('rosters') / 'rollbook.db'}"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgresql")
-        with server.fresh_database() as url:
-            yield url
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    """The migrated database."""
-    database = Database(database_url)
-    migrate(database)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def campus(database: Database) -> Campus:
-    """An account with an owner and nothing of a roster."""
-    return Campus(database)
-
-
-@pytest.fixture
-def run(
-    campus: Campus,
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """The command, for the campus unless told otherwise: its exit code, counts by kind, and the lines of stderr."""
-    monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
-    monkeypatch.chdir(tmp_path)
-
-    def run(archive: Path, *options: str) -> tuple[int, dict[str, dict[str, int]], list[str]]:
-        arguments = ["import", "oneroster", str(archive), "--account", campus.name, "--format", "json", *options]
-        done = run_command(monkeypatch, capsys, *arguments)
-        rows = done.json if done.out else []
-        counts = {row.pop("kind"): {name: count for name, count in row.items() if count} for row in rows}
-        return done.code, counts, done.err.splitlines()
-
-    return run
-
-
-def rows_of(campus: Campus, table: sa.Table, *columns: str) -> list[tuple[Any, ...]]:
-    """The campus's rows that came from a roster, by external id."""
-    query = sa.select(*(table.c[column] for column in columns))
-    query = query.where(table.c.account_id == campus.account.id, table.c.external_id.is_not(None))
-    with campus.database.read() as connection:
-        return [tuple(row) for row in connection.execute(query.order_by(table.c.external_id))]
-
-
-def members(campus: Campus) -> set[tuple[str, str]]:
-    """Who is in which school of the campus."""
-    joined = tables.memberships.join(tables.groups).join(
-        tables.users, tables.memberships.c.user_id == tables.users.c.id
-    )
-    query = sa.select(tables.groups.c.external_id, tables.users.c.external_id).select_from(joined)
-    with campus.database.read() as connection:
-        rows = connection.execute(query.where(tables.memberships.c.account_id == campus.account.id))
-        return {(row[0], row[1]) for row in rows}
-
-
-def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of the campus; the audit alone tells that an import has changed nothing."""
-    with campus.database.read() as connection:
-        return {
-            name: sorted(
-                (
-                    tuple(row)
-                    for row in connection.execute(table.select().where(table.c.account_id == campus.account.id))
-                ),
-                key=str,
-            )
-            for name, table in tables.metadata.tables.items()
-            if "account_id" in table.c and name != "audit"
-        }
-
-
-def e1_of(campus: Campus) -> tuple[sa.ColumnElement[bool], ...]:
-    """What picks the campus's enrolment e1."""
-    return (tables.enrollments.c.account_id == campus.account.id, tables.enrollments.c.external_id == "e1")
-
-
-ADDED = {"groups": {"added": 2}, "courses": {"added": 2}, "users": {"added": 3}, "enrollments": {"added": 3}}
-UNCHANGED = {kind: {"unchanged": count["added"]} for kind, count in ADDED.items()}
 
 
 @pytest.mark.parametrize(("files", "version"), [(V1_1, "1.1"), (V1_1, "1.1.1"), (V1_2, "1.2")])
 def test_a_roster_becomes_groups_courses_users_and_enrollments(
-    files: Files, version: str, campus: Campus, run: Run, tmp_path: Path
+    files: Files, version: str, campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     assert run(pack(tmp_path / "r.zip", files, version=version)) == (0, ADDED, [])
     assert rows_of(campus, tables.groups, "external_id", "name", "active") == [
@@ -212,7 +66,7 @@ def test_a_roster_becomes_groups_courses_users_and_enrollments(
 
 @pytest.mark.parametrize(("files", "version"), [(V1_1, "1.1"), (V1_2, "1.2")])
 def test_importing_the_same_archive_again_changes_nothing(
-    files: Files, version: str, campus: Campus, run: Run, tmp_path: Path
+    files: Files, version: str, campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     archive = pack(tmp_path / "r.zip", files, version=version)
     run(archive)
@@ -245,7 +99,7 @@ def test_a_changed_row_updates_what_it_stands_for_and_nothing_else(
     column: str,
     value: object,
     campus: Campus,
-    run: Run,
+    run: Import,
     tmp_path: Path,
 ) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
@@ -257,14 +111,14 @@ def test_a_changed_row_updates_what_it_stands_for_and_nothing_else(
     assert [key for key in after if after[key] > before[key]] == [min(after)]
 
 
-def test_rows_that_are_missing_in_a_later_archive_are_left_alone(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_rows_that_are_missing_in_a_later_archive_are_left_alone(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     before = everything_in(campus)
     assert run(pack(tmp_path / "r.zip", {name: lines[:1] for name, lines in V1_1.items()}))[0] == 0
     assert everything_in(campus) == before
 
 
-def test_a_partial_archive_refers_to_what_the_database_has(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_a_partial_archive_refers_to_what_the_database_has(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     part = {
         "classes": [V1_1["classes"][0], "c1,Logic,k1,s1,t1"],
@@ -277,7 +131,7 @@ def test_a_partial_archive_refers_to_what_the_database_has(campus: Campus, run: 
     assert rows_of(campus, tables.courses, "name", "term")[0] == ("Logic", "Autumn, Spring")
 
 
-def test_a_file_that_the_manifest_calls_absent_is_not_read(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_a_file_that_the_manifest_calls_absent_is_not_read(campus: Campus, run: Import, tmp_path: Path) -> None:
     broken = V1_1 | {"enrollments": ["this,is", "no roster"]}
     code, counts, said = run(pack(tmp_path / "r.zip", broken, enrollments="absent"))
     assert (code, counts["enrollments"], said) == (0, {}, [])
@@ -285,22 +139,22 @@ def test_a_file_that_the_manifest_calls_absent_is_not_read(campus: Campus, run: 
 
 
 def test_a_csv_never_changes_a_role_and_adopts_a_user_with_the_same_email(
-    campus: Campus, run: Run, tmp_path: Path
+    campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     owner = "o1,true,s1,administrator,Olga,Owner,OWNER@example.org,,"
     _, counts, _ = run(pack(tmp_path / "r.zip", appended("users", owner)))
     assert counts["users"] == {"added": 3, "updated": 1}
     columns = ("external_id", "given_name", "email", "role")
-    assert rows_of(campus, tables.users, *columns)[0] == ("o1", "Olga", "OWNER@example.org", "owner")
+    assert rows_of(campus, tables.users, *columns)[0] == ("o1", "Olga", "owner@example.org", "owner")
     assert run(pack(tmp_path / "r.zip", appended("users", owner)))[1]["users"] == {"unchanged": 4}
 
 
-def test_a_roster_never_locks_an_owner_out(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_a_roster_never_locks_an_owner_out(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", appended("users", "o1,false,s1,administrator,Olga,Owner,owner@example.org,,")))
     assert rows_of(campus, tables.users, "role", "active")[0] == ("owner", True)
 
 
-def test_an_enrollment_made_in_rollbook_is_adopted(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_an_enrollment_made_in_rollbook_is_adopted(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     with campus.database.write() as connection:
         query = sa.update(tables.enrollments).where(tables.enrollments.c.account_id == campus.account.id)
@@ -309,7 +163,7 @@ def test_an_enrollment_made_in_rollbook_is_adopted(campus: Campus, run: Run, tmp
     assert rows_of(campus, tables.enrollments, "external_id") == [("e1",), ("e2",), ("e4",)]
 
 
-def test_an_unenrolled_learner_stays_unenrolled(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_an_unenrolled_learner_stays_unenrolled(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     ended = datetime(2026, 5, 1, tzinfo=UTC)
     with campus.database.write() as connection:
@@ -323,7 +177,7 @@ def test_an_unenrolled_learner_stays_unenrolled(campus: Campus, run: Run, tmp_pa
     assert run(pack(tmp_path / "r.zip", anew))[1]["enrollments"] == {"unchanged": 3, "added": 1}
 
 
-def test_what_was_deleted_comes_back_with_the_next_roster(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_what_was_deleted_comes_back_with_the_next_roster(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     deleted = {
         "orgs": ["status,sourcedId,name,type", "tobedeleted,s1,,"],
@@ -338,7 +192,7 @@ def test_what_was_deleted_comes_back_with_the_next_roster(campus: Campus, run: R
     assert rows_of(campus, tables.users, "active")[0] == (True,)
 
 
-def test_what_a_delta_deletes_is_archived_deactivated_or_queued(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_what_a_delta_deletes_is_archived_deactivated_or_queued(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     campus.set(hold_seconds=60)
     deleted = {
@@ -352,7 +206,7 @@ def test_what_a_delta_deletes_is_archived_deactivated_or_queued(campus: Campus, 
         ],
     }
     archive = pack(tmp_path / "leavers.zip", deleted, mode="delta")
-    once = {"updated": 1, "ignored": 1}
+    once = {"ended": 1, "ignored": 1}
     ended = {"added": 1, "queued": 2, "ignored": 1}
     assert run(archive) == (0, {"groups": once, "courses": once, "users": once, "enrollments": ended}, [])
     assert rows_of(campus, tables.groups, "active") == [(True,), (False,)]
@@ -372,7 +226,7 @@ def test_what_a_delta_deletes_is_archived_deactivated_or_queued(campus: Campus, 
     assert len(campus.queue()) == 2
 
 
-def test_an_import_with_bad_rows_queues_nothing(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_an_import_with_bad_rows_queues_nothing(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     rows = [f"{V1_1['enrollments'][0]},status", "e1,,,,,,,tobedeleted", "e5,c9,s1,u2,student,,,active"]
     archive = pack(tmp_path / "r.zip", {"enrollments": rows}, mode="delta")
@@ -432,26 +286,22 @@ BAD: dict[str, tuple[Files, list[str]]] = {
         ],
     ),
     "number of fields": (
-        appended("enrollments", "e5,c2,s1,u2,student", "e6,c2,s1,u2,student,,,,"),
+        appended("enrollments", "e5,c2,s1,u2,student", "e6,c2,s1,u2,student,,,,x"),
         [
             "enrollments.csv:6: the row has 5 fields, the header has 7",
             "enrollments.csv:7: the row has 9 fields, the header has 7",
         ],
     ),
     "not UTF-8, NUL": (
-        appended("users", "u4,true,s1,student,Jos\xe9,Four,,,", "u5,true,s1,student,Ed,F\0ve,,,"),
+        appended("users", "u4,true,s1,student,Jos\xe9,Four,,,", "u5,true,s1,student,Ed,Five,,F\0ve,"),
         [
             "users.csv:5: givenName: the value is not in UTF-8",
-            "users.csv:6: familyName: the value has a NUL byte or another control character",
+            "users.csv:6: identifier: the value has a line break or another control character",
         ],
     ),
     "CSV": (
         appended("users", '"u4"x,true,s1,student,Di,Four,,,'),
         ["users.csv:5: not in CSV format: ',' expected after '\"'"],
-    ),
-    "CSV of the header": (
-        V1_1 | {"users": ['"sourcedId"x,enabledUser'], "enrollments": V1_1["enrollments"][:1]},
-        ["users.csv:1: not in CSV format: ',' expected after '\"'"],
     ),
     "too long": (
         appended("users", f"u4,true,s1,student,{'x' * 256},{'x' * 255},,,"),
@@ -461,27 +311,20 @@ BAD: dict[str, tuple[Files, list[str]]] = {
         appended("orgs", 's4,"North\n\nEast",school', "s5,,school"),
         ["orgs.csv:8: name: the value is missing"],
     ),
-    "column": (
-        V1_1 | {"users": [line.partition(",")[0] for line in V1_1["users"]]},
-        [
-            f"users.csv:1: {column}: the column is missing"
-            for column in ("enabledUser", "familyName", "givenName", "orgSourcedIds", "role")
-        ],
+    "same identifier": (
+        appended("users", "u4,true,s1,student,Di,Four,,E1,"),
+        ["users.csv:5: identifier: the same as in line 2"],
     ),
-    "same e-mail, same identifier": (
-        appended("users", "u4,true,s1,student,Di,Four,ANN@example.org,E1,"),
-        ["users.csv:5: email: the same as in line 2", "users.csv:5: identifier: the same as in line 2"],
-    ),
-    "second open enrolment": (
-        appended("enrollments", "e5,c1,s1,u1,student,,"),
-        ["enrollments.csv:6: sourcedId: the learner and class of line 2"],
+    "second open enrollment": (
+        appended("enrollments", "e5,c2,s1,u1,student,2026-03-01,"),
+        ["enrollments.csv:6: sourcedId: the learner and class of line 5, at the same time"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_every_bad_row_is_reported_with_its_place_and_nothing_is_imported(
-    case: str, campus: Campus, run: Run, tmp_path: Path
+    case: str, campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     files, problems = BAD[case]
     before = everything_in(campus)
@@ -492,34 +335,28 @@ def test_every_bad_row_is_reported_with_its_place_and_nothing_is_imported(
     assert everything_in(campus) == before
 
 
-def test_what_another_user_or_enrollment_of_the_account_holds_is_reported(
-    campus: Campus, run: Run, tmp_path: Path
+def test_what_another_user_or_enrollment_of_the_account_keeps_is_reported(
+    campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
-    users = ["u8,true,s1,student,Di,Four,Ann@Example.org,,", "u9,true,s1,student,Ed,Five,,E1,"]
     other = {
-        "users": [V1_1["users"][0], *users, "u1,true,s1,student,Ann,One,owner@example.org,,"],
+        "users": [f"{V1_1['users'][0]},status", "u9,true,s1,student,Ed,Five,,E1,,active"],
         "enrollments": [
-            V1_1["enrollments"][0],
-            *("e9,c1,s1,u1,student,,", "e1,c2,s1,u1,student,,", "e2,c1,s2,u1,student,,"),
+            f"{V1_1['enrollments'][0]},status",
+            *("e9,c2,s1,u1,student,,,active", "e1,c2,s1,u1,student,,,active", "e2,c1,s2,u1,student,,,active"),
         ],
     }
-    code, _, said = run(pack(tmp_path / "r.zip", other))
+    code, _, said = run(pack(tmp_path / "r.zip", other, mode="delta"))
     assert code == 1
     assert said[:-1] == [
-        "enrollments.csv:2: sourcedId: the learner has that class already, by 'e1'",
-        "enrollments.csv:3: classSourcedId: the enrolment is one of class 'c1'",
-        "enrollments.csv:3: sourcedId: the learner has that class already, by 'e4'",
-        "enrollments.csv:4: sourcedId: the learner and class of line 2",
-        "enrollments.csv:4: sourcedId: the learner has that class already, by 'e1'",
-        "enrollments.csv:4: userSourcedId: the enrolment is one of user 'u2'",
-        "users.csv:2: email: another user of the account has it",
-        "users.csv:3: identifier: another user of the account has it",
-        "users.csv:4: email: another user of the account has it",
+        "enrollments.csv:2: sourcedId: the learner has that class already, by 'e4'",
+        "enrollments.csv:3: classSourcedId: the enrollment is one of class 'c1'",
+        "enrollments.csv:4: userSourcedId: the enrollment is one of user 'u2'",
+        "users.csv:2: identifier: user 'u1' has it",
     ]
 
 
-def test_bad_roles_of_version_1_2_are_reported(run: Run, tmp_path: Path) -> None:
+def test_bad_roles_of_version_1_2_are_reported(run: Import, tmp_path: Path) -> None:
     rows = ("r1,u1,primary,student,s1", "r5,u9,primary,student,s9", "r6,u1,primary,king,s1")
     code, _, said = run(pack(tmp_path / "r.zip", appended("roles", *rows, base=V1_2), version="1.2"))
     assert code == 1
@@ -531,18 +368,18 @@ def test_bad_roles_of_version_1_2_are_reported(run: Run, tmp_path: Path) -> None
     ]
 
 
-def test_a_delta_needs_a_status_in_every_row(run: Run, tmp_path: Path) -> None:
+def test_a_delta_needs_a_status_in_every_row(run: Import, tmp_path: Path) -> None:
     files = {"orgs": ["status,sourcedId,name,type", ",s1,North,school", "gone,s2,South,school"]}
     _, _, said = run(pack(tmp_path / "r.zip", files, mode="delta"))
     assert said[:-1] == [
         "orgs.csv:2: status: the value is missing",
         "orgs.csv:3: status: 'gone' is none of active, tobedeleted",
     ]
-    _, _, said = run(pack(tmp_path / "r.zip", {"orgs": ["sourcedId,name,type"]}, mode="delta"))
-    assert said[:-1] == ["orgs.csv:1: status: the column is missing"]
+    code, _, said = run(pack(tmp_path / "r.zip", {"orgs": ["sourcedId,name,type"]}, mode="delta"))
+    assert (code, said) == (2, ["rollbook: orgs.csv has no column status. Its first row is: sourcedId, name, type"])
 
 
-def test_with_skip_bad_rows_what_depends_on_them_is_left_out_too(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_with_skip_bad_rows_what_depends_on_them_is_left_out_too(campus: Campus, run: Import, tmp_path: Path) -> None:
     files = changed("orgs", "s2,,school", base=appended("users", "u4,no,s1,student,Di,Four,,,"))
     archive = pack(tmp_path / "r.zip", appended("enrollments", "e5,c1,s1,u4,student,,", base=files))
     assert run(archive)[2][:-1] == [
@@ -568,7 +405,9 @@ def test_with_skip_bad_rows_what_depends_on_them_is_left_out_too(campus: Campus,
     assert members(campus) == {("s1", "u1"), ("s1", "u3")}
 
 
-def test_the_ids_file_names_every_current_enrollment_of_the_archive(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_the_ids_file_names_every_current_enrollment_of_the_archive(
+    campus: Campus, run: Import, tmp_path: Path
+) -> None:
     run(pack(tmp_path / "all.zip", V1_1))
     query = sa.update(tables.enrollments).where(*e1_of(campus))
     with campus.database.write() as connection:
@@ -588,7 +427,7 @@ def test_the_ids_file_names_every_current_enrollment_of_the_archive(campus: Camp
     ],
 )
 def test_a_file_that_is_no_archive_is_wrong_usage(
-    name: str, content: bytes | None, said: str, run: Run, tmp_path: Path
+    name: str, content: bytes | None, said: str, run: Import, tmp_path: Path
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -608,14 +447,14 @@ def test_a_file_that_is_no_archive_is_wrong_usage(
     ],
 )
 def test_a_manifest_that_is_not_to_be_trusted_is_wrong_usage(
-    version: str, declared: dict[str, str], said: str, run: Run, tmp_path: Path
+    version: str, declared: dict[str, str], said: str, run: Import, tmp_path: Path
 ) -> None:
     code, _, lines = run(pack(tmp_path / "r.zip", V1_1, version=version, **declared))
     assert code == 2
     assert said in lines[0]
 
 
-def test_wrong_usage_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
+def test_wrong_usage_names_what_is_wrong(run: Import, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
         archive.writestr("orgs.csv", "sourcedId,name,type")
     with zipfile.ZipFile(tmp_path / "overlong.zip", "w") as archive:
@@ -625,7 +464,7 @@ def test_wrong_usage_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
     (tmp_path / "damaged.zip").write_bytes(damaged)
     for path, options, said in [
         (tmp_path / "bare.zip", [], "no manifest.csv"),
-        (tmp_path / "overlong.zip", [], "manifest.csv is not in CSV format"),
+        (tmp_path / "overlong.zip", [], "manifest.csv:1: a field of this row never ends"),
         (tmp_path / "damaged.zip", [], "not a zip archive that can be read"),
         *((FUZZED / name, [], "not a zip archive that can be read") for name in ("bzip2_damaged", "name_not_utf_8")),
         (good, ["--account", "Nobody"], "There is no account 'Nobody'"),
@@ -636,7 +475,7 @@ def test_wrong_usage_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
         assert (code, said in lines[0]) == (2, True), lines
 
 
-def test_accounts_do_not_see_each_others_rosters(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_accounts_do_not_see_each_others_rosters(campus: Campus, run: Import, tmp_path: Path) -> None:
     other = Campus(campus.database)
     archive = pack(tmp_path / "r.zip", V1_1)
     assert run(archive, "--account", campus.name)[1] == ADDED
@@ -653,15 +492,15 @@ FIELD = st.sampled_from(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(rows=st.lists(st.lists(FIELD, min_size=1, max_size=9).map(",".join), max_size=4))
-def test_whatever_the_rows_are_they_are_imported_or_reported(rows: list[str], run: Run, tmp_path: Path) -> None:
+def test_whatever_the_rows_are_they_are_imported_or_reported(rows: list[str], run: Import, tmp_path: Path) -> None:
     files = V1_1 | {"enrollments": [V1_1["enrollments"][0], *rows]}
     code, counts, said = run(pack(tmp_path / "r.zip", files))
-    assert (code == 0) == (not said)
     assert bool(counts) == (code == 0)
-    assert all(line.startswith("enrollments.csv:") for line in said[:-1])
+    assert said or code == 0
+    assert all(line.startswith(("enrollments.csv:", "rollbook: enrollments.csv:")) for line in said[: max(1, code - 1)])
 
 
-def test_the_roster_of_the_demo_is_complete(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_the_roster_of_the_demo_is_complete(campus: Campus, run: Import, tmp_path: Path) -> None:
     files = {path.stem: path.read_text().splitlines() for path in DEMO.glob("*.csv") if path.stem != "manifest"}
     code, counts, said = run(pack(tmp_path / "demo.zip", files))
     assert (code, said) == (0, [])
@@ -673,7 +512,9 @@ def test_the_roster_of_the_demo_is_complete(campus: Campus, run: Run, tmp_path: 
     }
 
 
-def test_a_year_of_real_registrations_is_imported_and_then_unchanged(campus: Campus, run: Run, tmp_path: Path) -> None:
+def test_a_year_of_real_registrations_is_imported_and_then_unchanged(
+    campus: Campus, run: Import, tmp_path: Path
+) -> None:
     if not REAL.exists():
         pytest.skip(f"the real registrations are not on this machine: no {REAL}")
     counts = {"groups": 1, "courses": 9, "users": 13_327, "enrollments": 13_529}

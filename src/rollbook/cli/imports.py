@@ -2,9 +2,6 @@
 
 import csv
 import os
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +14,11 @@ from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.importers.oneroster import open_archive
+from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
 from rollbook.store.accounts import find_account
-from rollbook.store.rosters import COUNTED, Problem, import_staged, list_enrollment_ids, stage_rows
+from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, import_staged, list_enrollment_ids
+from rollbook.store.roster.people import Match
+from rollbook.store.roster.staging import stage_rows
 
 app = typer.Typer(help="Bring rosters in.", no_args_is_help=True)
 
@@ -32,54 +32,64 @@ def choose() -> None:
 def oneroster(
     file: Annotated[Path, typer.Argument(help="A OneRoster CSV archive (zip), version 1.1 or 1.2.")],
     account: AccountOption = None,
-    ids: Annotated[Path | None, typer.Option(help="Write sourcedId and id of the archive's enrolments here.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="Write sourcedId and id of the archive's enrollments here.")] = None,
+    match: Annotated[
+        Match | None,
+        typer.Option(help="Take users over whose sourcedId has changed: who has the same e-mail or identifier."),
+    ] = None,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import the rows that are right.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the import would do, and change nothing.")
+    ] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Import a OneRoster archive; with a bad row nothing is imported, and every one is named."""
+    if ids and dry_run:
+        raise UserError("--ids and --dry-run exclude each other: a dry run adds no enrollments.")
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with (
-        open_archive(file) as archive,
-        open_database() as database,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as problems,
-    ):
+    with open_archive(file) as archive, open_database() as database:
         with database.read() as connection:
-            owner = find_account(connection, account)
+            target = find_account(connection, account)
         try:
             output = (ids or Path(os.devnull)).open("a", encoding="utf-8", newline="")
         except OSError as error:
             raise UserError(f"{ids} cannot be written: {error.strerror}.") from None
-
-        # Kept until the database is free again: whoever reads them may be slow.
-        def report(problem: Problem) -> None:
-            problems.write(_describe(problem) + "\n")
-
         with output, database.session() as connection, bar:
             task = bar.add_task("Reading", total=archive.size)
             stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
             bar.update(task, description="Importing")
-            reason, complete = f"OneRoster import {archive.name}", archive.complete
-            counts = import_staged(
-                connection, owner, complete, reason, by=operator(), skip_bad_rows=skip_bad_rows, report=report
-            )
-            if ids and counts is not None:
+            reason = f"OneRoster import {archive.name}"
+            options = Options(match, skip_bad_rows, dry_run, UNKNOWN_ID.code)
+            outcome = import_staged(connection, target, archive.complete, reason, options, by=operator())
+            if ids and outcome.counts:
                 output.truncate(0)
                 writer = csv.writer(output, lineterminator="\n")
                 writer.writerow(("sourcedId", "AccountUserLearningModuleRelID"))
-                writer.writerows(list_enrollment_ids(connection, owner))
-        bad = problems.tell() > 0
-        problems.seek(0)
-        shutil.copyfileobj(problems, sys.stderr)
-    if counts is None:
+                writer.writerows(list_enrollment_ids(connection, target))
+    _print_outcome(outcome, form, dry_run)
+    raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
+
+
+def _print_outcome(outcome: Outcome, form: Format, dry_run: bool) -> None:
+    for remarks, more, noun in (
+        (outcome.problems, outcome.more_problems, "problems"),
+        (outcome.notes if outcome.counts else [], outcome.more_notes if outcome.counts else 0, "notes"),
+    ):
+        for remark in remarks:
+            typer.echo(_describe(remark), err=True)
+        if more:
+            typer.echo(f"and {more:,} more {noun}", err=True)
+    if not outcome.counts:
         typer.echo("Nothing was imported. Correct the rows, or leave them out with --skip-bad-rows.", err=True)
-    else:
-        print_rows(counts, COUNTED, form)
-    raise typer.Exit(1 if bad else 0)
+        return
+    print_rows(outcome.counts, COUNTED, form)
+    if dry_run:
+        typer.echo("This was a dry run: nothing was imported.", err=True)
 
 
-def _describe(problem: Problem) -> str:
-    place = f"{problem.file}.csv:{problem.line}: " + (f"{problem.column}: " if problem.column else "")
-    text = place + problem.reason
+def _describe(remark: Remark) -> str:
+    place = f"{remark.file}.csv:" + (f"{remark.line}:" if remark.line else "")
+    text = " ".join([place, *([f"{remark.column}:"] if remark.column else []), remark.reason])
     return text if text.isprintable() else ascii(text)[1:-1]

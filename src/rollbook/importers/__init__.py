@@ -1,1 +1,1 @@
-"""Reads other systems' files into canonical rows; what they mean to the database is store/rosters' part."""
+"""Reads other systems' files into canonical rows; what they mean to the database is store/roster' part."""

@@ -1,0 +1,109 @@
+"""The columns of a OneRoster archive that are read, in the order of their staging tables, and the form of values."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+Parse = Callable[[str], object]
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# Line breaks, control characters, and what no XML answer could carry.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
+TEXT_LIMIT = 255
+
+# The words of both versions; `ext:` stands for the extensions that 1.2 allows.
+ORG_TYPES = "department school district local state national ext:"
+ENROLLMENT_ROLES = "administrator proctor student teacher ext:"
+USER_ROLES = (
+    "administrator aide counselor districtAdministrator guardian parent principal proctor relative siteAdministrator "
+    "student systemAdministrator teacher ext:"
+)
+RELATIVES = ("guardian", "parent", "relative")
+
+
+def _parse_text(text: str) -> str:
+    if len(text) > TEXT_LIMIT:
+        raise ValueError(f"the value is longer than {TEXT_LIMIT} characters")
+    return text
+
+
+def parse_name(text: str) -> str:
+    """Read a name, with blanks for its line breaks and control characters."""
+    return _parse_text(text if text.isprintable() else CONTROL.sub(" ", text).strip())
+
+
+def _parse_date(text: str) -> str:
+    try:
+        if DATE.fullmatch(text):
+            # Midnight in UTC, as both databases read it.
+            return f"{date.fromisoformat(text)} 00:00:00.000000"
+    except ValueError:
+        pass
+    raise ValueError(f"'{text[:60]}' is no date like 2026-01-31")
+
+
+def _parse_list(text: str) -> list[str]:
+    values = list(dict.fromkeys(_parse_text(value.strip()) for value in text.split(",") if value.strip()))
+    if not values:
+        raise ValueError("the value is missing")
+    return values
+
+
+def _one_of(words: str, wanted: str = "") -> Callable[[str], bool]:
+    """Accept one of the words, and tell whether it is the wanted one."""
+    known = words.split()
+
+    def parse(text: str) -> bool:
+        if text in known or ("ext:" in known and text.startswith("ext:")):
+            return text == wanted
+        raise ValueError(f"'{text[:60]}' is none of {', '.join(known)}")
+
+    return parse
+
+
+_IS_STUDENT = _one_of(USER_ROLES, "student")
+
+
+def _parse_role(text: str) -> str:
+    """Tell whether the role is a student's, a relative's or, like all others, staff's."""
+    if _IS_STUDENT(text):
+        return "student"
+    return "relative" if text in RELATIVES else "staff"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is read; `parse` gives its value or raises ValueError with the reason."""
+
+    name: str
+    parse: Parse = _parse_text
+    required: bool = True
+
+
+STATUS = _one_of("active tobedeleted", "tobedeleted")
+ENABLED = _one_of("true false", "true")  # in any case of letters: spreadsheets write TRUE
+_ID = Column("sourcedId")
+# Lists, and columns that are not the row's own, stand last.
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "orgs": (_ID, Column("name", parse_name), Column("type", _one_of(ORG_TYPES, "school"))),
+    "academicSessions": (_ID, Column("title", parse_name)),
+    "courses": (_ID,),
+    "classes": (
+        *(_ID, Column("title", parse_name), Column("courseSourcedId"), Column("schoolSourcedId")),
+        Column("termSourcedIds", _parse_list),
+    ),
+    "users": (
+        *(_ID, Column("enabledUser", lambda text: ENABLED(text.lower()))),
+        *(Column("givenName", parse_name), Column("familyName", parse_name)),
+        *(Column("email", required=False), Column("identifier", required=False)),
+    ),
+    "roles": (_ID, Column("userSourcedId"), Column("orgSourcedId"), Column("role", _parse_role)),
+    "enrollments": (
+        *(_ID, Column("classSourcedId"), Column("schoolSourcedId"), Column("userSourcedId")),
+        Column("role", _one_of(ENROLLMENT_ROLES, "student")),
+        *(Column("beginDate", _parse_date, required=False), Column("endDate", _parse_date, required=False)),
+    ),
+}
+# Version 1.2 has moved these two to roles.csv.
+USER_COLUMNS_1_1 = (Column("orgSourcedIds", _parse_list), Column("role", _parse_role))

@@ -1,0 +1,64 @@
+"""Reads one CSV file record by record, in bounded memory; what is wrong with the file as a whole is one sentence."""
+
+import csv
+from collections.abc import Iterator
+from functools import partial
+from io import BufferedReader, RawIOBase, TextIOWrapper
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from rollbook.errors import UserError
+
+if TYPE_CHECKING:
+    import _csv
+
+# A longer line is read in parts, each of which is a row with the wrong number of fields.
+MAX_LINE = 1 << 20
+SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
+# What the csv module says when a quotation mark opens a field and none closes it.
+NEVER_CLOSED = ("unexpected end of data", "field larger than field limit")
+
+Record = list[str] | str
+
+
+def read_csv(name: str, stream: BinaryIO) -> tuple[list[str], Iterator[tuple[int, Record]]]:
+    """Give the header of the file, and its records, each with the number of its first line.
+
+    A record that is not in CSV format is the reason why, and an empty one is skipped. Errors, at any time: UserError
+    when the file is in another encoding, has other separators, or has a field that never ends.
+    """
+    buffered = BufferedReader(cast("RawIOBase", stream), 65536)
+    _refuse_foreign(name, buffered.peek(65536))
+    text = TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
+    records = _read_records(name, csv.reader(iter(partial(text.readline, MAX_LINE), ""), strict=True))
+    line, header = next(records, (1, "it is empty"))
+    if isinstance(header, str):
+        raise UserError(f"{name}:{line}: {header}.")
+    return [field.strip() for field in header], records
+
+
+def _refuse_foreign(name: str, head: bytes) -> None:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:2]:
+        raise UserError(f"{name} is in UTF-16. A OneRoster archive is in UTF-8: save the file as CSV in UTF-8.")
+    first = head.partition(b"\n")[0]
+    for mark, noun in SEPARATORS.items():
+        if mark in first and b"," not in first:
+            raise UserError(f"{name} separates its fields by {noun}. A OneRoster archive separates them by commas.")
+
+
+def _read_records(name: str, reader: "_csv.Reader") -> Iterator[tuple[int, Record]]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if str(error).startswith(NEVER_CLOSED):
+                raise UserError(
+                    f"{name}:{line}: a field of this row never ends, or has more than {csv.field_size_limit():,} "
+                    "characters. Is a quotation mark not closed?"
+                ) from None
+            yield line, f"not in CSV format: {error}"
+        else:
+            if "".join(row).strip():
+                yield line, row

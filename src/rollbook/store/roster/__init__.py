@@ -1,0 +1,1 @@
+"""Imports a roster: staging, checks, who its people are, changes, and the transaction that applies them."""

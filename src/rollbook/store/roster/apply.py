@@ -1,0 +1,224 @@
+"""Imports the staged rows of a roster into an account, in one transaction; every step is one statement for all rows."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from rollbook.errors import DatabaseUnavailableError
+from rollbook.model import Action, Actor, Change, Refusal, utc_now
+from rollbook.store.accounts import Account
+from rollbook.store.audit import record_change
+from rollbook.store.dialects import statement
+from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
+from rollbook.store.roster.checks import CHECKS
+from rollbook.store.roster.people import Match, settle_people
+from rollbook.store.roster.staging import CHUNK
+from rollbook.store.unenrollments import accept_batch, keep_refusals
+
+# So many problems, and notes, are named; of more only the number is told.
+MAX_NAMED = 1000
+_COUNTS = ("added", "updated", "matched", "ended", "queued", "unchanged", "ignored", "refused", "skipped")
+COUNTED = ("kind", *_COUNTS)
+
+# The rows that a table is filled from: staging table, which of its rows, and how many are not imported by design.
+SOURCES = {
+    "groups": ("orgs", "s.school", "0"),
+    "courses": ("classes", "true", "0"),
+    "users": ("users", "true", "(SELECT COUNT(*) FROM staged_relatives)"),
+    "enrollments": ("enrollments", "s.student", "(SELECT COUNT(*) FROM staged_stays WHERE apart)"),
+}
+# How many rows came for a table, and of them those that are not imported or take away what is not there.
+_COUNT = """
+    SELECT COUNT(*) + {passed} AS named,
+           {passed} + COUNT(CASE WHEN s.deleted AND NOT EXISTS (
+               SELECT 1 FROM {table} AS k WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
+               THEN 1 END) AS ignored
+    FROM good_{staged} AS s WHERE s.deleted OR {chosen}
+"""
+# The rows of its file that are left out: `refused` comes last of the kinds.
+_COUNT_LEFT_OUT = """
+    SELECT COALESCE(SUM(CASE WHEN kind = 'refused' THEN rows ELSE 0 END), 0) AS refused,
+           COALESCE(SUM(CASE WHEN kind = 'refused' THEN 0 ELSE rows END), 0) AS skipped
+    FROM (SELECT MIN(kind) AS kind, MAX(rows) AS rows FROM staged_problems WHERE file = '{staged}'
+          GROUP BY line) AS lines
+"""
+_FIND_ENDED = """
+    SELECT s.line, e.id FROM good_enrollments AS s CROSS JOIN enrollments AS e
+    WHERE e.account_id = :account_id AND e.external_id = s.sourced_id AND s.deleted AND e.unenrolled_at IS NULL
+    ORDER BY e.id
+"""
+_ADD_REFUSED = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+    VALUES ('enrollments', :line, 'status', 'the course was completed, and the account protects completed enrollments',
+            'refused', 1)
+"""
+_IS_BAD = "SELECT EXISTS (SELECT 1 FROM staged_problems WHERE kind = 'bad')"
+_LIST_PROBLEMS = """
+    SELECT file, line, column_name, reason FROM staged_problems WHERE line > 0 AND (:all_of_them OR kind <> 'follows')
+    ORDER BY file, line, column_name, reason LIMIT :most
+"""
+_COUNT_PROBLEMS = "SELECT COALESCE(SUM(rows), 0) FROM staged_problems WHERE :all_of_them OR kind <> 'follows'"
+_LIST_NOTES = """
+    SELECT file, line, column_name, reason FROM staged_notes ORDER BY file, line, column_name, reason LIMIT :most
+"""
+_COUNT_NOTES = "SELECT COUNT(*) FROM staged_notes"
+_LIST_IDS = """
+    SELECT external_id, id FROM enrollments
+    WHERE account_id = :account_id AND unenrolled_at IS NULL
+      AND external_id IN (SELECT sourced_id FROM staged_enrollments) ORDER BY id
+"""
+
+Given = dict[str, object]
+
+
+class Remark(NamedTuple):
+    """What is said about a row of a file: the line is that where the row begins, 0 for the file as a whole."""
+
+    file: str
+    line: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to import: by what users with a new sourcedId are found, and whether bad rows are skipped.
+
+    `protected_code` is kept with what the account's policy refuses to unenroll.
+    """
+
+    match: Match | None
+    skip_bad_rows: bool
+    dry_run: bool
+    protected_code: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an import: nothing was imported when there are no counts.
+
+    Of the problems and of the notes, which are about rows that are imported, the first are named, the others counted.
+    """
+
+    counts: list[Given]
+    problems: list[Remark]
+    more_problems: int
+    notes: list[Remark]
+    more_notes: int
+
+
+def import_staged(
+    connection: sa.Connection,
+    account: Account,
+    complete: Collection[str],
+    reason: str,
+    options: Options,
+    *,
+    by: Actor,
+) -> Outcome:
+    """Check the staged rows against the account and import them, in one transaction; say what became of them.
+
+    `complete` are the files that name everything of their kind, `reason` is that of the batch that unenrolls. With bad
+    rows nothing is imported, unless they are to be skipped; then what depends on them is skipped too. Errors:
+    DatabaseUnavailableError.
+    """
+    given: Given = {
+        "account_id": account.id,
+        "now_at": utc_now(),
+        "all_of_them": options.skip_bad_rows,
+        "most": MAX_NAMED,
+    }
+    given |= {f"{file}_complete": file in complete for file in ("users", "enrollments")}
+    connection.execution_options(writes=True)
+    try:
+        with connection.begin() as transaction:
+            counts = {table: _import_table(connection, table, complete, given, options.match) for table in SOURCES}
+            _run(connection, ADD_MEMBERSHIPS, given)
+            counts["enrollments"]["queued"] = _queue_ended(connection, account, reason, options.protected_code)
+            for table in SOURCES:
+                _count_rows(connection, table, given, counts[table])
+            imported = options.skip_bad_rows or not _run(connection, _IS_BAD, given).scalar_one()
+            outcome = Outcome(
+                [_describe(table, count) for table, count in counts.items()] if imported else [],
+                *_list_remarks(connection, _LIST_PROBLEMS, _COUNT_PROBLEMS, given),
+                *_list_remarks(connection, _LIST_NOTES, _COUNT_NOTES, given),
+            )
+            record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
+            if options.dry_run or not imported:
+                transaction.rollback()
+    except IntegrityError as error:
+        raise DatabaseUnavailableError(
+            "someone else changed the account at the same time; nothing was imported, so run the import again"
+        ) from error
+    finally:
+        connection.execution_options(writes=False)
+    return outcome
+
+
+def list_enrollment_ids(connection: sa.Connection, account: Account) -> Iterator[tuple[str, int]]:
+    """List external id and id of the current enrollments that the staged rows name."""
+    rows = connection.execute(
+        statement(connection, _LIST_IDS), {"account_id": account.id}, execution_options={"yield_per": CHUNK}
+    )
+    return ((external_id, number) for external_id, number in rows)
+
+
+def _import_table(
+    connection: sa.Connection, table: str, complete: Collection[str], given: Given, match: Match | None
+) -> dict[str, int]:
+    for file, check in CHECKS[table]:
+        if file is None or file in complete:
+            _run(connection, check, given)
+    if table == "users":
+        settle_people(lambda sql: _run(connection, sql, given).rowcount, match)
+    counts = dict.fromkeys(_COUNTS, 0)
+    for change, sql in CHANGES[table].items():
+        counts[change] = _run(connection, sql, given).rowcount
+    return counts
+
+
+def _count_rows(connection: sa.Connection, table: str, given: Given, counts: dict[str, int]) -> None:
+    staged, chosen, passed = SOURCES[table]
+    count = _COUNT.format(table=table, staged=staged, chosen=chosen, passed=passed)
+    named, counts["ignored"] = _run(connection, count, given).one()
+    counts["refused"], counts["skipped"] = _run(connection, _COUNT_LEFT_OUT.format(staged=staged), given).one()
+    counts["unchanged"] = named - sum(counts[name] for name in ("added", "updated", "ended", "queued", "ignored"))
+
+
+def _queue_ended(connection: sa.Connection, account: Account, reason: str, protected_code: str) -> int:
+    ended = _run(connection, _FIND_ENDED, {"account_id": account.id}).all()
+    if not ended:
+        return 0
+    acceptance = accept_batch(
+        connection,
+        account_id=account.id,
+        requested_by=None,
+        ids=[row.id for row in ended],
+        policies=account.policies,
+        reason=reason,
+        requested_at=utc_now(),
+    )
+    # What is in the queue already is unchanged; what the account protects is refused.
+    protected = [block for block, refusal in acceptance.refused.items() if refusal is Refusal.UNKNOWN]
+    if protected:
+        _run(connection, _ADD_REFUSED, [{"line": ended[block - 1].line} for block in protected])
+    if acceptance.batch_id is not None:
+        kept = [(block, str(ended[block - 1].id), protected_code) for block in protected]
+        keep_refusals(connection, account.id, acceptance.batch_id, kept)
+    return len(acceptance.accepted)
+
+
+def _describe(table: str, counts: dict[str, int]) -> Given:
+    return {"kind": table, **{name: counts[name] for name in _COUNTS}}
+
+
+def _list_remarks(connection: sa.Connection, listed: str, counted: str, given: Given) -> tuple[list[Remark], int]:
+    remarks = [Remark(*row) for row in _run(connection, listed, given)]
+    return remarks, _run(connection, counted, given).scalar_one() - len(remarks)
+
+
+def _run(connection: sa.Connection, sql: str, given: Given | list[Given]) -> sa.CursorResult[*tuple[Any, ...]]:
+    return connection.execute(statement(connection, sql), given)

@@ -1,0 +1,130 @@
+"""What an import changes in the account: each statement by its name, in their order.
+
+The rows of a staging table that stand for a row of the account have its external id; those of people have its own id,
+which people has found. What was taken over shows by its modified_at and is updated too.
+"""
+
+from rollbook.store.roster.checks import MET
+
+UPDATE_GROUPS = """
+    UPDATE groups SET name = s.name, active = true, modified_at = :now_at FROM good_orgs AS s
+    WHERE groups.account_id = :account_id AND groups.external_id = s.sourced_id AND s.school AND NOT s.deleted
+      AND (groups.name <> s.name OR NOT groups.active)
+"""
+END_GROUPS = """
+    UPDATE groups SET active = false, modified_at = :now_at FROM good_orgs AS s
+    WHERE groups.account_id = :account_id AND groups.external_id = s.sourced_id AND s.deleted AND groups.active
+"""
+ADD_GROUPS = """
+    INSERT INTO groups (account_id, external_id, name, active, created_at, modified_at)
+    SELECT :account_id, s.sourced_id, s.name, true, :now_at, :now_at FROM good_orgs AS s
+    WHERE s.school AND NOT s.deleted AND NOT EXISTS (
+        SELECT 1 FROM groups AS k WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
+    ORDER BY s.line
+"""
+
+UPDATE_COURSES = """
+    UPDATE courses SET name = s.title, term = COALESCE(s.term, courses.term), modified_at = :now_at,
+        status = CASE courses.status WHEN 'Archived' THEN 'Active' ELSE courses.status END
+    FROM good_classes AS s
+    WHERE courses.account_id = :account_id AND courses.external_id = s.sourced_id AND NOT s.deleted
+      AND (courses.name <> s.title OR s.term <> COALESCE(courses.term, '') OR courses.status = 'Archived')
+"""
+END_COURSES = """
+    UPDATE courses SET status = 'Archived', modified_at = :now_at FROM good_classes AS s
+    WHERE courses.account_id = :account_id AND courses.external_id = s.sourced_id AND s.deleted
+      AND courses.status <> 'Archived'
+"""
+ADD_COURSES = """
+    INSERT INTO courses (account_id, external_id, name, term, status, created_at, modified_at)
+    SELECT :account_id, s.sourced_id, s.title, s.term, 'Active', :now_at, :now_at FROM good_classes AS s
+    WHERE NOT s.deleted AND NOT EXISTS (
+        SELECT 1 FROM courses AS k WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
+    ORDER BY s.line
+"""
+
+ADOPT_USERS = """
+    UPDATE users SET external_id = s.sourced_id, modified_at = :now_at FROM good_users AS s
+    WHERE users.id = s.user_id AND users.external_id IS NULL
+"""
+MATCH_USERS = """
+    UPDATE users SET external_id = s.sourced_id, modified_at = :now_at FROM good_users AS s
+    WHERE users.id = s.user_id AND users.external_id <> s.sourced_id
+"""
+UPDATE_USERS = """
+    UPDATE users SET modified_at = :now_at,
+        (given_name, family_name, email, employee_id, active)
+        = (s.given_name, s.family_name, s.email, s.employee_id, s.active)
+    FROM good_users AS s
+    WHERE users.id = s.user_id AND NOT s.deleted AND (
+        users.modified_at = :now_at
+        OR (users.given_name, users.family_name, users.email, users.employee_id, users.active)
+           IS DISTINCT FROM (s.given_name, s.family_name, s.email, s.employee_id, s.active))
+"""
+END_USERS = """
+    UPDATE users SET active = false, modified_at = :now_at FROM good_users AS s
+    WHERE users.id = s.user_id AND s.deleted AND users.active AND users.role <> 'owner'
+"""
+ADD_USERS = """
+    INSERT INTO users (account_id, external_id, given_name, family_name, email, employee_id, active, role,
+                       created_at, modified_at)
+    SELECT :account_id, s.sourced_id, s.given_name, s.family_name, s.email, s.employee_id, s.active, 'learner',
+           :now_at, :now_at
+    FROM good_users AS s WHERE s.user_id IS NULL AND NOT s.deleted ORDER BY s.line
+"""
+
+TAKE_OVER_ENROLLMENTS = """
+    {met}
+    UPDATE enrollments SET external_id = met.sourced_id, modified_at = :now_at FROM met WHERE enrollments.id = met.id
+"""
+UPDATE_ENROLLMENTS = """
+    UPDATE enrollments SET group_id = g.id, enrolled_at = COALESCE(s.begins_at, enrollments.enrolled_at),
+        access_ends_at = s.ends_at, modified_at = :now_at
+    FROM good_enrollments AS s CROSS JOIN groups AS g
+    WHERE enrollments.account_id = :account_id AND enrollments.external_id = s.sourced_id AND s.student
+      AND enrollments.unenrolled_at IS NULL AND g.account_id = :account_id AND g.external_id = s.school_ref
+      AND (enrollments.modified_at = :now_at
+           OR (enrollments.group_id, enrollments.enrolled_at, enrollments.access_ends_at)
+              IS DISTINCT FROM (g.id, COALESCE(s.begins_at, enrollments.enrolled_at), s.ends_at))
+"""
+ADD_ENROLLMENTS = """
+    INSERT INTO enrollments (account_id, external_id, user_id, group_id, course_id, status, enrolled_at, access_ends_at,
+                             created_at, modified_at)
+    SELECT :account_id, s.sourced_id, u.id, g.id, c.id, 'Enrolled', COALESCE(s.begins_at, :now_at), s.ends_at,
+           :now_at, :now_at
+    FROM good_enrollments AS s CROSS JOIN users AS u CROSS JOIN groups AS g CROSS JOIN courses AS c
+    WHERE s.student AND NOT s.deleted AND u.account_id = :account_id AND u.external_id = s.user_ref
+      AND g.account_id = :account_id AND g.external_id = s.school_ref
+      AND c.account_id = :account_id AND c.external_id = s.class_ref
+      AND NOT EXISTS (SELECT 1 FROM enrollments AS k
+                      WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
+    ORDER BY s.line
+"""
+ADD_MEMBERSHIPS = """
+    INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
+    SELECT :account_id, g.id, u.id, false, false
+    FROM (SELECT user_ref, org_ref AS school_ref FROM good_memberships
+          UNION SELECT user_ref, school_ref FROM good_enrollments WHERE student) AS s
+    CROSS JOIN groups AS g CROSS JOIN users AS u
+    WHERE g.account_id = :account_id AND g.external_id = s.school_ref
+      AND u.account_id = :account_id AND u.external_id = s.user_ref
+    ON CONFLICT DO NOTHING
+"""
+
+# By table: its changes, by what they are counted as.
+CHANGES: dict[str, dict[str, str]] = {
+    "groups": {"updated": UPDATE_GROUPS, "ended": END_GROUPS, "added": ADD_GROUPS},
+    "courses": {"updated": UPDATE_COURSES, "ended": END_COURSES, "added": ADD_COURSES},
+    "users": {
+        "adopted": ADOPT_USERS,
+        "matched": MATCH_USERS,
+        "updated": UPDATE_USERS,
+        "ended": END_USERS,
+        "added": ADD_USERS,
+    },
+    "enrollments": {
+        "adopted": TAKE_OVER_ENROLLMENTS.format(met=MET),
+        "updated": UPDATE_ENROLLMENTS,
+        "added": ADD_ENROLLMENTS,
+    },
+}

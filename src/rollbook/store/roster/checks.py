@@ -1,0 +1,185 @@
+"""What a roster is checked for across its rows and against the account: statements that write into staged_problems.
+
+A problem is `bad`, or `follows` from another, or is `refused`: then only that row is not imported. Who may have which
+address is for people.
+"""
+
+from rollbook.store.roster.staging import FILES
+
+# A reference that leads nowhere. It only follows from another problem when what it names is there but left out.
+_UNKNOWN = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+    SELECT file, line, column_name,
+           CASE WHEN follows THEN '{noun} ''' || ref || ''' is left out'
+                WHEN another THEN '''' || ref || ''' is not a school'
+                WHEN deleted_in IS NOT NULL
+                THEN '{noun} ''' || ref || ''' is tobedeleted in line ' || deleted_in
+                ELSE 'no {noun} ''' || ref || '''' END,
+           CASE WHEN follows THEN 'follows' ELSE 'bad' END, 1
+    FROM (SELECT {file} AS file, s.line, {column} AS column_name, s.{ref} AS ref,
+                 (SELECT MIN(t.line) || ' of ' || {target_file} || '.csv' FROM staged_{target} AS t
+                  WHERE t.sourced_id = s.{ref} AND t.deleted) AS deleted_in,
+                 EXISTS (SELECT 1 FROM staged_{target} AS t WHERE t.sourced_id = s.{ref} AND {another}) AS another,
+                 EXISTS (SELECT 1 FROM staged_{target} AS t
+                         WHERE t.sourced_id = s.{ref} AND NOT t.deleted AND NOT ({another}))
+                 OR EXISTS (SELECT 1 FROM staged_problems AS p
+                            WHERE p.file = {target_file} AND p.line = 0) AS follows
+          FROM staged_{table} AS s WHERE s.{ref} IS NOT NULL {where} AND NOT EXISTS ({known})) AS unknown
+"""
+_LIVE = "SELECT 1 FROM {live} AS k WHERE k.account_id = :account_id AND k.external_id = s.{ref}"
+_IN_ROSTER = "SELECT 1 FROM good_{target} AS k WHERE k.sourced_id = s.{ref} AND NOT k.deleted"
+_OTHER_ORG = " UNION ALL SELECT 1 FROM staged_orgs AS k WHERE k.sourced_id = s.{ref} AND NOT k.school"
+REFERENCES = {  # what it is called, its staging table, how it is found
+    "school_ref": ("school", "orgs", _LIVE.replace("{live}", "groups")),
+    "org_ref": ("org", "orgs", _LIVE.replace("{live}", "groups") + _OTHER_ORG),
+    "term_ref": ("term", "terms", _IN_ROSTER),
+    "course_ref": ("course", "courses", _IN_ROSTER),
+    "class_ref": ("class", "classes", _LIVE.replace("{live}", "courses")),
+    "user_ref": ("user", "users", _LIVE.replace("{live}", "users")),
+}
+
+
+def _unknown(table: str, ref: str, column: str, where: str = "") -> str:
+    noun, target, known = REFERENCES[ref]
+    another = "COALESCE(NOT t.school AND NOT t.deleted, false)" if target == "orgs" else "false"
+    given = {"table": table, "file": FILES[table], "ref": ref, "column": column, "where": where, "noun": noun}
+    given |= {"target": target, "target_file": FILES[target], "another": another}
+    return _UNKNOWN.format(**given, known=known.format(target=target, ref=ref))
+
+
+# Every row but the first of those with the same sourcedId.
+_REPEATED_ID = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+    SELECT {file}, s.line, 'sourcedId', 'the same as in line ' || s.first_line, 'bad', 1
+    FROM (SELECT s.*, FIRST_VALUE(s.line) OVER (PARTITION BY s.sourced_id ORDER BY s.line) AS first_line
+          FROM staged_{table} AS s WHERE s.sourced_id IS NOT NULL) AS s
+    WHERE s.line > s.first_line
+"""
+
+
+def _repeated_id(table: str) -> str:
+    return _REPEATED_ID.format(table=table, file=FILES[table])
+
+
+_TELL_ENROLLED = """
+    INSERT INTO staged_notes (file, line, column_name, reason)
+    WITH ended AS MATERIALIZED (
+        SELECT s.line, c.id AS course_id FROM good_classes AS s CROSS JOIN courses AS c
+        WHERE s.deleted AND c.account_id = :account_id AND c.external_id = s.sourced_id AND c.status <> 'Archived')
+    SELECT 'classes', ended.line, 'status', 'the course is archived; enrollments that stay current: ' || COUNT(*)
+    FROM enrollments AS e CROSS JOIN ended
+    WHERE EXISTS (SELECT 1 FROM ended)
+      AND e.account_id = :account_id AND e.unenrolled_at IS NULL AND e.course_id = ended.course_id
+      AND NOT EXISTS (SELECT 1 FROM staged_enrollments AS k WHERE k.sourced_id = e.external_id AND k.deleted)
+    GROUP BY ended.line
+"""
+
+# An enrollment keeps its learner and its course: its progress and its history are theirs.
+_MOVED = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+    SELECT 'enrollments', s.line, '{column}', 'the enrollment is one of {noun} ''' || k.external_id || '''', 'bad', 1
+    FROM staged_enrollments AS s CROSS JOIN enrollments AS e CROSS JOIN {live} AS k
+    WHERE e.account_id = :account_id AND e.external_id = s.sourced_id AND s.student
+      AND k.id = e.{key} AND k.external_id <> s.{ref}
+"""
+# Whether the enrollment of a row is open after the import, as uq_enrollments_open means it.
+_OPENS = """
+    s.student AND s.user_ref IS NOT NULL AND s.class_ref IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM enrollments AS k WHERE k.account_id = :account_id AND k.external_id = s.sourced_id
+           AND (k.unenrolled_at IS NOT NULL OR k.status = 'Completed'))
+"""
+# A learner who left and came back has several dated rows of one class. The stay that counts is the one that runs now,
+# else the next one, else the last one. The others are only history, or plans, when they lie apart from it.
+_FIND_STAYS = """
+    INSERT INTO staged_stays (line, first_line, apart)
+    SELECT line, first_line, COALESCE(ends_at <= first_begin OR begins_at >= first_end
+                                      OR (phase = 2 AND first_phase < 2), false)
+    FROM (SELECT line, phase, begins_at, ends_at, FIRST_VALUE(line) OVER stays AS first_line,
+                 FIRST_VALUE(phase) OVER stays AS first_phase, FIRST_VALUE(begins_at) OVER stays AS first_begin,
+                 FIRST_VALUE(ends_at) OVER stays AS first_end
+          FROM (SELECT s.*, CASE WHEN s.ends_at <= :now_at THEN 2 WHEN s.begins_at > :now_at THEN 1 ELSE 0 END AS phase
+                FROM good_enrollments AS s WHERE {opens}) AS s
+          WINDOW stays AS (PARTITION BY user_ref, class_ref ORDER BY phase, CASE phase WHEN 2 THEN ends_at END DESC,
+                           CASE phase WHEN 1 THEN begins_at END, line)) AS s
+    WHERE line <> first_line
+"""
+_REFUSE_OVERLAPPING = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+    SELECT 'enrollments', line, 'sourcedId', 'the learner and class of line ' || first_line || ', at the same time',
+           'bad', 1
+    FROM staged_stays WHERE NOT apart
+"""
+# Like a row of a role that is not imported: it is known, and nothing comes of it.
+_IGNORE_STAYS = (
+    "UPDATE staged_enrollments SET student = false WHERE line IN (SELECT line FROM staged_stays WHERE apart)"
+)
+_TELL_STAYS = """
+    INSERT INTO staged_notes (file, line, column_name, reason)
+    SELECT 'enrollments', 0, '', 'earlier or later stays of learners in a class that are not imported: ' || COUNT(*)
+    FROM staged_stays WHERE apart HAVING COUNT(*) > 0
+"""
+
+# The open enrollments that those of the rows would stand beside. Made in Rollbook, or of a stay that is over, they are
+# taken over: the learner goes on with the same id and the same progress. Materialized, because with tables as new as
+# these both databases would rather compare every row of the roster with every enrollment.
+_MET = """
+    WITH opened AS MATERIALIZED (
+        SELECT s.line, s.sourced_id, s.begins_at, u.id AS user_id, c.id AS course_id
+        FROM good_enrollments AS s CROSS JOIN users AS u CROSS JOIN courses AS c
+        WHERE u.account_id = :account_id AND u.external_id = s.user_ref
+          AND c.account_id = :account_id AND c.external_id = s.class_ref AND {opens}),
+    met AS MATERIALIZED (
+        SELECT e.id, e.external_id, e.access_ends_at, o.line, o.sourced_id, o.begins_at
+        FROM opened AS o CROSS JOIN enrollments AS e
+        WHERE e.user_id = o.user_id AND e.course_id = o.course_id AND e.external_id IS DISTINCT FROM o.sourced_id
+          AND e.unenrolled_at IS NULL AND e.status <> 'Completed')
+"""
+MET = _MET.format(opens=_OPENS)
+_REFUSE_SECOND = """
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows) {met}
+    SELECT 'enrollments', line, 'sourcedId',
+           CASE WHEN queued THEN 'the learner''s enrollment ' || id || ' in that class is in the unenrollment queue'
+                ELSE 'the learner has that class already, by ''' || external_id || '''' END,
+           CASE WHEN queued THEN 'refused' ELSE 'bad' END, 1
+    FROM (SELECT met.*, EXISTS (SELECT 1 FROM unenrollments AS u
+                                WHERE u.enrollment_id = met.id AND u.status IN ('Pending', 'Complete')) AS queued,
+                 external_id IS NULL OR COALESCE(access_ends_at <= :now_at OR access_ends_at <= begins_at, false)
+                 OR EXISTS (SELECT 1 FROM good_enrollments AS s
+                            WHERE s.sourced_id = met.external_id AND (s.deleted OR NOT s.student))
+                 OR (:enrollments_complete AND NOT EXISTS (
+                         SELECT 1 FROM staged_enrollments AS s WHERE s.sourced_id = met.external_id)) AS ended
+          FROM met) AS beside
+    WHERE queued OR NOT ended
+"""
+
+_MEMBERSHIP_COLUMN = "CASE s.file WHEN 'users' THEN 'orgSourcedIds' ELSE 'orgSourcedId' END"
+# By the table that is filled next: the checks, each with the file that has to be complete for it, or with none.
+CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
+    "groups": tuple((None, _repeated_id(table)) for table in ("orgs", "terms", "courses")),
+    "courses": (
+        (None, _repeated_id("classes")),
+        (None, _unknown("classes", "school_ref", "'schoolSourcedId'")),
+        ("courses", _unknown("classes", "course_ref", "'courseSourcedId'")),
+        ("academicSessions", _unknown("class_terms", "term_ref", "'termSourcedIds'")),
+        (None, _TELL_ENROLLED),
+    ),
+    "users": (
+        (None, _repeated_id("users")),
+        (None, _repeated_id("memberships")),
+        ("orgs", _unknown("memberships", "org_ref", _MEMBERSHIP_COLUMN)),
+    ),
+    "enrollments": (
+        (None, _unknown("memberships", "user_ref", "'userSourcedId'", "AND s.file = 'roles'")),
+        (None, _repeated_id("enrollments")),
+        (None, _unknown("enrollments", "class_ref", "'classSourcedId'")),
+        (None, _unknown("enrollments", "school_ref", "'schoolSourcedId'")),
+        (None, _unknown("enrollments", "user_ref", "'userSourcedId'")),
+        (None, _MOVED.format(column="userSourcedId", noun="user", live="users", key="user_id", ref="user_ref")),
+        (None, _MOVED.format(column="classSourcedId", noun="class", live="courses", key="course_id", ref="class_ref")),
+        (None, _FIND_STAYS.format(opens=_OPENS)),
+        (None, _REFUSE_OVERLAPPING),
+        (None, _IGNORE_STAYS),
+        (None, _TELL_STAYS),
+        (None, _REFUSE_SECOND.format(met=MET)),
+    ),
+}

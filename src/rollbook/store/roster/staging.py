@@ -1,0 +1,107 @@
+"""The staging tables of a roster: temporary tables of one connection, loaded in chunks.
+
+Rows come in the order of COLUMNS; their form was checked where they were read. A check writes into staged_problems,
+and a row with a problem is no longer in the view good_….
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.store.dialects import statement
+from rollbook.store.engine import load_rows
+
+CHUNK = 5000
+# A problem of line 0 stands for `rows` bad rows of the file that were counted and not staged.
+COLUMNS = {
+    "problems": "file line column_name reason kind rows",
+    "orgs": "line sourced_id deleted name school",
+    "terms": "line sourced_id deleted title",
+    "courses": "line sourced_id deleted",
+    "classes": "line sourced_id deleted title course_ref school_ref",
+    "class_terms": "line position term_ref",
+    "users": "line sourced_id deleted active given_name family_name email employee_id",
+    "memberships": "file line sourced_id deleted user_ref org_ref role",
+    "enrollments": "line sourced_id deleted class_ref school_ref user_ref student begins_at ends_at",
+}
+# Filled in by the import: the titles of a class's terms, the user that a row stands for, and tables of its own.
+DERIVED = {
+    "classes": "term",
+    "users": "user_id",
+    "relatives": "sourced_id",  # people who are not imported
+    "matches": "line user_id external_id persons",  # users that new people take over
+    "claims": "line active kept reason holder_id holder holder_line holder_active",  # addresses that others have
+    "stays": "line first_line apart",  # the enrollments of learners who have several in a class
+    "notes": "file line column_name reason",  # what is told about rows that are imported
+}
+TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    **dict.fromkeys(("line", "position", "rows", "persons", "first_line", "holder_line"), sa.Integer()),
+    **dict.fromkeys(("deleted", "school", "active", "student", "kept", "holder_active", "apart"), sa.Boolean()),
+    **dict.fromkeys(("begins_at", "ends_at"), sa.DateTime(timezone=True)),
+    **dict.fromkeys(("user_id", "holder_id"), sa.BigInteger()),
+}
+INDEXES = {
+    "problems": ("file, line",),
+    "class_terms": ("line, position",),
+    "users": ("sourced_id, line", "line", "user_id"),
+    "memberships": ("user_ref",),
+    **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
+}
+# The file that the rows of a staging table stand in; those of memberships come from two and name theirs.
+FILES = {table: f"'{table}'" for table in ("orgs", "courses", "classes", "users", "enrollments")} | {
+    "terms": "'academicSessions'",
+    "class_terms": "'classes'",
+    "memberships": "s.file",
+}
+STAGED = {
+    name: sa.Table(
+        f"staged_{name}",
+        sa.MetaData(),
+        *(
+            sa.Column(column, TYPES.get(column, sa.Text()))
+            for column in f"{COLUMNS.get(name, '')} {DERIVED.get(name, '')}".split()
+        ),
+        prefixes=["TEMPORARY"],
+    )
+    for name in COLUMNS | DERIVED
+}
+
+_VIEW = """
+    CREATE TEMPORARY VIEW good_{table} AS SELECT s.* FROM staged_{table} AS s
+    WHERE NOT EXISTS (SELECT 1 FROM staged_problems AS p WHERE p.file = {file} AND p.line = s.line)
+"""
+# A term that the roster does not name makes the whole text unknown; then the course keeps what it has.
+_ADD_TERM = """
+    UPDATE staged_classes SET term = CASE WHEN :position = 0 THEN '' ELSE term || ', ' END || (
+        SELECT MIN(t.title) FROM staged_class_terms AS c CROSS JOIN staged_terms AS t
+        WHERE c.line = staged_classes.line AND c.position = :position AND t.sourced_id = c.term_ref)
+    WHERE line IN (SELECT line FROM staged_class_terms WHERE position = :position)
+"""
+
+
+def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
+    """Load rows, each with the name of its table in COLUMNS, into temporary tables of the connection."""
+    raw = connection.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection):  # a roster of any size takes disk, not memory
+        raw.executescript("PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536")
+    with connection.begin():
+        for table in STAGED.values():
+            table.create(connection, checkfirst=False)
+        remaining = iter(rows)
+        while chunk := list(islice(remaining, CHUNK)):
+            for name, columns in COLUMNS.items():
+                if part := [row for table, row in chunk if table == name]:
+                    load_rows(connection, STAGED[name], part, columns.split())
+        for name, indexes in INDEXES.items():
+            for columns in indexes:
+                index = f"ix_staged_{name}_{columns.split(',')[0]}"
+                connection.execute(sa.text(f"CREATE INDEX {index} ON staged_{name} ({columns})"))
+        for name, file in FILES.items():
+            connection.execute(sa.text(_VIEW.format(table=name, file=file)))
+            connection.execute(sa.text(f"ANALYZE staged_{name}"))
+        last = connection.execute(sa.text("SELECT COALESCE(MAX(position), -1) FROM staged_class_terms")).scalar_one()
+        for position in range(last + 1):
+            connection.execute(statement(connection, _ADD_TERM), {"position": position})
