@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 
 from rollbook import Client, ClientError
-from rollbook.cli.choosing import find_ids, preview_ids, read_ids
+from rollbook.cli.choosing import find_ids, preview_ids
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
+from rollbook.id_lists import read_id_list
+from rollbook.id_lists.found import SHOWN
 from rollbook.importers.oneroster import FILES, open_archive
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
 from rollbook.server.admit import Admitted
@@ -76,7 +78,7 @@ def answer(data: bytes) -> None:
         lambda: list(_client.unenroll([1, 2])),
         lambda: list(_client.restore(batch_id=1)),
         lambda: list(find_ids(_client, ReportFilters())),
-        lambda: preview_ids(_client, ["1"]),
+        lambda: preview_ids(_client, [1]),
         lambda: list(_client.unenrollments()),
         _client.changes,
         lambda: list(_client.batches()),
@@ -87,12 +89,12 @@ def answer(data: bytes) -> None:
 
 
 def ids(data: bytes) -> None:
-    """A file of ids, with a column that is named and without."""
-    path = _folder / "ids.csv"
-    path.write_bytes(data)
-    for column in (None, "ID"):
+    """A list of ids, with a column that is named, by its number, and without."""
+    for column in (None, "ID", "2"):
         with suppress(UserError):
-            list(read_ids([], path, column))
+            found = read_id_list(data, "list", column)
+            assert len(found.complaints()) <= SHOWN + 1
+            found.describe_repeats()
 
 
 def archive(data: bytes) -> None:

@@ -127,7 +127,7 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     stopped = desk.run(*choice, "--yes", expect=4)
     assert "100 % of" in stopped
     assert "383 to unenrol" in desk.run(*choice, "--max-percent", "100", "--max", "382", "--yes", expect=4)
-    assert "nobody to ask" in desk.run(*choice, "--max-percent", "100", expect=2)
+    assert "pass --yes" in desk.run(*choice, "--max-percent", "100", expect=2)
     tried = desk.run(*choice, "--max-percent", "100", "--dry-run")
     assert "383 would be accepted" in tried
     assert desk.campus.queue() == {}
@@ -135,7 +135,8 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     assert "queue" in desk.run("pause")
     assert "383 accepted" in desk.run(*choice, "--max-percent", "100", "--yes")
     assert json.loads(desk.run("queue", "--format", "json"))[0]["pending"] == 383
-    assert "refused" in desk.run("unenroll", "999999999", "abc", "--yes", expect=1)
+    assert "refused" in desk.run("unenroll", "999999999", "--yes", expect=1)
+    assert "argument 2: 'abc' is no id" in desk.run("unenroll", "999999999", "abc", "--yes", expect=2)
     first = json.loads(desk.run("batches", "--format", "json"))[-1]["batch"]
     assert desk.run("batch", str(first)).count("Pending") == 100
     assert "100 would be removed" in desk.run("remove", "--batch", str(first), "--dry-run")
@@ -150,8 +151,8 @@ def test_mistakes_end_with_a_sentence_and_the_documented_code(
     served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(served.server, campus, tmp_path, capsys)
-    assert "Say which enrolments" in desk.run("unenroll", expect=2)
-    assert "Say which enrolments" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
+    assert "Say which enrollments" in desk.run("unenroll", expect=2)
+    assert "Say which enrollments" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
     assert "cannot be read" in desk.run("unenroll", "--file", "no-such-file", expect=2)
     (tmp_path / "one-field").write_text("1" * 200_000)
     assert "not in CSV format" in desk.run("unenroll", "--file", "one-field", expect=2)

@@ -62,7 +62,7 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     ids = campus.enroll(2 * rows)
     batch = campus.accept(ids[:rows]).batch_id
     _sign_in(client)
-    chosen = client.post("/console/unenroll", data={"ids": " ".join(map(str, ids[rows:]))})
+    chosen = client.post("/console/unenroll", data={"ids": "\n".join(map(str, ids[rows:]))})
     with campus.database.read() as connection:
         query = sa.select(enrollments.c.user_id).where(enrollments.c.id == ids[0])
         learner = connection.execute(query).scalar_one()

@@ -116,7 +116,7 @@ def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, 
     ids = campus.enroll(1230)
     campus.enroll(1300)
     strange = Campus(served.database).enroll(1)
-    _choose(owner, ids=" ".join(map(str, [*ids, ids[0], *strange])))
+    _choose(owner, ids="\n".join(map(str, [*ids, ids[0], *strange])))
     assert "Unenroll 1,230 enrollments?" in owner.text()
     assert "1 id is no current enrollment" in owner.text()
     path = owner.answer.url.path
@@ -140,7 +140,7 @@ def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, 
 def test_a_confirmation_of_which_all_is_refused_by_now_says_so(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(2)
     campus.enroll(2)
-    _choose(owner, ids=" ".join(map(str, ids)))
+    _choose(owner, ids="\n".join(map(str, ids)))
     path = owner.answer.url.path
     campus.accept(ids)
     owner.submit(path, reason="Term over")
@@ -173,10 +173,50 @@ def test_an_uploaded_csv_is_read_by_its_column(campus: Campus, owner: Visitor) -
     assert "Unenroll 3 enrollments?" in owner.text()
 
 
+def _upload(owner: Visitor, name: str, data: bytes, **fields: str) -> str:
+    owner.open("/console/unenroll")
+    url = f"{owner.origin}/console/unenroll"
+    owner.answer = owner.client.post(
+        url, data={"ids": "", **fields}, files={"file": (name, data, "text/csv")}, headers=owner.said()
+    )
+    owner.follow()
+    return owner.text()
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("998\r\n999\r\n1,000\r\n", "line 3: '1,000' has a thousands separator"),
+        ("1,001\n1,002\n1,003\n", "line 1: '1,001' has a thousands separator"),
+        ('ID,Note\r\n2001,"left\r\n2002,x\r\n', "leaving.csv, line 2: a quotation mark opens there"),
+        ("ID,EnrollmentID\n1,2\n", "Name the one of enrollment ids with the field “Column of the ids”"),
+        ("PK\x03\x04", "leaving.csv is a workbook"),
+    ],
+    ids=["thousands", "thousands_everywhere", "open_quote", "two_columns", "workbook"],
+)
+def test_a_list_that_is_not_clear_is_refused_by_name(owner: Visitor, data: str, sentence: str) -> None:
+    assert sentence in _upload(owner, "leaving.csv", data.encode())
+    assert owner.answer.status_code == 422
+
+
+def test_a_column_is_named_and_bad_rows_are_left_out_when_ticked(campus: Campus, owner: Visitor) -> None:
+    a, b = campus.enroll(2)
+    campus.enroll(9)
+    data = f"Nummer;Name\n{a};Ada\n1,000;Bo\n{b};Cy\n".encode()
+    assert "It has: Nummer, Name." in _upload(owner, "leaving.csv", data)
+    assert "1 without an id, so nothing was chosen" in _upload(owner, "leaving.csv", data, column="Nummer")
+    said = _upload(owner, "leaving.csv", data, column="Nummer", skip_bad_rows="1")
+    assert "Unenroll 2 enrollments?" in said
+    assert "A list of 2 ids: column Nummer. Left out: 1 row without an id" in said
+
+
 def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Visitor) -> None:
     _choose(owner, ids="12, 1x3 -4 99999999999999999999")
     assert owner.answer.status_code == 422
-    assert "“1x3”, “-4”, “99999999999999999999”" in owner.text()
+    assert "3 without an id, so nothing was chosen" in owner.text()
+    assert "line 1: '1x3' is no id" in owner.text()
+    assert "line 1: '-4' is no id: ids begin at 1" in owner.text()
+    assert "line 1: '99999999999999999999' is larger than any id" in owner.text()
     assert "1x3" in owner.page().xpath("//textarea")[0].text
 
 

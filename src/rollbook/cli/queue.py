@@ -1,25 +1,27 @@
 """The queue of any server, for people: seen, watched, paused, removed from, undone."""
 
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from rollbook.cli.choosing import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
+from rollbook.cli.confirming import confirm
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.remote import ProfileOption, open_client
-from rollbook.client.results import Batch, Outcome, QueueState
+from rollbook.client.client import Client
+from rollbook.client.results import ACCEPTED, ACCEPTED_BEFORE, Batch, Outcome, QueueState
 from rollbook.errors import UserError
+from rollbook.id_lists import Only
 from rollbook.model import utc_now
 
 WATCH_SECONDS = 2.0
 STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
 ITEM_COLUMNS = ("Block", "AccountUserLearningModuleRelID", "Status", "Learner", "CourseName", "Progress", "Notes")
 
-BatchOption = Annotated[int | None, typer.Option("--batch", help="All of this batch.")]
-IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrolments.", show_default=False)]
+BatchesOption = Annotated[list[int] | None, typer.Option("--batch", min=1, help="All of this batch; repeatable.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Why; becomes the items' note.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -102,46 +104,86 @@ def batch(
 
 def remove(
     ids: IdsArgument = None,
-    batch: BatchOption = None,
+    file: FileOption = None,
+    column: ColumnOption = None,
+    skip_bad_rows: SkipOption = False,
+    batch: BatchesOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Take pending items out of the queue; their enrolments stay as they are."""
+    """Take pending items out of the queue; their enrollments stay as they are."""
+    listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
-        change = partial(client.remove, ids or (), batch_id=batch, reason=reason)
-        _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
+        change = _plan_change(client, client.remove, listed, batch, reason)
+        _change(change, file, dry_run=dry_run, yes=yes)
 
 
 def restore(
     ids: IdsArgument = None,
-    batch: BatchOption = None,
+    file: FileOption = None,
+    column: ColumnOption = None,
+    skip_bad_rows: SkipOption = False,
+    batch: BatchesOption = None,
     reason: ReasonOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Undo: bring enrolments back with their progress; what is still pending leaves the queue instead."""
+    """Undo: bring enrollments back with their progress; what is still pending leaves the queue instead.
+
+    Of the --output of `rollbook unenroll`, as --file, those are undone that were accepted in that run.
+    """
+    listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
-        change = partial(client.restore, ids or (), batch_id=batch, reason=reason)
-        _change(change, bool(ids), batch, dry_run=dry_run, yes=yes)
+        change = _plan_change(client, client.restore, listed, batch, reason)
+        _change(change, file, dry_run=dry_run, yes=yes)
 
 
-def _change(
-    change: Callable[..., Iterable[Outcome]], by_ids: bool, batch: int | None, *, dry_run: bool, yes: bool
-) -> None:
+def _read_selection(
+    ids: list[str] | None, file: Path | None, column: str | None, skip_bad_rows: bool, batches: list[int] | None
+) -> list[int]:
+    if bool(ids or file) == bool(batches):
+        raise UserError("Say which: ids or --file, or else --batch ID.")
+    # Of what a run refused, another run may have been accepted, which is not to be undone with this one.
+    only = Only("outcome", (ACCEPTED, ACCEPTED_BEFORE))
+    listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows, only=only)
+    if not (listed or batches):
+        raise UserError(f"{file} names no enrollment that was unenrolled, so nothing was done.")
+    return listed
+
+
+def _plan_change(
+    client: Client,
+    undo: Callable[..., Iterable[Outcome]],
+    listed: list[int],
+    batches: list[int] | None,
+    reason: str | None,
+) -> Callable[[bool], Iterator[Outcome]]:
+    """Give what does it, or tries it out; errors: UserError for a batch that is not there."""
+    numbers = list(dict.fromkeys(batches or ()))
+    unknown = [str(number) for number in numbers if next(client.batches(number), None) is None]
+    if unknown:
+        raise UserError(f"There is no batch {', '.join(unknown)}. See: rollbook batches")
+
+    def change(dry_run: bool) -> Iterator[Outcome]:
+        if listed:
+            yield from undo(listed, reason=reason, dry_run=dry_run)
+        for number in numbers:
+            yield from undo(batch_id=number, reason=reason, dry_run=dry_run)
+
+    return change
+
+
+def _change(change: Callable[[bool], Iterable[Outcome]], file: Path | None, *, dry_run: bool, yes: bool) -> None:
     """Show what would happen, ask, and do it. Exit codes: 0 all done, 1 some refused."""
-    if by_ids == (batch is not None):
-        raise UserError("Say which: ids, or --batch ID.")
     if dry_run or not yes:
-        refused = _print_outcomes(change(dry_run=True), "would be ")
+        refused = _print_outcomes(change(True), "would be ")
         if not dry_run:
-            if not Console(stderr=True).is_terminal:
-                raise UserError("There is nobody to ask. Add --yes to go on without being asked.")
-            typer.confirm("Go on?", abort=True, err=True)
+            confirm("Go on?", file)
     if not dry_run:
-        refused = _print_outcomes(change(dry_run=False), "")
+        refused = _print_outcomes(change(False), "")
     if refused:
         raise typer.Exit(1)
 

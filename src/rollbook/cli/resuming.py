@@ -1,14 +1,16 @@
 """The outcome file of a long run, and the plan beside it from which an interrupted run goes on.
 
-The plan holds every id in order, and is there before the first call. A run that was cut off goes on after the last
-whole call in the outcome file, with the Idempotency-Keys of before, so that a call whose answer was lost is not done
-twice.
+The plan holds what was asked for and every id in order, and is there before the first call. A run that was cut off goes
+on after the last whole call in the outcome file, with the Idempotency-Keys of before, so that a call whose answer was
+lost is not done twice. It goes on only with what the plan says.
 """
 
 import csv
+import hashlib
+import json
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
 from pathlib import Path
@@ -19,29 +21,35 @@ from rollbook.errors import UserError
 from rollbook.wire.values import MAX_ITEMS
 
 COLUMNS = ["id", "outcome", "code", "message", "batch"]
+WOULD_BE = "would be "
+
+Options = Mapping[str, object]
 
 
 class Run:
     """Ids to work through, and what has become of them so far."""
 
-    def __init__(self, plan: TextIO, outcomes: TextIO | None, plan_path: Path | None) -> None:
+    def __init__(self, plan: TextIO, outcomes: TextIO | None, plan_path: Path | None, *, dry: bool = False) -> None:
         self._plan = plan
         self._plan_path = plan_path
         self._outcomes = outcomes
         self._writer = None if outcomes is None else csv.writer(outcomes, lineterminator="\n")
+        self._dry = dry
         self._name = ""
         self.total = self.done = self.accepted = self.refused = 0
         self.refusals: dict[str, tuple[str, int]] = {}
         self.last_batch: int | None = None
+        self.options: Options = {}
         self.resumed = False
+        self.sent = False  # whether a call may have gone out
 
-    def begin(self, ids: Iterable[str]) -> None:
+    def begin(self, ids: Sequence[int], options: Options) -> None:
         """Write down what is to be done, before anything is."""
         self._name = secrets.token_hex(16)
-        self._plan.write(f"{self._name}\n")
-        for id_ in ids:
-            self._plan.write(id_.replace("\n", " ").replace("\r", " ") + "\n")
-            self.total += 1
+        self.options = options
+        self.total = len(ids)
+        self._plan.write(json.dumps({"name": self._name, **options}) + "\n")
+        self._plan.writelines(f"{id_}\n" for id_ in ids)
         self._plan.flush()
         if self._plan_path is not None:
             _unfinished(self._plan_path).replace(self._plan_path)  # a plan that was cut off is no plan
@@ -49,20 +57,40 @@ class Run:
             self._writer.writerow(COLUMNS)
 
     def go_on(self, finished: list[list[str]]) -> None:
-        """Take up a plan of which these outcomes were written before."""
+        """Take up a plan of which these outcomes were written before; errors: UserError when they do not fit."""
+        fits = True
+        try:
+            options = json.loads(self._plan.readline())
+            self._name = options.pop("name")
+            self.options = options
+            self.total = sum(1 for _ in self._plan)
+            for id_, (given, outcome, code, message, batch) in zip(self.ids(), finished, strict=False):
+                fits = fits and str(id_) == given
+                self._count(outcome != "refused", code, message, int(batch) if batch else None)
+        except (ValueError, KeyError, AttributeError, TypeError):
+            fits = False
+        if not fits or self.done < len(finished):
+            what = f"{self._plan_path} and the output beside it do not fit together, so the run cannot go on."
+            raise UserError(f"{what} Keep both to see what was done, and choose another --output.")
         self.resumed = True
-        self._name = self._plan.readline().rstrip("\n")
-        self.total = sum(1 for _ in self._plan)
-        for _, outcome, code, message, batch in finished:
-            self._count(outcome != "refused", code, message, int(batch) if batch else None)
 
-    def ids(self) -> Iterator[str]:
+    def require_same(self, options: Options) -> None:
+        """Refuse to go on with anything else than what was begun; errors: UserError."""
+        other = [name for name, value in options.items() if value != self.options.get(name)]
+        if other:
+            raise UserError(
+                f"An interrupted run with this --output has done {self.done:,} of {self.total:,}, and had another "
+                f"{', another '.join(other)}. Go on with the same, or give up the rest of it: remove {self._plan_path} "
+                "and choose another --output."
+            )
+
+    def ids(self) -> Iterator[int]:
         """Read every id of the plan."""
         self._plan.seek(0)
         self._plan.readline()
-        return (line.rstrip("\n") for line in iter(self._plan.readline, ""))
+        return (int(line) for line in iter(self._plan.readline, ""))
 
-    def remaining(self) -> Iterator[str]:
+    def remaining(self) -> Iterator[int]:
         """Read what is left of the plan."""
         return islice(self.ids(), self.done, None)
 
@@ -75,7 +103,8 @@ class Run:
         self._count(outcome.accepted, outcome.code or "", outcome.message or "", outcome.batch_id)
         if self._writer is not None and self._outcomes is not None:
             batch = "" if outcome.batch_id is None else outcome.batch_id
-            self._writer.writerow((outcome.id, outcome.status, outcome.code, outcome.message, batch))
+            status = WOULD_BE + outcome.status if self._dry else outcome.status
+            self._writer.writerow((outcome.id, status, outcome.code, outcome.message, batch))
             if self.done % MAX_ITEMS == 0:
                 self._outcomes.flush()
 
@@ -89,18 +118,24 @@ class Run:
         self.last_batch = self.last_batch if batch is None else batch
 
 
+def digest(ids: Sequence[int]) -> str:
+    """Tell one list of ids from another."""
+    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
+
+
 @contextmanager
-def open_run(output: Path | None) -> Iterator[Run]:
+def open_run(output: Path | None, *, dry: bool) -> Iterator[Run]:
     """Begin a run, or take up the one that was interrupted with the same output; errors: UserError.
 
-    The plan is forgotten when everything in it has its outcome, or when nothing was begun.
+    The plan is forgotten when everything in it has its outcome, or when no call was made. A dry run has none.
     """
+    if output is None or dry:
+        with _open_dry_run(output) as run:
+            yield run
+        return
+    plan_path = output.with_name(output.name + ".plan")
+    finished = _read_finished(output, plan_path)
     with ExitStack() as files:
-        if output is None:
-            yield Run(files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")), None, None)
-            return
-        plan_path = output.with_name(output.name + ".plan")
-        finished = _read_finished(output, plan_path)
         try:
             if finished is None:
                 plan = files.enter_context(_unfinished(plan_path).open("w+", encoding="utf-8"))
@@ -115,10 +150,32 @@ def open_run(output: Path | None) -> Iterator[Run]:
         try:
             yield run
         finally:
-            if run.done in (0, run.total):
+            nothing_begun = not (run.sent or run.resumed)
+            if nothing_begun or run.done == run.total:
                 plan_path.unlink(missing_ok=True)
                 _unfinished(plan_path).unlink(missing_ok=True)
-            if run.done == 0:
+            if nothing_begun:
+                output.unlink()
+
+
+@contextmanager
+def _open_dry_run(output: Path | None) -> Iterator[Run]:
+    """Begin a run that leaves no plan; the output of a dry run is there when it is whole."""
+    with ExitStack() as files:
+        plan = files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+        if output is None:
+            yield Run(plan, None, None)
+            return
+        _refuse_existing(output)
+        try:
+            outcomes = files.enter_context(output.open("x", encoding="utf-8", newline=""))
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be written: {error.strerror}.") from None
+        run = Run(plan, outcomes, None, dry=True)
+        try:
+            yield run
+        finally:
+            if not run.sent or run.done < run.total:
                 output.unlink()
 
 
@@ -126,14 +183,24 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
+def _refuse_existing(output: Path) -> None:
+    if output.exists():
+        raise UserError(f"{output} is there already. Choose another --output.")
+
+
 def _read_finished(output: Path, plan_path: Path) -> list[list[str]] | None:
     """Read the outcomes of whole calls and cut off what came after them; None when there is nothing to go on with."""
     if not plan_path.exists():
-        if output.exists():
-            raise UserError(f"{output} is there already, from a run that came to its end. Choose another --output.")
+        _refuse_existing(output)
         return None
-    with output.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
+    try:
+        with output.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{plan_path} is of an interrupted run, but its output cannot be read: {error}. "
+            "Choose another --output, or remove the plan."
+        ) from None
     finished = rows[: len(rows) - len(rows) % MAX_ITEMS]
     shorter = _unfinished(output)
     with shorter.open("w", encoding="utf-8", newline="") as file:

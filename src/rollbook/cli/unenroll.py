@@ -1,5 +1,6 @@
 """`rollbook unenroll`: many at once, seen before it happens, stopped by a brake, and gone on with after a break."""
 
+import math
 import time
 from datetime import date, datetime
 from pathlib import Path
@@ -18,11 +19,21 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from rollbook.cli.choosing import Preview, find_ids, preview_ids, read_ids
+from rollbook.cli.choosing import (
+    ColumnOption,
+    FileOption,
+    IdsArgument,
+    Preview,
+    SkipOption,
+    find_ids,
+    preview_ids,
+    read_ids,
+)
+from rollbook.cli.confirming import confirm
 from rollbook.cli.output import Format, print_rows
 from rollbook.cli.queue import say_silent
 from rollbook.cli.remote import ProfileOption, open_client
-from rollbook.cli.resuming import Run, open_run
+from rollbook.cli.resuming import Run, digest, open_run
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
@@ -32,9 +43,10 @@ POLL_SECONDS = 1.0
 
 
 def unenroll(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of enrolments.", show_default=False)] = None,
-    file: Annotated[Path | None, typer.Option(help="A CSV or a plain list of ids; - is standard input.")] = None,
-    column: Annotated[str | None, typer.Option(help="The column of the file that holds the ids.")] = None,
+    ids: IdsArgument = None,
+    file: FileOption = None,
+    column: ColumnOption = None,
+    skip_bad_rows: SkipOption = False,
     course: Annotated[list[str] | None, typer.Option(help="All of this course.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="All of this group.")] = None,
     status: Annotated[list[str] | None, typer.Option(help="With this status, as 'In Progress'.")] = None,
@@ -49,7 +61,7 @@ def unenroll(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Unenrol by ids, or by choice: what the options choose together.
+    """Unenroll by ids, or by choice: what the options choose together.
 
     Shows first what would happen, and asks. Interrupted, the same command with the same --output goes on where it
     stopped. Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 could not reach or not allowed, 4 stopped by
@@ -57,23 +69,37 @@ def unenroll(
     """
     before = None if enrolled_before is None else enrolled_before.date()
     chosen = _filters(course, group, status, email, before)
-    given = bool(ids) or file is not None
-    if dry_run and output is not None:
-        raise UserError("--dry-run changes nothing, so there is no --output to go on from. Leave one of them out.")
-    if given == (chosen is not None):
-        raise UserError("Say which enrolments: by ids or --file, or else by --course, --group, --status and the like.")
-    with open_client(profile) as client, open_run(output) as run:
-        if not run.resumed:
-            run.begin(find_ids(client, chosen) if chosen else read_ids(ids or [], file, column))
-            preview = preview_ids(client, run.ids())
-            _show(preview, run.total)
-            _brake(preview, run.total, maximum, max_percent)
-        _ask(run, yes=yes or dry_run)
-        refused = _carry_out(client, run, reason, dry_run=dry_run, resumable=output is not None)
+    if bool(ids or file) == (chosen is not None):
+        raise UserError("Say which enrollments: by ids or --file, or else by --course, --group, --status and the like.")
+    if math.isnan(max_percent):
+        raise UserError("--max-percent is a number from 0 to 100.")
+    listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows)
+    options: dict[str, object] = {"list of ids": digest(listed), "--max": maximum, "--max-percent": max_percent}
+    options |= {"--course": course, "--group": group, "--status": status, "--email": email}
+    options |= {"--enrolled-before": before and before.isoformat()}
+    with open_client(profile) as client, open_run(output, dry=dry_run) as run:
+        _begin(client, run, chosen or listed, {**options, "server": client.url}, reason)
+        preview = preview_ids(client, run.remaining())
+        _show(preview, run)
+        _brake(preview, run.total, maximum, max_percent)
+        if run.done < run.total and not (yes or dry_run):
+            confirm(f"Unenroll {run.total - run.done}?", file)
+        refused = _carry_out(client, run, dry_run=dry_run, resumable=output is not None and not dry_run)
         if wait and not dry_run:
             _wait(client, run.last_batch)
     if refused:
         raise typer.Exit(1)
+
+
+def _begin(
+    client: Client, run: Run, chosen: ReportFilters | list[int], options: dict[str, object], reason: str | None
+) -> None:
+    """Write the plan of a new run, or look whether an interrupted one is of the same command."""
+    if run.resumed:
+        run.require_same(options | ({} if reason is None else {"--reason": reason}))
+        return
+    ids = find_ids(client, chosen) if isinstance(chosen, ReportFilters) else chosen
+    run.begin(ids, options | {"--reason": reason})
 
 
 def _filters(
@@ -83,6 +109,9 @@ def _filters(
     email: list[str] | None,
     before: date | None,
 ) -> ReportFilters | None:
+    for name, values in {"course": course, "group": group, "status": status, "email": email}.items():
+        if not all(value.strip() for value in values or ()):
+            raise UserError(f"--{name} is empty. Leave it out, or name one.")
     if not any((course, group, status, email, before)):
         return None
     last_day = None if before is None else date.fromordinal(before.toordinal() - 1)
@@ -91,20 +120,19 @@ def _filters(
     )
 
 
-def _show(preview: Preview, total: int) -> None:
-    rows = [
-        {
-            "course": course,
-            "unenrol": count,
-            "of": preview.enrolled[course],
-            "percent": f"{preview.percent(course):.0f}",
-            "started": preview.started[course],
-            "completed": preview.completed[course],
-        }
-        for course, count in sorted(preview.chosen.items())
-    ]
-    found = sum(preview.chosen.values())
-    typer.echo(f"{total} to unenrol, {found} of them found in the report.")
+def _show(preview: Preview, run: Run) -> None:
+    if run.resumed:
+        typer.echo(
+            f"Going on: {run.done} of {run.total} are done. Reason: {run.options['--reason'] or 'none'}.", err=True
+        )
+    rows: list[dict[str, object]] = []
+    for course, count in sorted(preview.chosen.items()):
+        row = {"course": course, "unenroll": count, "of": preview.enrolled[course]}
+        rows.append({**row, "percent": f"{preview.percent(course):.0f}"})
+        if preview.progress:
+            rows[-1] |= {"started": preview.started[course], "completed": preview.completed[course]}
+    found = preview.chosen.total()
+    typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")
     if rows:
         print_rows(rows, list(rows[0]), Format.TABLE)
 
@@ -121,17 +149,6 @@ def _brake(preview: Preview, total: int, maximum: int | None, max_percent: float
         raise typer.Exit(BRAKE)
 
 
-def _ask(run: Run, *, yes: bool) -> None:
-    left = run.total - run.done
-    if run.resumed:
-        typer.echo(f"Going on: {run.done} of {run.total} are done, {left} are left.", err=True)
-    if left == 0 or yes:
-        return
-    if not Console(stderr=True).is_terminal:
-        raise UserError("There is nobody to ask. Add --yes to go on without being asked.")
-    typer.confirm(f"Unenrol {left}?", abort=True, err=True)
-
-
 class _RateColumn(ProgressColumn):
     """How many a second."""
 
@@ -139,14 +156,16 @@ class _RateColumn(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.0f}/s")
 
 
-def _carry_out(client: Client, run: Run, reason: str | None, *, dry_run: bool, resumable: bool) -> int:
+def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> int:
     console = Console(stderr=True)
     columns = (TextColumn("Unenrolling"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("Unenrolling", total=run.total, completed=run.done)
-            outcomes = client.unenroll(run.remaining(), reason=reason, dry_run=dry_run, keys=run.call_keys())
-            for outcome in outcomes:
+            reason = run.options["--reason"]
+            reason = None if reason is None else str(reason)
+            run.sent = True
+            for outcome in client.unenroll(run.remaining(), reason=reason, dry_run=dry_run, keys=run.call_keys()):
                 run.keep(outcome)
                 bar.update(task, completed=run.done)
     except KeyboardInterrupt:

@@ -86,6 +86,11 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._transport.url!r})"
 
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        return self._transport.url
+
     def __enter__(self) -> Self:
         return self
 

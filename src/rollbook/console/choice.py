@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.console.forms import read_upload
-from rollbook.console.id_lists import read_ids
 from rollbook.console.visit import Visit
 from rollbook.errors import UserError
+from rollbook.id_lists import join, read_id_list
 from rollbook.model import EnrollmentStatus
 from rollbook.store.choosing import choose_enrollments, find_courses, find_groups
 from rollbook.store.drafts import Choice
@@ -21,12 +21,13 @@ Find = Callable[..., Sequence[Any]]
 
 def read_choice(visit: Visit) -> tuple[Choice, list[int]]:
     """Read the choice of a form and the enrollments that it means; errors: UserError, never a wider choice."""
-    listed = "\n".join(filter(None, (visit.text("ids"), read_upload(visit.form, "file"))))
+    pasted, upload = visit.text("ids"), read_upload(visit.form, "file")
+    lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
     ticked = _read_ticks(visit)
-    if bool(listed.strip()) == bool(ticked.courses or ticked.groups):
+    if bool(lists) == bool(ticked.courses or ticked.groups):
         raise UserError("Tick a course or a group, or else give ids: one of the two ways.")
-    if listed.strip():
-        choice, ids = Choice(), read_ids(listed)
+    if lists:
+        choice, ids = _read_lists(visit, lists)
     else:
         choice, ids = ticked, _find_ids(visit, ticked)
     if not ids:
@@ -34,6 +35,20 @@ def read_choice(visit: Visit) -> tuple[Choice, list[int]]:
     if len(ids) > MAX_IDS:
         raise UserError(f"That is more than {MAX_IDS:,} enrollments. Choose fewer at a time.")
     return choice, ids
+
+
+def _read_lists(visit: Visit, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
+    column = visit.text("column") or None
+    found = join([read_id_list(data, name, column, option="the field “Column of the ids”") for name, data in lists])
+    if found.bad and not visit.text("skip_bad_rows"):
+        rows = "\n".join(found.complaints())
+        raise UserError(
+            f"{len(found.bad):,} without an id, so nothing was chosen:\n{rows}\nMend them or leave them out."
+        )
+    if not found.ids:
+        raise UserError("The list holds no id.")
+    repeats = f"; repeated, and taken once: {found.describe_repeats()}" if found.repeats else ""
+    return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
 
 
 def _read_ticks(visit: Visit) -> Choice:

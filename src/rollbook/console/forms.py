@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from rollbook.console.visit import PageError
-from rollbook.errors import UserError
 
 ReadBody = Callable[[Request], Awaitable[bytes]]
 
@@ -27,12 +26,9 @@ async def read_form(request: Request, read_body: ReadBody) -> FormData:
         raise PageError(400, "The form cannot be read.") from None
 
 
-def read_upload(form: FormData, name: str) -> str:
-    """The text of an uploaded file, or nothing when none was chosen; errors: UserError."""
+def read_upload(form: FormData, name: str) -> tuple[str, bytes] | None:
+    """The name and the content of an uploaded file; None when none was chosen."""
     upload = form.get(name)
-    if not isinstance(upload, UploadFile):
-        return ""
-    try:
-        return upload.file.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{upload.filename} is not text in UTF-8.") from None
+    if not isinstance(upload, UploadFile) or not upload.filename:
+        return None
+    return upload.filename, upload.file.read()

@@ -39,6 +39,8 @@ def show_choice(visit: Visit, wrong: str | None = None) -> Response:
         ticked=ticked,
         ticked_statuses=statuses,
         pasted=pasted,
+        column=visit.text("column"),
+        skip_bad_rows=visit.text("skip_bad_rows"),
     )
 
 

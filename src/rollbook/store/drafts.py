@@ -20,13 +20,14 @@ KEPT = timedelta(days=1)
 class Choice:
     """What led to the enrollments, as it is shown: courses and groups as (id, name); none of them for a list of ids.
 
-    `left_out` counts the rows of a list that are no ids.
+    `left_out` counts the rows of a list that are no ids, `listed` tells what of it was read.
     """
 
     courses: list[tuple[int, str]] = field(default_factory=list)
     groups: list[tuple[int, str]] = field(default_factory=list)
     statuses: list[str] = field(default_factory=list)
     left_out: int = 0
+    listed: str = ""
 
 
 @dataclass(frozen=True)

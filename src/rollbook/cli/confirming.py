@@ -1,0 +1,27 @@
+"""Asks for a confirmation on the terminal, also when a list comes in through standard input."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from rollbook.errors import UserError
+
+TERMINAL = Path("/dev/tty")
+
+
+def confirm(question: str, file: Path | None = None) -> None:
+    """Ask, and abort unless the answer is yes; `file` is the list that was read. Errors: UserError."""
+    if not Console(stderr=True).is_terminal:
+        raise UserError("Not a terminal: pass --yes to confirm.")
+    if str(file) != "-":
+        typer.confirm(question, abort=True, err=True)
+        return
+    try:
+        with TERMINAL.open(encoding="utf-8") as terminal:
+            typer.echo(f"{question} [y/N]: ", err=True, nl=False)
+            answer = terminal.readline()
+    except OSError:
+        raise UserError("The list came through standard input, and no terminal can be asked: pass --yes.") from None
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort

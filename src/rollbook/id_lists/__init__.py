@@ -1,0 +1,96 @@
+"""Reads lists of enrollment ids as people have them: pasted, typed, or a column of the CSV of any spreadsheet.
+
+A list is read whole or refused by name. Text that can mean two things is never guessed: `1,000` is no id and no
+two ids, and two columns of numbers without a header are no list. The caller decides about rows that hold no id.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from rollbook.errors import UserError
+from rollbook.id_lists.found import BLANKS, BadRow, IdList
+from rollbook.id_lists.table import Only, Table
+
+__all__ = ["MAX_BYTES", "BadRow", "IdList", "Only", "join", "read_id_list", "read_words"]
+
+MAX_BYTES = 256 * 1_048_576
+SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+SAVE = "Save the sheet as “CSV UTF-8” and give that file."
+
+_FORMATS = {
+    b"PK\x03\x04": "a workbook (.xlsx or .ods) or another zip archive",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls)",
+    b"%PDF": "a PDF",
+    b"<": "HTML or XML",
+}
+_SEPARATOR_LINE = re.compile(r'[\s\ufeff]*"?sep=(.?)"?[,;\t| ]*(\r\n?|\n|\Z)', re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n?|\n")
+
+
+def read_words(words: Iterable[str]) -> IdList:
+    """Read ids that were typed one by one, as the arguments of a command."""
+    found = IdList()
+    for number, word in enumerate(words, 1):
+        found.add(f"argument {number}", word.strip(BLANKS))
+    return found
+
+
+def read_id_list(
+    data: bytes, name: str, column: str | None = None, *, only: Only | None = None, option: str = "--column"
+) -> IdList:
+    """Read a plain list or a column of CSV; errors: UserError when the list as a whole cannot be read.
+
+    `column` is the column's name, or its number; `option` is where the user gives it. `only` takes the rows alone that
+    have one of some values in a column, if there is such a column.
+    """
+    text = _decode(data, name)
+    first_line, separators = 1, [mark for mark in ";\t," if mark in text] or [","]
+    if said := _SEPARATOR_LINE.match(text):
+        if said[1] not in SEPARATORS:
+            raise UserError(f"{name}: the line {said[0].strip()!r} names no separator of a list: , ; | or a tab.")
+        text, separators = text[said.end() :], [said[1]]
+        first_line += len(_LINE_END.findall(said[0]))
+    start = _LINE_END.split(text.strip(BLANKS)[:100_000], 1)[0]
+    separators.sort(key=start.count, reverse=True)
+    readings: list[IdList | UserError] = []
+    for separator in separators:
+        try:
+            readings.append(Table(text, separator, name, first_line, option).read(column, only))
+        except UserError as error:
+            readings.append(error)
+    whole = [reading for reading in readings if isinstance(reading, IdList) and not reading.bad]
+    if any(reading.ids.keys() != whole[0].ids.keys() for reading in whole):
+        names = " or by ".join(SEPARATORS[mark] for mark in separators)
+        raise UserError(f"{name} holds other ids when separated by {names}. Begin it with a line like sep=;")
+    found = (whole or readings)[0]
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def join(lists: Sequence[IdList]) -> IdList:
+    """Put lists together: an id of two of them is a repeat."""
+    joined = IdList(column=", ".join(each.column for each in lists if each.column))
+    for each in lists:
+        for id_, place in each.ids.items():
+            joined.add(place, str(id_))
+        joined.bad += each.bad
+        joined.repeats += each.repeats
+        joined.left_out += each.left_out
+    return joined
+
+
+def _decode(data: bytes, name: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MiB, so it is no list of ids.")
+    start = data[:100].lstrip(b"\xef\xbb\xbf \r\n\t")
+    for magic, what in _FORMATS.items():
+        if start.startswith(magic):
+            raise UserError(f"{name} is {what}, not a list in text. {SAVE}")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        raise UserError(f"{name} is text in UTF-16, or no text at all, instead of UTF-8. {SAVE}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{name}, line {line}: not text in UTF-8. {SAVE}") from None

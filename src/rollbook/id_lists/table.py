@@ -1,0 +1,195 @@
+"""A list of ids whose fields are separated in one certain way: finds the column of the ids, or reads a plain list."""
+
+import csv
+import io
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from rollbook.errors import UserError
+from rollbook.id_lists.found import BLANKS, SHOWN, BadRow, IdList
+from rollbook.wire.values import read_identifier
+
+GROUPED = "has a thousands separator, or is several ids: write one id a line, without it"
+ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID")
+
+# One number with its thousands set apart, or several ids: `1,000` can be both.
+_GROUPED = re.compile("(?<![0-9])[0-9]{1,3}([, \u00a0\u2007\u2009\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?![0-9])")
+_BETWEEN_IDS = re.compile(f"[,;|{re.escape(BLANKS)}]+")
+
+
+class Only(NamedTuple):
+    """The rows that are wanted, when there is a column of that name: those with one of the values in it."""
+
+    column: str
+    values: Collection[str]
+
+
+class _Row(NamedTuple):
+    line: int
+    text: list[str]  # as it stands there
+    cells: list[str]  # without blanks around, and without empty cells at the end
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}"
+
+
+class Table:
+    """The rows of a list; errors, also of `read`: UserError when it cannot be read as a whole."""
+
+    def __init__(self, text: str, separator: str, name: str, first_line: int, option: str) -> None:
+        self._separator = separator
+        self._name = name
+        self._first_line = first_line
+        self._how = f"Name the one of enrollment ids with {option}."
+        self._rows = self._split(text)
+        if not self._rows:
+            raise UserError(f"{name} is empty.")
+        self._width = max(len(row.cells) for row in self._rows)
+        self._is_grid = len({len(row.text) for row in self._rows}) == 1 < len(self._rows)
+
+    def _split(self, text: str) -> list[_Row]:
+        lines = list(io.StringIO(text, newline=""))
+        reader = csv.reader(lines, delimiter=self._separator, strict=True)
+        rows, line = [], 0
+        try:
+            for fields in reader:
+                cells = [each.strip(BLANKS) for each in fields]
+                while cells and not cells[-1]:
+                    cells.pop()
+                if cells:
+                    rows.append(_Row(line + self._first_line, fields, cells))
+                    self._refuse_swallowed_rows(rows[-1], reader.line_num + self._first_line - 1)
+                line = reader.line_num
+        except csv.Error as error:
+            if "unexpected end" not in str(error):
+                raise self._error(line, f"not in CSV format: {error}.") from None
+            *before, _ = next(csv.reader(lines[line:], delimiter=self._separator))  # the last field is the open one
+            line += sum(len(list(io.StringIO(each, newline=""))) - 1 for each in before if each)
+            raise self._error(line, "a quotation mark opens there and is never closed.") from None
+        return rows
+
+    def _error(self, line: int, what: str) -> UserError:
+        return UserError(f"{self._name}, line {line + self._first_line}: {what}")
+
+    def _refuse_swallowed_rows(self, row: _Row, last: int) -> None:
+        """Refuse a field that holds whole rows: one quotation mark too many opens it, and a later one closes it."""
+        if last == row.line:
+            return
+        for line in (line for cell in row.text for line in cell.splitlines()[1:]):
+            parts = [part.strip(BLANKS) for part in line.split(self._separator)]
+            if len(parts) > 1 and any(map(read_identifier, parts)):
+                what = f"a quotation mark opens there, and makes one row of lines {row.line} to {last}. Close it."
+                raise self._error(row.line - self._first_line, what)
+
+    def read(self, column: str | None, only: Only | None) -> IdList:
+        """Read the ids of a column, or of a list without columns."""
+        wanted = [column] if column is not None else [*ID_COLUMNS]
+        header = self._find_header({name.casefold() for name in wanted})
+        if header is not None:
+            return self._read_column(self._find_place(header, wanted), header, only)
+        if column is not None:
+            return self._read_number(column)
+        first = self._rows[0].cells
+        if len(self._rows) == 1:
+            return self._read_plain()
+        if any(map(read_identifier, first)):
+            return self._read_without_header() if self._is_grid and self._width > 1 else self._read_plain()
+        if self._width > 1 and (self._is_grid or all(_is_a_name(cell) for cell in first if cell)):
+            raise UserError(f"{self._name} has no column {', '.join(ID_COLUMNS)}. {self._tell_columns()}")
+        if self._width == 1 and _is_a_name(first[0]):
+            if first[0].casefold().endswith("id"):
+                raise UserError(f"{self._name} has no column {', '.join(ID_COLUMNS)}. {self._tell_columns()}")
+            return self._read_column(0, 0, only)
+        return self._read_plain()
+
+    def _find_header(self, wanted: Collection[str]) -> int | None:
+        """Find the row that names the column: the first row with an id, or one above it, below a title."""
+        for number, row in enumerate(self._rows):
+            if any(cell.casefold() in wanted for cell in row.cells):
+                return number
+            if any(map(read_identifier, row.cells)):
+                break
+        return None
+
+    def _find_place(self, header: int, wanted: list[str]) -> int:
+        cells = self._rows[header].cells
+        folded = {name.casefold() for name in wanted}
+        places = [place for place, cell in enumerate(cells) if cell.casefold() in folded]
+        if len(wanted) == 1:  # columns may differ by the case of letters alone, when one is named
+            places = [place for place in places if cells[place] == wanted[0]] or places
+        if len(places) > 1:
+            names = " and ".join(f"{cells[place]} (column {place + 1})" for place in places)
+            raise UserError(f"{self._name} has {len(places)} columns of ids: {names}. {self._how}")
+        return places[0]
+
+    def _tell_columns(self) -> str:
+        named = ", ".join(filter(None, self._rows[0].cells[:SHOWN]))
+        return f"It has: {named[:500]}. {self._how}"
+
+    def _read_number(self, column: str) -> IdList:
+        number = read_identifier(column) or 0
+        if not 1 <= number <= self._width:
+            raise UserError(f"{self._name} has no column {column}. {self._tell_columns()}")
+        first = self._rows[0].cells[number - 1 : number]
+        return self._read_column(number - 1, 0 if first and _is_a_name(first[0]) else None, None)
+
+    def _read_without_header(self) -> IdList:
+        """Read the one column that holds ids."""
+        columns = enumerate(zip(*(row.text for row in self._rows), strict=True))
+        places = [place for place, texts in columns if any(read_identifier(text.strip(BLANKS)) for text in texts)]
+        if len(places) > 1:
+            if odd := next((row for row in self._rows if self._is_grouped(row)), None):
+                raise self._error(odd.line - self._first_line, f"{self._separator.join(odd.cells)!r} {GROUPED}.")
+            numbers = " and ".join(str(place + 1) for place in places)
+            what = (
+                f"has no header, and ids in columns {numbers}. {self._how[:-1]}, by its number; or write one id a line."
+            )
+            raise UserError(f"{self._name} {what}")
+        if any(text.startswith(" ") for row in self._rows for text in row.text[1:]):
+            return self._read_plain()  # people write a blank after a comma, programs do not
+        return self._read_column(places[0], None, None)
+
+    def _read_column(self, place: int, header: int | None, only: Only | None) -> IdList:
+        names = [] if header is None else self._rows[header].cells
+        found = IdList(column=f"column {names[place] if names else place + 1}")
+        if header:
+            found.column += f", below {self._rows[header].place}"
+        condition = names.index(only.column) if only and only.column in names else None
+        for row in self._rows[0 if header is None else header + 1 :]:
+            cells = [*row.cells, *[""] * (len(names) - len(row.cells))]
+            if only and condition is not None and cells[condition] not in only.values:
+                found.left_out += 1
+            elif len(cells) > len(names) and (names or self._is_grouped(row)):
+                found.bad.append(self._odd_row(row, f"has {len(cells)} fields, and the header {len(names)}"))
+            else:
+                found.add(row.place, cells[place] if len(cells) > place else "")
+        return found
+
+    def _read_plain(self) -> IdList:
+        """Read a list without columns, of one or several ids a line."""
+        found = IdList(column="a plain list")
+        for row in self._rows:
+            if not all(text.strip(BLANKS) for text in row.text[:-1]):
+                what = "an empty field, in a list without a header that names the column of ids."
+                raise self._error(row.line - self._first_line, what)
+            if self._is_grouped(row):
+                found.bad.append(self._odd_row(row, ""))
+                continue
+            for word in filter(None, _BETWEEN_IDS.split(self._separator.join(row.text))):
+                found.add(row.place, word)
+        return found
+
+    def _is_grouped(self, row: _Row) -> bool:
+        return bool(_GROUPED.search(self._separator.join(row.text)))
+
+    def _odd_row(self, row: _Row, why: str) -> BadRow:
+        if self._is_grouped(row):
+            why = GROUPED
+        return BadRow(row.place, self._separator.join(row.cells), why)
+
+
+def _is_a_name(cell: str) -> bool:
+    """Tell the header of a column from a mistyped id: it has letters and no digit."""
+    return any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell))

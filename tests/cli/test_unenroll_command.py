@@ -1,0 +1,306 @@
+"""`rollbook unenroll`, `remove` and `restore` by lists: what was asked for happens, or is refused by name."""
+
+import csv
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from campus import Campus
+from commands import Done, run_command
+from conftest import Served
+
+pytestmark = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+
+
+class Desk:
+    """The command line of a user with a key of the campus, in a folder of its own."""
+
+    def __init__(self, served: Served, campus: Campus, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.campus = campus
+        self.folder = folder
+        self._capsys = capsys
+        server = served.server
+        keys = {"ROLLBOOK_ACCOUNT_KEY": campus.account_key, "ROLLBOOK_USER_KEY": campus.owner_key}
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ROLLBOOK_")},
+            "ROLLBOOK_URL": server.url,
+            "ROLLBOOK_CA_FILE": str(server.ca_file),
+            "HOME": str(folder),
+            **keys,
+        }
+
+    def run(self, *arguments: str, stdin: bytes = b"", expect: int = 0) -> Done:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "environ", self.environment)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.chdir(self.folder)
+            done = run_command(patch, self._capsys, *arguments)
+        assert done.code == expect, done.out + done.err
+        return done
+
+    def outcomes(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def desk(served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(served, campus, tmp_path, capsys)
+
+
+READ = {
+    "plain": "{a}\r\n{b}\r\n{c}\r\n",
+    "several_a_line": "{a}\n{b}, {c}\n",
+    "one_line": "{a};{b};{c}",
+    "mark": "\ufeff{a}\r\n{b}\r\n{c}\r\n",
+    "mark_and_column": "\ufeffAccountUserLearningModuleRelID\r\n{a}\r\n{b}\r\n{c}\r\n",
+    "mark_and_columns": "\ufeffAccountUserLearningModuleRelID,Name\r\n{a},Ada\r\n{b},Bo\r\n{c},Cy\r\n",
+    "semicolons": "AccountUserLearningModuleRelID;Name\r\n{a};Ada\r\n{b};Bo\r\n{c};Cy\r\n",
+    "semicolons_without_header": "{a};Ada\r\n{b};Bo\r\n{c};Cy\r\n",
+    "trailing_semicolons": "ID;\r\n{a};\r\n{b};\r\n{c};\r\n",
+    "separator_line": "sep=;\r\nID;Name\r\n{a};Ada\r\n{b};Bo\r\n{c};Cy\r\n",
+    "tabs": "Name\tid\r\nAda\t{a}\r\nBo\t{b}\r\nCy\t{c}\r\n",
+    "decimal_commas": "ID;Grade\r\n{a};3,5\r\n{b};1,0\r\n{c};2,5\r\n",
+    "header_in_another_language": "Kennung\n{a}\n{b}\n{c}\n",
+    "title_and_blank_lines": "\r\nLeaving, March 2026,,\r\n\r\nName,ID,\r\nAda,{a},\r\n,,\r\nBo,{b},\r\nCy,{c},\r\n,,",
+    "no_break_spaces": "ID\n\u00a0{a}\u00a0\n {b}\n\u202f{c}\t\n",
+    "quoted": '"ID","Note"\n"{a}","say ""no"""\n"{b}","two\nlines"\n"{c}",","\n',
+    "twice": "{a}\n{b}\n{c}\n{a}\n0{b}\n",
+    "old_line_ends": "ID\r{a}\r{b}\r{c}\r",
+}
+
+REFUSED = {
+    "thousands": ("999\r\n1,000\r\n", "line 2: '1,000' has a thousands separator"),
+    "thousands_everywhere": ("1,001\n1,002\n1,003\n", "line 1: '1,001' has a thousands separator"),
+    "thousands_quoted": ('998\r\n999\r\n"1,000"\r\n', "line 3: '1,000' has a thousands separator"),
+    "thousands_below_a_header": ("ID\r\n999\r\n1,000\r\n", "line 3: '1,000' has a thousands separator"),
+    "thousands_of_other_countries": ("999\n1.000\n1 000\n1\u00a0000\n1'000\n", "4 without an id"),
+    "decimal": ("ID\n2001.0\n", "line 2: '2001.0' is a decimal number"),
+    "exponent": ("2001\n2.0E+03\n", "line 2: '2.0E+03' was rounded by a spreadsheet"),
+    "mistyped_first": ("20O1\n2002\n", "line 1: '20O1' is no id"),
+    "missing": ("Name,ID\nAda,2001\nBo,\n", "line 3: the id is missing"),
+    "shifted": ("Name,ID\nDoe, Ada,2001\n", "line 2: 'Doe,Ada,2001' has 3 fields, and the header 2"),
+    "open_quote": ('ID,Note\r\n2001,"left\r\n2002,x\r\n2003,y\r\n', "line 2: a quotation mark opens there"),
+    "open_quote_closed_later": ('ID,Note\n2001,"left\n2002,x\n2003,y"\n', "makes one row of lines 2 to 4"),
+    "two_id_columns": ("ID,EnrollmentID\n1,2\n", "2 columns of ids: ID (column 1) and EnrollmentID (column 2)"),
+    "numbers_without_header": ("2001,5\n2002,6\n", "has no header, and ids in columns 1 and 2"),
+    "ragged_without_header": ("2001,,\n2002,Ada\n", "line 1: an empty field, in a list without a header"),
+    "no_id_column": ("UserID,Name\n2001,Ada\n", "It has: UserID, Name. Name the one of enrollment ids with --column."),
+    "workbook": ("PK\x03\x04rest", "is a workbook (.xlsx or .ods)"),
+    "html": ("<html><table>", "is HTML or XML"),
+    "empty": ("", "is empty"),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_every_id_of_a_list_is_read_from_a_file_and_through_a_pipe(desk: Desk, name: str) -> None:
+    a, b, c = ids = desk.campus.enroll(3)
+    desk.campus.enroll(7)
+    data = READ[name].format(a=a, b=b, c=c).encode()
+    (desk.folder / "list").write_bytes(data)
+    desk.run("unenroll", "--file", "list", "--dry-run", "--output", "out.csv")
+    assert [(row["id"], row["outcome"]) for row in desk.outcomes("out.csv")] == [
+        (str(id_), "would be accepted") for id_ in ids
+    ]
+    done = desk.run("unenroll", "--file", "-", "--yes", stdin=data)
+    assert "3 accepted, 0 refused" in done.out
+    assert [*desk.campus.queue()] == ids
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_list_that_is_not_clear_is_refused_by_name_before_anything_happens(desk: Desk, name: str) -> None:
+    data, sentence = REFUSED[name]
+    (desk.folder / "list").write_bytes(data.encode())
+    from_file = desk.run("unenroll", "--file", "list", "--yes", "--output", "out.csv", expect=2)
+    through_pipe = desk.run("unenroll", "--file", "-", "--yes", stdin=data.encode(), expect=2)
+    assert sentence in from_file.err
+    assert sentence in through_pipe.err
+    assert desk.campus.queue() == {}
+    assert [path.name for path in desk.folder.iterdir()] == ["list"]
+
+
+def test_other_encodings_are_refused_in_one_sentence(desk: Desk) -> None:
+    for data, sentence in (
+        ("ID\n1\n".encode("utf-16"), "UTF-16"),
+        ("ID\n1\n".encode("utf-16-le"), "UTF-16"),
+        ("ID,Name\n1,Jörg\n".encode("latin-1"), "line 2: not text in UTF-8"),
+    ):
+        said = desk.run("unenroll", "--file", "-", "--yes", stdin=data, expect=2).err
+        assert sentence in said
+        assert said.count("\n") == 1
+
+
+def test_bad_rows_are_named_and_exactly_they_are_left_out_when_asked(desk: Desk) -> None:
+    ids = desk.campus.enroll(3)
+    desk.campus.enroll(7)
+    bad = "".join(f"x{number}\n" for number in range(23))
+    (desk.folder / "list").write_text("ID\n" + "".join(f"{id_}\n" for id_ in ids) + "1,000\n" + bad + f"{ids[0]}\n")
+    said = desk.run("unenroll", "--file", "list", "--yes", expect=2).err
+    assert "24 without an id" in said
+    assert "line 5: '1,000'" in said
+    assert "'x18'" in said
+    assert "'x19'" not in said
+    assert "and 4 more" in said
+    assert desk.campus.queue() == {}
+    done = desk.run("unenroll", "--file", "list", "--yes", "--skip-bad-rows")
+    assert "24 without an id are left out" in done.err
+    assert f"1 repeated, sent once: {ids[0]} (line 29)" in done.err
+    assert "3 ids from column ID" in done.err
+    assert [*desk.campus.queue()] == ids
+
+
+def test_a_column_is_taken_by_name_or_number_and_only_with_a_file(desk: Desk) -> None:
+    a, b = ids = desk.campus.enroll(2)
+    desk.campus.enroll(5)
+    (desk.folder / "list").write_text(f"7;{a}\n8;{b}\n")
+    assert "2 ids from column 2" in desk.run("unenroll", "--file", "list", "--column", "2", "--yes").err
+    assert [*desk.campus.queue()] == ids
+    (desk.folder / "list").write_text(f"UserID,Enrolment\n7,{a}\n8,{b}\n")
+    assert "It has: UserID, Enrolment." in desk.run("remove", "--file", "list", "--column", "x", expect=2).err
+    assert "2 removed" in desk.run("remove", "--file", "list", "--column", "enrolment", "--yes").out
+    assert "there is none" in desk.run("unenroll", str(a), "--column", "x", expect=2).err
+
+
+def test_at_a_terminal_a_piped_list_is_confirmed_there(desk: Desk) -> None:
+    ids = desk.campus.enroll(1)
+    desk.campus.enroll(5)
+    command = f"echo {ids[0]} | {sys.executable} -m rollbook unenroll --file -"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve("/bin/sh", ["sh", "-c", command], desk.environment)  # noqa: S606
+    said = b""
+    with suppress(OSError):  # the child has closed its end
+        while more := os.read(terminal, 1000):
+            said += more
+            if more.endswith(b"[y/N]: "):
+                os.write(terminal, b"y\n")
+    os.close(terminal)
+    assert os.waitpid(child, 0)[1] == 0, said
+    assert b"[y/N]" in said
+    assert [*desk.campus.queue()] == ids
+
+
+def test_without_a_terminal_a_piped_list_asks_for_yes(desk: Desk) -> None:
+    ids = desk.campus.enroll(1)
+    assert (
+        "pass --yes" in desk.run("unenroll", "--file", "-", "--max-percent", "100", stdin=b"%d" % ids[0], expect=2).err
+    )
+    assert desk.campus.queue() == {}
+
+
+def test_names_that_no_enrollment_has_are_refused_with_the_nearest(desk: Desk) -> None:
+    ids = desk.campus.enroll(3)
+    said = desk.run("unenroll", "--course", "Fire Safty", "--yes", expect=2).err
+    assert "No enrollment has the course 'Fire Safty'. Nearest: 'Fire Safety'." in said
+    said = desk.run(
+        "unenroll", "--course", "Fire Safety", "--group", "North", "--group", "Nroth", "--yes", expect=2
+    ).err
+    assert "No enrollment has the group 'Nroth'. Nearest: 'North'." in said
+    said = desk.run("unenroll", "--email", "nobody@example.org", "--yes", expect=2).err
+    assert "No enrollment has the email 'nobody@example.org'." in said
+    assert "--course is empty" in desk.run("unenroll", "--course", "", "--yes", expect=2).err
+    assert desk.campus.queue() == {}
+    done = desk.run("unenroll", "--course", "Fire Safety", "--status", "Completed", "--yes")
+    assert "Nothing is chosen of course 'Fire Safety'" in done.err
+    assert "0 accepted" in done.out
+    assert len(ids) == desk.campus.current()
+
+
+def test_progress_is_shown_only_where_there_is_any(desk: Desk) -> None:
+    ids = desk.campus.enroll(3)
+    assert "completed" not in desk.run("unenroll", str(ids[0]), "--dry-run").out
+
+
+def test_several_batches_are_undone_or_none_of_them_is(desk: Desk) -> None:
+    ids = desk.campus.enroll(6)
+    first, second = (desk.campus.accept(part).batch_id for part in (ids[:2], ids[2:4]))
+    desk.campus.accept(ids[4:])
+    desk.campus.drain()
+    batches = ["--batch", str(first), "--batch", str(second)]
+    said = desk.run("restore", *batches, "--batch", "999999999", "--yes", expect=2).err
+    assert "no batch 999999999" in said
+    assert desk.campus.current() == 0
+    assert "4 would be restored" in desk.run("restore", *batches, "--dry-run").out
+    assert "4 restored" in desk.run("restore", *batches, *batches, "--yes").out
+    assert desk.campus.current() == 4
+
+
+def test_the_output_of_a_run_undoes_that_run_and_no_other(desk: Desk) -> None:
+    ids = desk.campus.enroll(6)
+    desk.campus.accept(ids[:2])
+    desk.campus.drain()
+    (desk.folder / "list").write_text("\n".join(map(str, ids)))
+    wide = ["--max-percent", "100"]
+    desk.run("unenroll", "--file", "list", *wide, "--yes", "--output", "result.csv", expect=1)
+    desk.campus.drain()
+    desk.run("unenroll", "--file", "list", *wide, "--dry-run", "--output", "tried.csv", expect=1)
+    assert (
+        "2 left out, because their outcome is another" in desk.run("restore", "--file", "result.csv", "--dry-run").err
+    )
+    assert "4 restored" in desk.run("restore", "--file", "result.csv", "--yes").out
+    assert desk.campus.current() == 4
+    assert "names no enrollment" in desk.run("restore", "--file", "tried.csv", "--yes", expect=2).err
+
+
+def test_an_interrupted_run_goes_on_only_with_what_was_begun(desk: Desk) -> None:
+    ids = desk.campus.enroll(1000)
+    others_there = desk.campus.enroll(1000)
+    (desk.folder / "list").write_text("\n".join(map(str, ids)))
+    (desk.folder / "other").write_text("\n".join(map(str, ids[:999])))
+    base = ["unenroll", "--file", "list", "--output", "r.csv", "--yes"]
+    wide = ["--max-percent", "60"]
+    command = [sys.executable, "-m", "rollbook", *base, *wide, "--reason", "Term over"]
+    with subprocess.Popen(command, env=desk.environment, cwd=desk.folder, stderr=subprocess.PIPE) as process:
+        output = desk.folder / "r.csv"
+        while not output.exists() or output.read_text().count("\n") < 101:
+            assert process.poll() is None
+            time.sleep(0.01)
+        with desk.campus.database.write():  # the next call waits, so that the run is interrupted in it
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            assert b"Run the same command again" in process.communicate()[1]
+    done = len(desk.campus.queue())
+    assert 0 < done < 1000
+    for others, named in (
+        ([*base[:1], "--file", "other", *base[3:], *wide], "another list of ids"),
+        ([*base, *wide, "--reason", "Another"], "another --reason"),
+        ([*base, *wide, "--max", "5000"], "another --max"),
+        (base, "another --max-percent"),
+        (["unenroll", "--course", "Fire Safety", *base[3:], *wide], "another list of ids, another --course"),
+    ):
+        said = desk.run(*others, expect=2).err
+        assert named in said
+        assert "remove r.csv.plan and choose another --output" in said
+    assert len(desk.campus.queue()) <= done + 100  # the call that was under way
+    assert "is there already" in desk.run(*base[:-1], *wide, "--dry-run", expect=2).err
+    plan = desk.folder / "r.csv.plan"
+    for path in (plan, output):
+        kept = path.read_text()
+        path.write_text(kept.replace(str(ids[7]), "7", 1))
+        assert "do not fit together" in desk.run(*base, *wide, expect=2).err
+        path.write_text(kept)
+    output.unlink()
+    assert "its output cannot be read" in desk.run(*base, *wide, expect=2).err
+    output.write_text(kept)
+    desk.campus.accept(others_there)
+    desk.campus.drain()
+    braked = desk.run(*base, *wide, expect=4)
+    assert "100 % of 'Fire Safety' is more than --max-percent 60" in braked.err
+    desk.campus.enroll(1000)
+    went_on = desk.run(*base, *wide)
+    assert "Going on:" in went_on.err
+    assert "Reason: Term over." in went_on.err
+    assert "Fire Safety" in went_on.out
+    assert [row["id"] for row in desk.outcomes("r.csv")] == [str(id_) for id_ in ids]
+    assert {row["outcome"] for row in desk.outcomes("r.csv")} == {"accepted"}
+    mine = {row["batch"] for row in desk.outcomes("r.csv")}
+    batches = [batch for batch in desk.run("batches", "--format", "json").json if str(batch["batch"]) in mine]
+    assert [batch["reason"] for batch in batches] == ["Term over"] * 10
