@@ -1,5 +1,6 @@
 """What more than one room talks about: roles, states, and who is calling."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -170,6 +171,11 @@ class Acceptance:
 def is_reason(text: str) -> bool:
     """Tell whether a text may be kept as the reason of a batch: printable, on one line, not too long (D21)."""
     return len(text) <= LONGEST_REASON and text.isprintable()
+
+
+def fold_email(email: str) -> str:
+    """Give the form in which two e-mails are the same, whatever the case of their letters, on every database."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email).casefold())
 
 
 def utc_now() -> datetime:

@@ -58,7 +58,7 @@ def test_an_upgraded_database_is_the_same_as_a_new_one(database: Database) -> No
         for statement in (SCHEMAS / f"0001.{kind}.sql").read_text().split(";\n"):
             if statement:
                 connection.exec_driver_sql(statement)
-    assert migrate(database) == ("0001", "0005")
+    assert migrate(database) == ("0001", "0006")
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert _describe(connection) == new

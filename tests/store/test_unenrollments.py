@@ -11,7 +11,10 @@ from campus import Campus
 from rollbook.model import EnrollmentStatus, Refusal, utc_now
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
+from rollbook.store.hours import read_hours
+from rollbook.store.queue import read_queue, recount_items
 from rollbook.store.tables import accounts, enrollments, unenrollments
+from rollbook.store.undo import Undo
 from rollbook.store.unenrollments import PROTECTED_NOTE, find_due_accounts, process_due
 
 
@@ -152,3 +155,67 @@ def test_progress_is_kept_until_retention_is_over(database: Database, age_days: 
         kept_by = connection.execute(kept).scalars().all()
     assert kept_by == [campus.account.id] * (2 - purged) + [keeper.account.id] * 2
     assert campus.accept([1]).refused == {1: Refusal.UNKNOWN}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_held_items_are_not_all_read_again_and_again_once_the_hold_is_taken_away(
+    database: Database, database_url: str
+) -> None:
+    campus = Campus(database)
+    campus.set(hold_seconds=3600)
+    campus.accept(campus.enroll(5_000))
+    campus.set(hold_seconds=0)
+    with psycopg.connect(database_url, autocommit=True) as statistics:
+        statistics.execute("VACUUM ANALYZE")
+    before = _rows_read(database)
+    assert find_due_accounts(database, utc_now()) == []
+    assert process_due(database, campus.account.id, utc_now(), 10).finished == 0
+    assert _rows_read(database) - before < 4_000
+
+
+def _counts(database: Database, campus: Campus) -> dict[str, int]:
+    with database.read() as connection:
+        state = read_queue(connection, campus.account.id)
+    return {status: count for status, count in state.counts.items() if count}
+
+
+def test_the_counts_of_the_queue_follow_every_change_also_those_of_an_older_release(database: Database) -> None:
+    campus = Campus(database)
+    ids = campus.enroll(20)
+    campus.accept(ids)
+    with database.write() as connection:
+        undo = Undo(connection, account_id=campus.account.id, user_id=1, reason=None, now=utc_now())
+        undo.remove(undo.find_enrollments(ids[:3]))
+    campus.drain()
+    with database.write() as connection:
+        undo = Undo(connection, account_id=campus.account.id, user_id=1, reason=None, now=utc_now())
+        undo.restore(undo.find_enrollments(ids[3:5]))
+    campus.accept(ids[:1])
+    expected = {"Pending": 1, "Removed": 3, "Restored": 2, "Complete": 15}
+    assert _counts(database, campus) == expected
+    with database.write() as connection:
+        one = sa.update(unenrollments).where(unenrollments.c.enrollment_id == ids[9])
+        connection.execute(one.values(status="Restored"))
+        connection.execute(sa.update(accounts).values(last_change=accounts.c.last_change + 1))
+    expected |= {"Restored": 3, "Complete": 14}
+    assert _counts(database, campus) == expected
+    assert (recount_items(database), recount_items(database)) == (1, 0)
+    assert _counts(database, campus) == expected
+    campus.drain()
+    assert _counts(database, campus) == {"Removed": 3, "Restored": 3, "Complete": 15}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_state_of_the_queue_does_not_read_its_history(database: Database, database_url: str) -> None:
+    campus = Campus(database)
+    campus.accept(campus.enroll(2_000), requested_at=utc_now() - timedelta(days=3))
+    process_due(database, campus.account.id, utc_now() - timedelta(days=2), 2_000)
+    campus.accept(campus.enroll(5))
+    with psycopg.connect(database_url, autocommit=True) as statistics:
+        statistics.execute("VACUUM ANALYZE")
+    before = _rows_read(database)
+    assert _counts(database, campus) == {"Pending": 5, "Complete": 2_000}
+    with database.read() as connection:
+        hours = read_hours(connection, campus.account.id, utc_now(), 5, 24)
+    assert (hours[-1].accepted, hours[-1].waiting, sum(hour.completed for hour in hours)) == (5, 5, 0)
+    assert _rows_read(database) - before < 200

@@ -11,6 +11,7 @@ from rollbook.model import utc_now
 from rollbook.settings import Settings
 from rollbook.store.backlog import read_backlog
 from rollbook.store.condition import ServerFacts, latest_time, server_facts
+from rollbook.store.emails import list_collisions
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema
 from rollbook.store.workers import find_last_seen, is_silent
@@ -52,6 +53,15 @@ def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Fi
     with database.read() as connection:
         yield _check_clock(connection, facts)
         yield from _check_queue(connection)
+        yield _check_emails(connection)
+
+
+def _check_emails(connection: sa.Connection) -> Finding:
+    same = [f"{email} and {other} in {account}" for account, email, other in list_collisions(connection)]
+    if same:
+        found = f"users whose addresses differ only in the case of letters: {'; '.join(same)}"
+        return warning("emails", found, "Give one of each two another address; until then each is found to the letter.")
+    return Finding("emails", "no two users of an account have the same")
 
 
 def _check_clock(connection: sa.Connection, facts: ServerFacts | None) -> Finding:

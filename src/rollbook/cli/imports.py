@@ -16,6 +16,7 @@ from rollbook.errors import UserError
 from rollbook.importers.oneroster import open_archive
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
 from rollbook.store.accounts import find_account
+from rollbook.store.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, import_staged, list_enrollment_ids
 from rollbook.store.roster.people import Match
 from rollbook.store.roster.staging import stage_rows
@@ -68,6 +69,7 @@ def oneroster(
                 writer = csv.writer(output, lineterminator="\n")
                 writer.writerow(("sourcedId", "AccountUserLearningModuleRelID"))
                 writer.writerows(list_enrollment_ids(connection, target))
+        fold_all_emails(database)
     _print_outcome(outcome, form, dry_run)
     raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
 

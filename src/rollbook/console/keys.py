@@ -7,7 +7,7 @@ from starlette.responses import Response
 from rollbook.console.account import account_of
 from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
-from rollbook.store.accounts import Rows, list_keys, new_key, revoke_key
+from rollbook.store.accounts import Rows, find_user, list_keys, new_key, revoke_key
 
 KEEP = "Keep it safe now: it is shown this once, and only a digest of it is stored."
 
@@ -20,10 +20,12 @@ def show_keys(visit: Visit, wrong: str | None = None) -> Response:
 def make_key(visit: Visit) -> Response:
     """Make a key of the account (for owners), of a user (for owners), or of oneself, and have it shown, once."""
     email = visit.text("email") or None
-    if email is None or email.lower() != visit.caller.email.lower():
+    if email is None:
         visit.require_owner()
     try:
         with visit.database.write() as connection:
+            if email is not None and find_user(connection, account_of(visit), email).id != visit.caller.user_id:
+                visit.require_owner()
             key = new_key(connection, account_of(visit), email, by=visit.actor)
             visit.tell(connection, "/account/keys", KEEP, f"The new key of {email or 'the account'}", key)
     except UserError as error:
@@ -45,5 +47,5 @@ def revoke(visit: Visit) -> Response:
 def _keys(visit: Visit) -> Sequence[dict[str, object]]:
     with visit.database.read() as connection:
         rows: Rows = list_keys(connection, account_of(visit))
-    mine = rows if visit.caller.role == "owner" else [row for row in rows if row["user"] == visit.caller.email]
+    mine = rows if visit.caller.role == "owner" else [row for row in rows if row["user_id"] == visit.caller.user_id]
     return mine[::-1]

@@ -4,8 +4,8 @@ from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.guard import TOLD, drop_cookie, safe_next, set_cookie, tell_stranger
 from rollbook.console.visit import Visit, redirect
-from rollbook.model import Limit, utc_now
-from rollbook.store.passwords import check_password, has_several_accounts
+from rollbook.model import Limit, fold_email, utc_now
+from rollbook.store.passwords import find_login, has_several_accounts, is_password_of
 from rollbook.store.sign_ins import begin_sign_in, end_sign_in
 
 
@@ -30,14 +30,17 @@ def sign_in(visit: Visit) -> Response:
 
 def try_password(visit: Visit, account: str, email: str, password: str) -> tuple[int, int] | None:
     """Check a password as the store does, and count a wrong one; errors: ThrottledError after too many of them."""
-    limits = ((Limit.SIGN_INS_PER_ADDRESS, visit.address), (Limit.SIGN_INS_PER_EMAIL, email))
-    for limit, subject in limits:
-        visit.throttle.check(limit, subject)
-    user = check_password(visit.database, account, email, password)
-    if user is None:
-        for limit, subject in limits:
-            visit.throttle.count(limit, subject)
-    return user
+    visit.throttle.check(Limit.SIGN_INS_PER_ADDRESS, visit.address)
+    login = find_login(visit.database, account, email)
+    # The user, however the e-mail is written.
+    whose = f"user {login.user_id}" if login else fold_email(email)
+    visit.throttle.check(Limit.SIGN_INS_PER_EMAIL, whose)
+    right = is_password_of(login, password)
+    if right and login is not None:
+        return login.account_id, login.user_id
+    visit.throttle.count(Limit.SIGN_INS_PER_ADDRESS, visit.address)
+    visit.throttle.count(Limit.SIGN_INS_PER_EMAIL, whose)
+    return None
 
 
 def sign_out(visit: Visit) -> Response:

@@ -17,6 +17,7 @@ from rollbook.model import Action, Actor, Caller, Change, Policies, Role, utc_no
 from rollbook.store.audit import compare, record_change
 from rollbook.store.dialects import statement
 from rollbook.store.direct import run
+from rollbook.store.emails import find_by_email, folded
 from rollbook.store.tables import accounts, groups, keys, memberships, users
 
 Rows = list[dict[str, object]]
@@ -101,7 +102,9 @@ def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) 
     """Add an account and its owner, given by e-mail; return the key of the account and the key of the owner."""
     name = _clean("account name", name)
     taken = f"There is an account {name!r} already. For more keys of it: rollbook key new --help"
-    number = _insert(connection, accounts, taken, name=name, created_at=utc_now(), **asdict(Policies()))
+    number = _insert(
+        connection, accounts, taken, name=name, created_at=utc_now(), counted_change=0, **asdict(Policies())
+    )
     account = Account(number, name, Policies())
     record_change(connection, number, by, Change(Action.ADD_ACCOUNT, name))
     add_user(connection, account, owner, Role.OWNER, by=by)
@@ -140,7 +143,7 @@ def add_user(connection: sa.Connection, account: Account, email: str, role: Role
     values: dict[str, object] = {"given_name": "", "family_name": ""}
     values |= {name: _clean(name.replace("_", " "), text) for name, text in details.items() if text}
     email, now = _clean_email(email), utc_now()
-    values |= {"email": email, "role": role, "active": True, "created_at": now, "modified_at": now}
+    values |= {"email": email, **folded(email), "role": role, "active": True, "created_at": now, "modified_at": now}
     taken = f"The account {account.name!r} has a user with the e-mail {email} already, or with that employee id."
     _insert(connection, users, taken, account_id=account.id, **values)
     record_change(connection, account.id, by, Change(Action.ADD_USER, email, {"role": role.value}))
@@ -192,7 +195,8 @@ def grant_permissions(
 def list_keys(connection: sa.Connection, account: Account) -> Rows:
     """List the keys of an account, revoked ones too, without anything of the keys themselves."""
     kind = sa.case((keys.c.user_id.is_(None), "account"), else_="user").label("kind")
-    query = sa.select(keys.c.id, kind, users.c.email.label("user"), keys.c.created_at, keys.c.revoked_at)
+    columns = (keys.c.id, kind, keys.c.user_id, users.c.email.label("user"), keys.c.created_at, keys.c.revoked_at)
+    query = sa.select(*columns)
     query = query.outerjoin_from(keys, users, keys.c.user_id == users.c.id).where(keys.c.account_id == account.id)
     return [row._asdict() for row in connection.execute(query.order_by(keys.c.id))]
 
@@ -223,10 +227,8 @@ def revoke_key(connection: sa.Connection, account: Account, key_id: int, *, by: 
 def find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool, str]:
     """Find a user of the account by e-mail, in any case of its letters; errors: UserError."""
     email = _clean_email(email)
-    same = sa.func.lower(users.c.email) == sa.func.lower(email)
     columns = (users.c.id, users.c.email, users.c.active, users.c.role)
-    query = sa.select(*columns).where(users.c.account_id == account.id, same)
-    user = connection.execute(query).one_or_none()
+    user = find_by_email(connection, sa.select(*columns).where(users.c.account_id == account.id), email)
     if user is None:
         raise UserError(f"The account {account.name!r} has no user {email}. See: rollbook user list")
     return user

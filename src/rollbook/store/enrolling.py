@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller
 from rollbook.store.dialects import statement
+from rollbook.store.emails import folded
 
 # A value that is a query of its own is one look-up a row, whatever PostgreSQL believes about the size of an account.
 # `account_id + 0` keeps it to the index of the ids (decision 0002), `(SELECT :account_id)` to that of the e-mails: when
@@ -38,7 +39,11 @@ _FIND = """
         SELECT block, item ->> 'group_name' AS group_name,
                COALESCE((SELECT u.id FROM users AS u
                          WHERE u.account_id = (SELECT :account_id) AND u.active
-                           AND lower(u.email) = lower(item ->> 'email')),
+                           AND lower(u.email) = lower(item ->> 'email')
+                           AND (u.email = item ->> 'email' OR u.email_folded_from IS DISTINCT FROM u.email)),
+                        (SELECT u.id FROM users AS u
+                         WHERE u.account_id = (SELECT :account_id) AND u.active
+                           AND u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email),
                         (SELECT u.id FROM users AS u
                          WHERE u.account_id = (SELECT :account_id) AND u.active
                            AND u.employee_id = item ->> 'employee_id')) AS user_id,
@@ -109,7 +114,8 @@ def manages_a_group(connection: sa.Connection, caller: Caller) -> bool:
 def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]) -> list[Found]:
     """Find what the caller's account has of each enrolment, in their order."""
     who = {"account_id": caller.account_id, "caller_id": caller.user_id, "administers": caller.administers}
-    rows = connection.execute(statement(connection, _FIND), who | {"rows": [asdict(item) for item in asked]})
+    given = [asdict(item) | folded(item.email) for item in asked]
+    rows = connection.execute(statement(connection, _FIND), who | {"rows": given})
     return [Found(*row) for row in rows]
 
 

@@ -1,7 +1,9 @@
 """What the queue of an account has done hour by hour. The only SQL about it."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -45,15 +47,34 @@ def _count_accepted(connection: sa.Connection, account_id: int, since: datetime)
     """Count batch by batch: there are far fewer of them, and their items lie together."""
     size = sa.select(sa.func.count()).where(unenrollments.c.batch_id == batches.c.id).scalar_subquery()
     query = sa.select(_hour(batches.c.requested_at), sa.func.sum(size).label("items"))
-    mine = query.where(batches.c.account_id == account_id, batches.c.requested_at >= since)
+    first = _find_first(connection, batches.c.account_id == account_id, batches.c.id, batches.c.requested_at, since)
+    mine = query.where(batches.c.account_id == account_id, batches.c.id >= first, batches.c.requested_at >= since)
     return {row.hour: int(row.items) for row in connection.execute(mine.group_by(sa.text("1")))}
 
 
 def _count_finished(connection: sa.Connection, account_id: int, since: datetime) -> dict[str, dict[str, int]]:
     u = unenrollments.c
     query = sa.select(_hour(u.finished_at), u.status, sa.func.count().label("items"))
-    mine = query.where(u.account_id == account_id, u.finished_at >= since).group_by(sa.text("1"), u.status)
+    of_account = sa.and_(u.account_id == account_id, u.change.is_not(None))
+    first = _find_first(connection, of_account, u.change, sa.func.coalesce(u.restored_at, u.finished_at), since)
+    mine = query.where(of_account, u.change >= first, u.finished_at >= since).group_by(sa.text("1"), u.status)
     counts: dict[str, dict[str, int]] = {}
     for row in connection.execute(mine):
         counts.setdefault(row.hour, {})[row.status] = row.items
     return counts
+
+
+def _find_first(
+    connection: sa.Connection, mine: sa.ColumnElement[bool], number: sa.Column[int], time: Any, since: datetime
+) -> int:
+    """Find the number of the first row since a moment by halving: numbers and times grow together, but for clocks."""
+    ends = sa.select(number).where(mine).limit(1)
+    first, last = (connection.execute(ends.order_by(order)).scalar() for order in (number, number.desc()))
+    if first is None or last is None:
+        return 0
+
+    def is_since(value: int) -> bool:
+        row = sa.select(time).where(mine, number >= value).order_by(number).limit(1)
+        return bool(connection.execute(row).scalar_one() >= since)
+
+    return first + bisect_left(range(first, last + 1), True, key=is_since)

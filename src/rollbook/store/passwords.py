@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from dataclasses import dataclass
 from functools import cache
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from rollbook.errors import UserError
 from rollbook.model import Action, Actor, Change, Role, utc_now
 from rollbook.store.accounts import Account, find_user
 from rollbook.store.audit import record_change
+from rollbook.store.emails import find_by_email
 from rollbook.store.engine import Database
 from rollbook.store.tables import accounts, sign_ins, users
 
@@ -48,27 +50,32 @@ def has_several_accounts(connection: sa.Connection) -> bool:
     return len(connection.execute(sa.select(accounts.c.id).limit(2)).all()) > 1
 
 
-def check_password(database: Database, account: str, email: str, password: str) -> tuple[int, int] | None:
-    """Return (account_id, user_id) of the one who may sign in with this; None otherwise, after the same time.
+@dataclass(frozen=True)
+class Login:
+    """A user who may sign in to the console with the right password."""
 
-    `account` may be empty when there is only one.
-    """
+    account_id: int
+    user_id: int
+    password_hash: str | None
+
+
+def find_login(database: Database, account: str, email: str) -> Login | None:
+    """Find the user who may sign in by this e-mail; `account` may be empty when there is only one."""
     with database.read() as connection:
         wanted = [] if not account and not has_several_accounts(connection) else [accounts.c.name == account]
-        same = sa.func.lower(users.c.email) == sa.func.lower(email)
         among = sa.select(accounts.c.id).where(*wanted)  # names each account, so that the index of e-mails serves
         query = sa.select(users.c.account_id, users.c.id, users.c.password_hash)
-        query = query.where(users.c.account_id.in_(among), same, users.c.active, users.c.role.in_(ADMINISTERING))
-        found = connection.execute(query).one_or_none()
-    # Also where there is nobody to compare with, so that the time tells no stranger which e-mails are known.
-    right = _verify((found and found.password_hash) or _nobody(), password[: LONGEST + 1])
-    return (found.account_id, found.id) if right and found is not None else None
+        query = query.where(users.c.account_id.in_(among), users.c.active, users.c.role.in_(ADMINISTERING))
+        found = find_by_email(connection, query, email)
+    return Login(*found) if found else None
 
 
-def _verify(stored: str, password: str) -> bool:
+def is_password_of(login: Login | None, password: str) -> bool:
+    """Check a password; it takes as long when there is no such user, so that the time tells a stranger nothing."""
+    stored = (login and login.password_hash) or _nobody()
     with _at_once:
         try:
-            return _hasher.verify(stored, password)
+            return _hasher.verify(stored, password[: LONGEST + 1]) and login is not None
         except (VerificationError, InvalidHashError):
             return False
 

@@ -1,16 +1,29 @@
 """The queue of an account as a whole: paused or running, how much of what, and the order of its changes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.direct import run
+from rollbook.store.engine import Database
 from rollbook.store.tables import accounts, unenrollments
+from rollbook.store.tables.learning import ENDED
 from rollbook.store.workers import find_last_seen
 
-_BEGIN_CHANGE = "UPDATE accounts SET last_change = last_change + 1 WHERE id = :account_id RETURNING last_change"
+# What was counted up to the change before is counted up to this one, once `count_items` has added what it does.
+_BEGIN_CHANGE = """
+    UPDATE accounts
+    SET last_change = last_change + 1,
+        counted_change = CASE WHEN counted_change = last_change THEN last_change + 1 ELSE counted_change END
+    WHERE id = :account_id RETURNING last_change
+"""
+
+_COUNTS = [accounts.c[f"counted_{status.lower()}"].label(status) for status in ENDED]
+_UNCOUNTED = sa.func.coalesce(accounts.c.counted_change, -1) != accounts.c.last_change
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,39 @@ def begin_change(connection: sa.Connection, account_id: int) -> int:
     return int(number)
 
 
+def count_items(connection: sa.Connection, account_id: int, counts: Mapping[UnenrollmentStatus, int]) -> None:
+    """Add to the counts of the account's ended items what the change under way does; each of its changes has to."""
+    values = {f"counted_{status.lower()}": items for status, items in counts.items() if items}
+    if values:
+        more = {name: accounts.c[name] + items for name, items in values.items()}
+        connection.execute(accounts.update().where(accounts.c.id == account_id).values(more))
+
+
+def recount_items(database: Database) -> int:
+    """Count the history of one account whose counts are not up to its last change; return 0 when there is none.
+
+    So it is after an upgrade, and as long as servers of the release before run.
+    """
+    with database.read() as connection:
+        account_id = connection.execute(sa.select(accounts.c.id).where(_UNCOUNTED).limit(1)).scalar()
+    return 0 if account_id is None else database.transact(partial(_recount, account_id=account_id))
+
+
+def _recount(connection: sa.Connection, account_id: int) -> int:
+    mine = accounts.c.id == account_id
+    last_change = connection.execute(sa.select(accounts.c.last_change).where(mine).with_for_update()).scalar_one()
+    found = _count_ended(connection, account_id)
+    counted = {f"counted_{status.lower()}": found.get(status, 0) for status in ENDED}
+    connection.execute(accounts.update().where(mine).values(counted | {"counted_change": last_change}))
+    return 1
+
+
+def _count_ended(connection: sa.Connection, account_id: int) -> dict[str, int]:
+    u = unenrollments.c
+    ended = sa.select(u.status, sa.func.count().label("items")).where(u.account_id == account_id, u.status.in_(ENDED))
+    return {row.status: row.items for row in connection.execute(ended.group_by(u.status))}
+
+
 def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> bool:
     """Let nothing be processed from now on; False when it was paused already, which keeps the time of then."""
     running = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_(None))
@@ -57,19 +103,16 @@ def resume_queue(connection: sa.Connection, account_id: int) -> bool:
 
 
 def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
-    """Describe the queue of an account as it is now."""
-    paused_at = connection.execute(
-        sa.select(accounts.c.queue_paused_at).where(accounts.c.id == account_id)
-    ).scalar_one()
-    mine = unenrollments.c.account_id == account_id
-    counted = (
-        sa.select(unenrollments.c.status, sa.func.count().label("items")).where(mine).group_by(unenrollments.c.status)
-    )
-    found = {row.status: row.items for row in connection.execute(counted)}
-    pending = sa.and_(mine, unenrollments.c.status == sa.literal_column("'Pending'"))
-    oldest = connection.execute(sa.select(sa.func.min(unenrollments.c.requested_at)).where(pending)).scalar_one()
-    counts = {status: found.get(status, 0) for status in UnenrollmentStatus}
-    return QueueState(paused_at, counts, oldest, find_last_seen(connection))
+    """Describe the queue of an account as it is now: a count of what is pending, and the counts kept of the rest."""
+    query = sa.select(accounts.c.queue_paused_at, _UNCOUNTED.label("uncounted"), *_COUNTS)
+    row = connection.execute(query.where(accounts.c.id == account_id)).one()._asdict()
+    found = _count_ended(connection, account_id) if row["uncounted"] else row
+    u = unenrollments.c
+    pending = sa.and_(u.account_id == account_id, u.status == sa.literal_column("'Pending'"))
+    waiting, oldest = connection.execute(sa.select(sa.func.count(), sa.func.min(u.requested_at)).where(pending)).one()
+    counts = {UnenrollmentStatus.PENDING: waiting} | {status: found.get(status, 0) for status in ENDED}
+    in_order = {status: counts[status] for status in UnenrollmentStatus}
+    return QueueState(row["queue_paused_at"], in_order, oldest, find_last_seen(connection))
 
 
 def read_batch_state(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> BatchState:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.store.emails import alike, exactly
 from rollbook.store.tables import courses, enrollments, groups, users
 
 Condition = sa.ColumnElement[bool]
@@ -82,7 +83,7 @@ def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
     e = enrollments.c
     of_group = [*_among(groups.c.active, chosen.group_active), *_among(groups.c.name, chosen.group_names)]
     of_course = [*_among(courses.c.status, chosen.course_statuses), *_among(courses.c.name, chosen.course_names)]
-    emails = _among(sa.func.lower(users.c.email), [sa.func.lower(email) for email in chosen.emails])
+    emails = [exactly(chosen.emails), alike(chosen.emails)] if chosen.emails else []
     named = [*emails, *_among(users.c.employee_id, chosen.employee_ids)]
     of_user = [*_among(users.c.active, chosen.user_active), *([sa.or_(*named)] if named else [])]
     # A few users are best found by the index of their enrolments, but SQLite prefers the account's index, by which it

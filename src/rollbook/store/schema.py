@@ -6,6 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
+from rollbook.store.emails import fold_all_emails
 from rollbook.store.engine import Database
 from rollbook.store.tables import metadata
 
@@ -31,12 +32,14 @@ def migrate(database: Database) -> tuple[str | None, str]:
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:
             with database.write() as connection:
-                return _migrate(connection)
+                revisions = _migrate(connection)
+            break
         except (LockTimeoutError, ConflictError):
             if attempt == LOCK_ATTEMPTS:
                 raise
             time.sleep(PAUSE_SECONDS)
-    raise AssertionError("unreachable")
+    fold_all_emails(database)
+    return revisions
 
 
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rollbook.model import Obstacle, UnenrollmentStatus
 from rollbook.store.deadline import renew_deadline
 from rollbook.store.direct import run
-from rollbook.store.queue import begin_change
+from rollbook.store.queue import begin_change, count_items
 from rollbook.store.tables import batches, unenrollments
 
 # How many items a statement is about.
@@ -173,4 +173,6 @@ class Undo(UndoPreview):
         restored = decided.ids(UnenrollmentStatus.RESTORED)
         self._run(_RESTORE_ENROLLMENTS, restored, {})
         self._run(_RESTORE, restored, self._stamp | {"restored_at": self._now})
+        counts = {UnenrollmentStatus.REMOVED: len(removed), UnenrollmentStatus.RESTORED: len(restored)}
+        count_items(self._connection, self._account_id, counts | {UnenrollmentStatus.COMPLETE: -len(restored)})
         return decided

@@ -14,7 +14,7 @@ from rollbook.store.deadline import renew_deadline
 from rollbook.store.dialects import statement
 from rollbook.store.direct import run
 from rollbook.store.engine import Database
-from rollbook.store.queue import begin_change
+from rollbook.store.queue import begin_change, count_items
 from rollbook.store.tables import batches, refusals
 
 # The ids of these statements lead to their rows by one index. Whatever else is asked of a row stands where no other
@@ -53,17 +53,19 @@ _FIND_QUEUED = """
                         WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete')) END
 """
 
-# What was accepted without a hold is due at once, also when the clock was set back since. A hold is never shortened.
-# Only the first in line is read, to which the index of what is pending leads: EXISTS may come to read all the history.
+# What was accepted without a hold is due at once, also when the clock was set back since: it is looked for among the
+# first that wait. A hold is never shortened. Only the first in line is read, to which the index of what is pending
+# leads: EXISTS may come to read all the history.
 _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
     WHERE a.queue_paused_at IS NULL AND (
         (SELECT due_at FROM unenrollments AS u
          WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) <= :due_at
         OR (a.hold_seconds = 0 AND (
-            SELECT due_at FROM unenrollments AS u
-            WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at = u.requested_at
-            ORDER BY u.due_at LIMIT 1) IS NOT NULL))
+            SELECT MIN(due_at) FROM (
+                SELECT due_at, requested_at FROM unenrollments AS u
+                WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT :ahead) AS first
+            WHERE due_at = requested_at) IS NOT NULL))
     ORDER BY a.id
 """
 
@@ -81,10 +83,10 @@ _CLAIM = """
     FROM (SELECT u.enrollment_id AS id,
                  (SELECT status = 'Completed' AND :protect_completed FROM enrollments AS e
                   WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS protected
-          FROM (SELECT enrollment_id, account_id FROM unenrollments
+          FROM (SELECT enrollment_id, account_id, due_at, requested_at FROM unenrollments
                 WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
-                  AND (due_at <= :due_at OR due_at = requested_at)
-                ORDER BY due_at LIMIT :step {claim_lock}) AS u) AS claimed
+                ORDER BY due_at LIMIT :first {claim_lock}) AS u
+          WHERE due_at <= :due_at OR due_at = requested_at LIMIT :step) AS claimed
     WHERE protected IS NOT NULL
     GROUP BY protected
 """
@@ -105,6 +107,8 @@ _FINISH = """
 STEP = 1000
 
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+# Among so many of the first items that wait, one is looked for whose time to be due was set by a wrong clock.
+AHEAD = 1000
 
 PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
 
@@ -184,7 +188,9 @@ def _explain_refusals(
 def find_due_accounts(database: Database, now: datetime) -> list[int]:
     """Name the accounts that have items to finish now and are not paused."""
     with database.read() as connection:
-        return list(connection.execute(statement(connection, _FIND_DUE_ACCOUNTS), {"due_at": now}).scalars())
+        return list(
+            connection.execute(statement(connection, _FIND_DUE_ACCOUNTS), {"due_at": now, "ahead": AHEAD}).scalars()
+        )
 
 
 def process_due(database: Database, account_id: int, now: datetime, limit: int) -> Step:
@@ -199,10 +205,11 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
         if not turn:
             return Step()
         [(protect_completed, hold_seconds)] = turn
-        # Where there are holds, the index leads to what is due, past any number of items that still wait.
-        times = {"due_at": now, "latest_at": now if hold_seconds else END_OF_TIME}
+        due: dict[str, object] = {"due_at": now, "latest_at": now, "first": limit, "step": limit}
         policy = {"account_id": account_id, "protect_completed": protect_completed}
-        claimed = run(connection, _CLAIM, {**policy, "step": limit, **times})
+        claimed = run(connection, _CLAIM, policy | due)
+        if not claimed and not hold_seconds:
+            claimed = run(connection, _CLAIM, policy | due | {"latest_at": END_OF_TIME, "first": AHEAD})
         if not claimed:
             return Step()
         change = begin_change(connection, account_id)
@@ -215,6 +222,7 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
             outcome = {"status": str(status), "notes": notes, "finished_at": now, "change": change}
             run(connection, _FINISH, {**affected, **outcome})
             counts[status] = items
+        count_items(connection, account_id, counts)
         return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
 
     return database.transact(work)

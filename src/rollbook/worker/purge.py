@@ -1,4 +1,7 @@
-"""Forgets what is kept long enough: once an hour progress and stored answers, once a minute the last calls."""
+"""Forgets what is kept long enough: once an hour progress and stored answers, once a minute the last calls.
+
+Once a minute it also brings up to date what servers of the release before have changed without counting or folding it.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,8 +13,10 @@ from rollbook.model import utc_now
 from rollbook.store.answers import purge_answers
 from rollbook.store.calls import purge_calls
 from rollbook.store.drafts import purge_drafts
+from rollbook.store.emails import fold_emails
 from rollbook.store.engine import Database
 from rollbook.store.enrollments import purge_progress
+from rollbook.store.queue import recount_items
 from rollbook.store.sign_ins import purge_sign_ins
 from rollbook.store.workers import purge_workers
 
@@ -23,7 +28,7 @@ MINUTE = 60
 
 @dataclass
 class _Duty:
-    """A bounded step that returns how many rows it forgot; done with none, it is next due after `interval` seconds."""
+    """A bounded step that returns how many rows it dealt with; after none, it is next due in `interval` seconds."""
 
     step: Callable[[], int]
     interval: float
@@ -47,19 +52,21 @@ class Purge:
             _Duty(lambda: purge_sign_ins(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_workers(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: recount_items(database), MINUTE, now),
+            _Duty(lambda: database.transact(fold_emails), MINUTE, now),
             _Duty(self._trim_log, MINUTE, now + MINUTE),
         ]
 
     def run_step(self) -> bool:
         """Do one step of everything that is due; False when there is nothing more to forget now."""
-        forgotten = 0
+        rows = 0
         for duty in self._duties:
             if time.monotonic() >= duty.due:
-                rows = duty.step()
-                forgotten += rows
-                if rows == 0:
+                done = duty.step()
+                rows += done
+                if done == 0:
                     duty.due = time.monotonic() + duty.interval
-        return forgotten > 0
+        return rows > 0
 
     def _purge_progress(self) -> int:
         if purged := purge_progress(self._database, utc_now(), self._step):

@@ -2,8 +2,10 @@
 
 import sqlalchemy as sa
 
-from rollbook.model import EnrollmentStatus, Role
+from rollbook.model import EnrollmentStatus, Role, UnenrollmentStatus
 from rollbook.store.tables.columns import account_id, metadata, one_of, own_id, time_column
+
+ENDED = [status for status in UnenrollmentStatus if status is not UnenrollmentStatus.PENDING]
 
 accounts = sa.Table(
     "accounts",
@@ -16,6 +18,9 @@ accounts = sa.Table(
     time_column("queue_paused_at", nullable=True),
     # Counts what has been done to the account's unenrollments, one number a transaction; the feed goes by it.
     sa.Column("last_change", sa.BigInteger, nullable=False, server_default="0"),
+    # How many items have ended in which way, as of one change; that is the last one unless another release made it.
+    sa.Column("counted_change", sa.BigInteger),
+    *(sa.Column(f"counted_{status.lower()}", sa.BigInteger, nullable=False, server_default="0") for status in ENDED),
     time_column("created_at"),
     # The progress of whatever ended until then has been deleted, or is just being deleted.
     time_column("purged_through", nullable=True),
@@ -30,6 +35,10 @@ users = sa.Table(
     account_id(),
     sa.Column("external_id", sa.Text),
     sa.Column("email", sa.Text),
+    # The form by which an e-mail is found in any case of its letters (store/emails), and the e-mail of which it was
+    # made: where that is another one now, it is made anew. NULL where another user of the account has the same form.
+    sa.Column("email_folded", sa.Text),
+    sa.Column("email_folded_from", sa.Text),
     sa.Column("alternate_email", sa.Text),
     sa.Column("employee_id", sa.Text),
     sa.Column("given_name", sa.Text, nullable=False),
@@ -50,6 +59,17 @@ users = sa.Table(
 _staff = sa.text("role <> 'learner'")
 sa.Index("ix_users_staff", users.c.account_id, sqlite_where=_staff, postgresql_where=_staff)
 sa.Index("uq_users_account_id_email", users.c.account_id, sa.func.lower(users.c.email), unique=True)
+_folded = sa.text("email_folded_from = email")
+sa.Index(
+    "uq_users_account_id_email_folded",
+    users.c.account_id,
+    users.c.email_folded,
+    unique=True,
+    sqlite_where=_folded,
+    postgresql_where=_folded,
+)
+_unfolded = sa.text("email IS DISTINCT FROM email_folded_from")
+sa.Index("ix_users_unfolded", users.c.id, sqlite_where=_unfolded, postgresql_where=_unfolded)
 
 # A key of an account has no user. Only digests are kept; a key is shown once, when it is made.
 keys = sa.Table(
