@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from rollbook.errors import UnknownSchemaError
+from rollbook.errors import DatabaseUnavailableError, UnknownSchemaError, UserError
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema, migrate
 from rollbook.store.tables import metadata
@@ -23,6 +23,23 @@ pytestmark = [
 def test_a_new_database_has_exactly_the_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["no database", "damaged"])
+def test_a_file_that_cannot_be_read_is_named_with_a_way_out(tmp_path: Path, migrated_file: Path, whole: bool) -> None:
+    file = tmp_path / "rollbook.db"
+    content = migrated_file.read_bytes() if whole else b"These are notes and no database.\n" * 200
+    file.write_bytes(content[:4096] + b"\xff" * len(content))
+    database = Database(f"sqlite:///{file}")
+    with pytest.raises(DatabaseUnavailableError, match=r"rollbook\.db is no SQLite database, or is damaged.*backup"):
+        check_schema(database)
+    database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_character_that_postgresql_cannot_keep_is_refused_with_a_sentence(database: Database) -> None:
+    with pytest.raises(UserError, match=r"U\+0000"), database.write() as connection:
+        connection.execute(sa.select(sa.bindparam("text", "a\0b")))
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

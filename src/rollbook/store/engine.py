@@ -39,6 +39,8 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
 }
 
+SQLITE_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -73,7 +75,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection whose work is rolled back at the end; errors: DatabaseUnavailableError."""
-        with _translated_errors(), self.engine.connect() as connection:
+        with _translated_errors(self.engine), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -82,7 +84,7 @@ class Database:
 
         Errors: DatabaseUnavailableError.
         """
-        with _translated_errors(), self.engine.connect() as connection:
+        with _translated_errors(self.engine), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -93,7 +95,7 @@ class Database:
         committed. Errors: DatabaseUnavailableError.
         """
         committed: list[dict[str, object]] = []
-        with _translated_errors(), self._transaction(keep=keep) as connection:
+        with _translated_errors(self.engine), self._transaction(keep=keep) as connection:
             connection.execution_options(committed=committed)
             yield connection
         for line in committed if keep else ():
@@ -138,7 +140,7 @@ class Database:
 
         For commands: its writes do not queue with those of other threads. Errors: DatabaseUnavailableError.
         """
-        with _translated_errors(), self.engine.connect() as connection:
+        with _translated_errors(self.engine), self.engine.connect() as connection:
             connection.detach()
             yield connection
 
@@ -203,9 +205,11 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
+    except sqlite3.DatabaseError as error:  # met while a connection was opened, where SQLAlchemy passes it on as it is
+        raise _unusable(error, engine) from error
     except PoolTimeoutError as error:
         raise DatabaseUnavailableError("no database connection became free in time") from error
     except DBAPIError as error:
@@ -213,12 +217,21 @@ def _translated_errors() -> Iterator[None]:
             raise ConflictError("two transactions waited for each other") from error
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise LockTimeoutError("others held what was needed for too long") from error
+        if isinstance(error.orig, psycopg.DataError) and "NUL" in str(error.orig):
+            raise UserError("Text cannot hold the character U+0000.") from error
         if _means_unavailable(error):
-            raise DatabaseUnavailableError(f"the database cannot be used: {error.orig}") from error
+            raise _unusable(error.orig, engine) from error
         raise
+
+
+def _unusable(error: BaseException | None, engine: sa.Engine) -> DatabaseUnavailableError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in SQLITE_DAMAGED:
+        file = engine.url.database
+        return DatabaseUnavailableError(f"{file} is no SQLite database, or is damaged: {error}. Restore a backup.")
+    return DatabaseUnavailableError(f"the database cannot be used: {error}")
 
 
 def _means_unavailable(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE | SQLITE_DAMAGED
     return error.connection_invalidated or isinstance(error.orig, (psycopg.OperationalError, psycopg.InterfaceError))
