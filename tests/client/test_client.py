@@ -5,11 +5,11 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -342,6 +342,51 @@ def test_a_program_that_was_cut_off_goes_on_with_the_keys_of_before(school: Scho
     assert _statuses(again) == {"accepted": 150}
     assert again[0] == first[100]
     assert len(list(school.client().batches())) == 3
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["a"], [], ["a", "a"], ["a", ""], ["a", "b c"], ["a", "x" * 256]],
+    ids=["too_few", "none", "twice", "empty", "blank", "too_long"],
+)
+def test_keys_that_do_not_do_are_refused_before_the_first_call(school: School, keys: list[str]) -> None:
+    ids = school.campus.enroll(101)
+    with pytest.raises(ValueError, match="key"):
+        next(school.client().unenroll(ids, keys=keys))
+    assert school.campus.queue() == {}
+
+
+def test_a_dry_run_of_many_calls_counts_repeats_as_the_real_run_does(school: School) -> None:
+    ids = school.campus.enroll(150)
+    asked = [*ids, ids[0], ids[20]]
+    client = school.client()
+
+    def told(dry_run: bool, change: Callable[..., Iterable[Outcome]]) -> list[tuple[bool, str | None, str | None]]:
+        return [(each.accepted, each.code, each.message) for each in change(asked, dry_run=dry_run)]
+
+    foreseen = told(True, client.unenroll)
+    assert [accepted for accepted, _, _ in foreseen] == [True] * 150 + [False] * 2
+    assert foreseen == told(False, client.unenroll)
+    school.campus.drain()
+    assert told(True, client.restore) == told(False, client.restore)
+    list(client.unenroll(ids))
+    assert told(True, client.remove) == told(False, client.remove)
+
+
+def test_dates_that_are_none_are_refused_before_the_call(school: School) -> None:
+    client, text, day = school.client(), cast("date", "2026-11-25"), date(2026, 1, 1)
+    wrong: list[tuple[Callable[[], object], type[Exception], str]] = [
+        (lambda: client.changes(since=text), TypeError, "a date or datetime is wanted"),
+        (lambda: list(client.unenrollments(requested_from=text)), TypeError, "a date or datetime is wanted"),
+        (lambda: ReportFilters(enrolled_from=text), TypeError, "a date or datetime is wanted"),
+        (lambda: Enrollment(1, "North", email="a@b.example", due_date=text), TypeError, "a date or datetime is wanted"),
+        (lambda: client.changes(since=day, after="1-1"), ValueError, "one of the two"),
+        (lambda: client.changes(after=""), ValueError, "one of the two"),
+        (lambda: ReportFilters(enrolled_from=day, enrolled_to=date(2025, 1, 1)), ValueError, "is before"),
+    ]
+    for ask, error, sentence in wrong:
+        with pytest.raises(error, match=sentence):
+            ask()
 
 
 def test_other_changes_are_made_once_though_answers_are_lost(school: School) -> None:

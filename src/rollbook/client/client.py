@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import httpx
 
-from rollbook.client.requests import Enrollment, ReportFilters, changes_of, items_of, unenrollments_of
-from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, read_large_batch, read_outcomes
+from rollbook.client.requests import Enrollment, ReportFilters, changes_of, choose_keys, items_of, unenrollments_of
+from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, foresee, read_large_batch, read_outcomes
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
@@ -106,7 +106,8 @@ class Client:
     ) -> Iterator[Outcome]:
         """Unenroll in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
 
-        `keys` are the Idempotency-Keys of the calls, for a program that goes on where an earlier one was cut off.
+        `keys` are the Idempotency-Keys of the calls, for a program that goes on where an earlier one was cut off; with
+        them the ids are read as a whole first. Errors: ValueError, before the first call, for keys that do not do.
         """
         headers = _write_headers(reason, dry_run=dry_run)
         return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys)
@@ -214,12 +215,18 @@ class Client:
         if DRY_RUN in headers:
             # A server that is not Rollbook would take no notice of the header and do the work: it refuses this call.
             self.queue()
+        parts = _split(ids)
+        if keys is not None:
+            whole = [*parts]
+            parts, keys = iter(whole), choose_keys(keys, len(whole))
         rest = iter(keys or (_new_key() for _ in count()))
-        for part in _split(ids):
+        taken: set[int | None] = set()
+        for part in parts:
             sent = self._send(method, items_of(part), headers, next(rest))
             given = {block: str(id_) for block, id_ in enumerate(part, 1)}
             in_doubt = sent.in_doubt and DRY_RUN not in headers
-            yield from read_outcomes(sent.items, sent.reply.errors, given, batch_id=sent.batch_id, in_doubt=in_doubt)
+            outcomes = read_outcomes(sent.items, sent.reply.errors, given, batch_id=sent.batch_id, in_doubt=in_doubt)
+            yield from outcomes if DRY_RUN not in headers else foresee(method, outcomes, taken)
 
     def _ask_state(self, method: Method, key: str | None = None) -> QueueState:
         sent = self._send(method, {}, key=key)

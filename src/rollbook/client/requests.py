@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 from rollbook.wire.messages import Values
+from rollbook.wire.values import MAX_ITEMS
 
+MAX_KEY = 255  # D21
 # The feed's beginning, unless one is named.
 _LONG_AGO = date(1970, 1, 1)
 
@@ -26,6 +29,7 @@ class Enrollment:
     def __post_init__(self) -> None:
         if bool(self.email) == bool(self.employee_id):
             raise ValueError("an Enrollment has either an email or an employee_id")
+        _check_date(self.due_date)
 
     def values(self) -> Values:
         """Give the values of the item of a call."""
@@ -58,6 +62,9 @@ class ReportFilters:
         for name in ("courses", "groups", "statuses", "emails", "employee_ids"):
             if isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} is a list of texts, even of a single one")
+        first, last = _check_date(self.enrolled_from), _check_date(self.enrolled_to)
+        if first and last and type(first) is type(last) and last < first:
+            raise ValueError(f"enrolled_to {last} is before enrolled_from {first}")
 
     def values(self) -> dict[str, Any]:
         """Give the values of the filters of a call."""
@@ -70,6 +77,19 @@ class ReportFilters:
             "employee_ids": self.employee_ids,
             "enrolled_at": [{"first": self.enrolled_from, "last": self.enrolled_to}],
         }
+
+
+def choose_keys(keys: Iterable[str], calls: int) -> list[str]:
+    """Take a key for each call; errors: ValueError for too few of them, and for what no server takes as one."""
+    chosen = [*islice(keys, calls)]
+    if len(chosen) < calls:
+        raise ValueError(f"there are {calls} calls, each of {MAX_ITEMS} ids at most, and {len(chosen)} keys")
+    if len({*chosen}) < calls:
+        raise ValueError("two keys are the same, and each call needs one of its own")
+    for key in chosen:
+        if not (1 <= len(key) <= MAX_KEY and all("!" <= character <= "~" for character in key)):
+            raise ValueError(f"a key has 1 to {MAX_KEY} visible characters of ASCII, unlike {key[:80]!r}")
+    return chosen
 
 
 def items_of(ids: Iterable[object]) -> Values:
@@ -92,10 +112,21 @@ def unenrollments_of(
 
 def changes_of(since: date | None, after: str | None) -> dict[str, Any]:
     """Choose the feed from a moment on, or after an earlier page (protocol §7)."""
-    return {"after": after} if after else {"finished_from": _with_zone(since or _LONG_AGO)}
+    if after is None:
+        return {"finished_from": _with_zone(_LONG_AGO if since is None else since)}
+    if not after or since is not None:
+        raise ValueError("the feed goes on after a cursor or begins since a moment: give one of the two")
+    return {"after": after}
+
+
+def _check_date(value: date | None) -> date | None:
+    if value is not None and not isinstance(value, date):
+        raise TypeError(f"a date or datetime is wanted, not {value!r}")
+    return value
 
 
 def _with_zone(value: date | None) -> date | None:
+    _check_date(value)
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValueError("a datetime needs a time zone, such as datetime.UTC")
     return value

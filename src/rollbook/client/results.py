@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
-from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
-from rollbook.methods.unenroll_learning_modules import QUEUED_ID, UNKNOWN_ID
+from rollbook.methods.method import Method
+from rollbook.methods.remove_unenrollments import NOT_PENDING, REMOVE_UNENROLLMENTS
+from rollbook.methods.restore_unenrollments import NOT_UNENROLLED, RESTORE_UNENROLLMENTS
+from rollbook.methods.unenroll_learning_modules import QUEUED_ID, UNENROLL_LEARNING_MODULES, UNKNOWN_ID
 from rollbook.model import UnenrollmentStatus
 from rollbook.wire.answer import ErrorEntry
 from rollbook.wire.messages import Values
-from rollbook.wire.values import IDENTIFIER
+from rollbook.wire.values import IDENTIFIER, read_identifier
 
 ACCEPTED = "accepted"
 ACCEPTED_BEFORE = "accepted before"
@@ -18,6 +19,13 @@ REFUSED = "refused"
 
 # What an item answers that a call has taken already whose answer was lost (D13).
 TAKEN_BEFORE = {QUEUED_ID.code, UNKNOWN_ID.code}
+
+# What an item answers that an earlier call of the same work has taken.
+TAKEN_BY_THEN = {
+    UNENROLL_LEARNING_MODULES.name: QUEUED_ID,
+    REMOVE_UNENROLLMENTS.name: NOT_PENDING,
+    RESTORE_UNENROLLMENTS.name: NOT_UNENROLLED,
+}
 
 
 # What the status of an item says about an undo that is done; and what it becomes by one that is not, by its method.
@@ -151,3 +159,16 @@ def read_large_batch(
 
 def _counts(values: Values) -> dict[str, int]:
     return {str(status): values.get(status.lower()) or 0 for status in UnenrollmentStatus}
+
+
+def foresee(method: Method, outcomes: Iterable[Outcome], taken: set[int | None]) -> Iterator[Outcome]:
+    """Refuse in a dry run what an earlier call would have `taken` by then: the server tries out each call alone."""
+    for outcome in outcomes:
+        id_ = read_identifier(outcome.id)
+        if outcome.accepted and id_ in taken:
+            error = ErrorEntry.of_item(TAKEN_BY_THEN[method.name], outcome.block)
+            yield Outcome(outcome.id, False, REFUSED, error.code, error.message, block=outcome.block)
+        else:
+            if outcome.accepted:
+                taken.add(id_)
+            yield outcome
