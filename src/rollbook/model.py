@@ -1,9 +1,10 @@
 """What more than one room talks about: roles, states, and who is calling."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 
 from rollbook.errors import CallError, WireCode
@@ -168,9 +169,25 @@ class Acceptance:
     refused: dict[int, Refusal]
 
 
-def is_reason(text: str) -> bool:
-    """Tell whether a text may be kept as the reason of a batch: printable, on one line, not too long (D21)."""
-    return len(text) <= LONGEST_REASON and text.isprintable()
+def read_reason(text: str) -> str | None:
+    """Return the reason of a batch without the white space around it, None for an empty one (D21).
+
+    Errors: ValueError, whose sentence says what is wrong with it and where.
+    """
+    reason = text.strip()
+    if len(reason) > LONGEST_REASON:
+        raise ValueError(f"a reason has at most {LONGEST_REASON} characters, and this one has {len(reason)}")
+    for place, character in enumerate(reason, 1):
+        if not character.isprintable() and unicodedata.category(character) != "Zs":
+            kind = "a line break" if character.splitlines() == [""] else f"the character U+{ord(character):04X}"
+            raise ValueError(f"a reason is text on one line, and character {place} of this one is {kind}")
+    return reason or None
+
+
+def suggest(wanted: str, known: Iterable[str]) -> str:
+    """Ask for the known names that are like the one that is unknown; empty when none is."""
+    near = get_close_matches(wanted.lower(), by_lower := {name.lower(): str(name) for name in known})
+    return f" Is it {' or '.join(repr(by_lower[name]) for name in near)}?" if near else ""
 
 
 def fold_email(email: str) -> str:

@@ -26,12 +26,23 @@ def _default_profiles_file() -> Path:
     return Path(home) / "rollbook" / "profiles.toml"
 
 
+MAX_NUMBER = 2**31 - 1  # what every database, and every timer of the system, can hold
+
 # What can also stand in a file of its own, named by the setting with `_file` after it.
 SECRETS = ("database_url", "account_key", "user_key")
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _numbers_fit(cls, value: object) -> object:
+        if isinstance(value, int | float) and value > MAX_NUMBER:
+            raise ValueError(f"the number is larger than {MAX_NUMBER}")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -191,6 +202,8 @@ def _load(kind: type[S], given: dict[str, object]) -> S:
             given = {name: "", f"{name}_file": None, **given}
     try:
         return kind(**given)  # type: ignore[arg-type]
+    except UnicodeDecodeError:
+        raise UserError("The file .env is not text in UTF-8. Write it in UTF-8.") from None
     except ValidationError as error:
         raise UserError("Wrong settings:\n  " + "\n  ".join(map(_describe, error.errors()))) from None
 

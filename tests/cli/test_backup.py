@@ -100,3 +100,13 @@ def test_backup_says_what_to_do_instead_when_it_cannot(rollbook: Run, tmp_path: 
     assert done.code == 2
     assert way_out in done.err
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_backup_that_fails_leaves_nothing_behind(tmp_path: Path, migrated_file: Path) -> None:
+    shutil.copyfile(migrated_file, tmp_path / "rollbook.db")
+    told = environment(f"sqlite:///{tmp_path / 'rollbook.db'}", tmp_path)
+    command = f"ulimit -f 100; exec {sys.executable} -m rollbook backup copy.db"  # the disk is full after 100 kB
+    done = subprocess.run(["bash", "-c", command], env=told, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cannot be backed up" in done.stderr
+    assert [*tmp_path.glob("copy.db*")] == []

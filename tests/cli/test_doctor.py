@@ -1,5 +1,7 @@
 """`rollbook doctor` is content with what is well, and names what is not, with what to do."""
 
+import shutil
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +56,19 @@ def test_what_is_well_is_left_in_peace(examine: Examination, database: Database,
     campus.accept(campus.enroll(3))
     self_signed_certificate(environment)
     assert examine() == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite:///rollbook.db"], ids=["sqlite"])
+def test_the_size_of_the_write_ahead_log_is_told(rollbook: Run, tmp_path: Path, migrated_file: Path) -> None:
+    shutil.copyfile(migrated_file, tmp_path / "rollbook.db")
+    holding = sqlite3.connect(tmp_path / "rollbook.db")  # keeps the log from being emptied when the last one closes
+    holding.execute("SELECT count(*) FROM accounts").fetchall()
+    assert rollbook("account", "add", "Acme", "--owner", "ann@acme.example").code == 0
+    size = (tmp_path / "rollbook.db-wal").stat().st_size / 1e6
+    told = {row["part"]: row["found"] for row in rollbook("doctor", "--format", "json").json}
+    holding.close()
+    assert size > 0
+    assert f"{size:,.1f} MB" in told["wal"]
 
 
 def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(

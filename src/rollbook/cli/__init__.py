@@ -4,6 +4,7 @@ Exit codes: 0 all done, 1 some of it refused, 2 wrong usage, 3 could not reach w
 by a brake, 130 interrupted.
 """
 
+import errno
 import sys
 from collections import UserDict
 from importlib import import_module
@@ -38,10 +39,15 @@ HOMES = {
     "import": "imports",
     "audit": "audit",
 }
+ALIASES = {"unenrol": "unenroll"}  # typed by those who spell it so; not shown
 
 
 class _Commands(UserDict[str, Any]):
     """The commands by name. A module is imported when its command is asked for: the queue is shown without a server."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give a command, also by its other spelling."""
+        return super().get(ALIASES.get(name, name), default)
 
     def __getitem__(self, name: str) -> Any:
         module = import_module(f"{__name__}.{self.data[name]}")
@@ -90,8 +96,14 @@ def main() -> None:
         sys.exit(_complain(error, 2))
     except (TransportError, ClientError) as error:
         sys.exit(_complain(error, 3))
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        what = "The output cannot be written" if error.filename is None else repr(str(error.filename)[:200])
+        sys.exit(_complain(f"{what}: {error.strerror}.", 2))
 
 
-def _complain(error: Exception, code: int) -> int:
-    typer.echo(f"rollbook: {error}", err=True)
+def _complain(error: Exception | str, code: int) -> int:
+    # A byte of an argument that is not UTF-8 could not be written as it is.
+    typer.echo(f"rollbook: {error}".encode("utf-8", "backslashreplace"), err=True)
     return code

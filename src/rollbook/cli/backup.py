@@ -8,13 +8,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from rollbook.cli.database import NO_DATABASE
+from rollbook.cli.options import check_target
 from rollbook.errors import UserError
 from rollbook.settings import load_settings
 from rollbook.store.backup import back_up
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where the copy goes; only its owner may read it.")],
+    file: Annotated[
+        Path, typer.Argument(callback=check_target, help="Where the copy goes; only its owner may read it.")
+    ],
     force: Annotated[bool, typer.Option("--force", help="Replace the file when there is one.")] = False,
 ) -> None:
     """Copy the SQLite database as of this moment, while the server runs, and check the copy."""
@@ -22,9 +26,9 @@ def backup(
     if source is None:
         raise UserError("PostgreSQL makes its own backups: pg_dump --format=custom --file=FILE ADDRESS_OF_THE_DATABASE")
     if not source.is_file():
-        raise UserError(f"There is no database {source}. See ROLLBOOK_DATABASE_URL and ROLLBOOK_DATA_DIR.")
-    if file.is_dir() or (file.exists() and file.samefile(source)):
-        raise UserError(f"{file} is {'a folder' if file.is_dir() else 'the database itself'}. Name another file.")
+        raise UserError(NO_DATABASE.format(file=source))
+    if file.exists() and file.samefile(source):
+        raise UserError(f"{file} is the database itself. Name another file.")
     if file.exists() and not force:
         raise UserError(f"{file} exists. Name another file, or replace it with --force.")
     console = Console(stderr=True)

@@ -5,21 +5,33 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rollbook.errors import UserError
 from rollbook.model import Actor
 from rollbook.settings import Settings, load_settings
 from rollbook.store.engine import Database
 from rollbook.store.schema import check_schema
 
+NO_DATABASE = (
+    "There is no database {file}. Make it with: rollbook init --account NAME --owner EMAIL; "
+    "or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
+)
+
 
 @contextmanager
 def open_database(
-    settings: Settings | None = None, *, any_schema: bool = False, statement_seconds: float | None = None
+    settings: Settings | None = None, *, making: bool = False, statement_seconds: float | None = None
 ) -> Iterator[Database]:
-    """Give the database of the settings; errors: DatabaseUnavailableError, UnknownSchemaError unless `any_schema`."""
+    """Give the database of the settings, of this release's schema; with `making` it may lack both file and schema.
+
+    Errors: UserError, DatabaseUnavailableError.
+    """
     settings = settings or load_settings()
+    file = settings.database_file
+    if not making and file is not None and not file.is_file():
+        raise UserError(NO_DATABASE.format(file=file))
     database = Database(settings.database, settings.pool_size, statement_seconds)
     try:
-        if not any_schema:
+        if not making:
             check_schema(database)
         yield database
     finally:

@@ -1,9 +1,8 @@
 """`rollbook import`: rosters of other systems."""
 
-import csv
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -11,10 +10,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import AccountOption
+from rollbook.cli.options import check_target
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.importers.oneroster import open_archive
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
+from rollbook.spreadsheets import Writer
 from rollbook.store.accounts import find_account
 from rollbook.store.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, import_staged, list_enrollment_ids
@@ -33,7 +34,10 @@ def choose() -> None:
 def oneroster(
     file: Annotated[Path, typer.Argument(help="A OneRoster CSV archive (zip), version 1.1 or 1.2.")],
     account: AccountOption = None,
-    ids: Annotated[Path | None, typer.Option(help="Write sourcedId and id of the archive's enrollments here.")] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(callback=check_target, help="Write sourcedId and id of the archive's enrollments here."),
+    ] = None,
     match: Annotated[
         Match | None,
         typer.Option(help="Take users over whose sourcedId has changed: who has the same e-mail or identifier."),
@@ -53,10 +57,7 @@ def oneroster(
     with open_archive(file) as archive, open_database() as database:
         with database.read() as connection:
             target = find_account(connection, account)
-        try:
-            output = (ids or Path(os.devnull)).open("a", encoding="utf-8", newline="")
-        except OSError as error:
-            raise UserError(f"{ids} cannot be written: {error.strerror}.") from None
+        output = _open_output(ids, file)
         with output, database.session() as connection, bar:
             task = bar.add_task("Reading", total=archive.size)
             stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
@@ -66,12 +67,22 @@ def oneroster(
             outcome = import_staged(connection, target, archive.complete, reason, options, by=operator())
             if ids and outcome.counts:
                 output.truncate(0)
-                writer = csv.writer(output, lineterminator="\n")
-                writer.writerow(("sourcedId", "AccountUserLearningModuleRelID"))
-                writer.writerows(list_enrollment_ids(connection, target))
+                writer = Writer(output)
+                writer.write(("sourcedId", "AccountUserLearningModuleRelID"))
+                for row in list_enrollment_ids(connection, target):
+                    writer.write(row)
         fold_all_emails(database)
     _print_outcome(outcome, form, dry_run)
     raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
+
+
+def _open_output(ids: Path | None, archive: Path) -> TextIO:
+    if ids is not None and ids.exists() and ids.samefile(archive):
+        raise UserError(f"--ids {ids} is the archive itself. Name another file.")
+    try:
+        return (ids or Path(os.devnull)).open("a", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UserError(f"{ids} cannot be written: {error.strerror}.") from None
 
 
 def _print_outcome(outcome: Outcome, form: Format, dry_run: bool) -> None:

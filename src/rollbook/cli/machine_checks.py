@@ -83,10 +83,17 @@ def _check_disk(settings: Settings) -> Iterator[Finding]:
         yield (trouble if free < NO_DISK else warning)("disk", found, advice)
     else:
         yield Finding("disk", found)
-    wal = file.with_name(f"{file.name}-wal") if file is not None else None
-    if wal is not None and wal.exists() and wal.stat().st_size > LARGE_WAL:
-        advice = "Something reads for very long, a backup or another program; it shrinks when that has ended."
-        yield warning("wal", f"{wal} has {wal.stat().st_size / 1e6:,.0f} MB", advice)
+    if file is not None:
+        yield _check_log(file.with_name(f"{file.name}-wal"))
+
+
+def _check_log(file: Path) -> Finding:
+    size = file.stat().st_size if file.exists() else 0
+    found = f"SQLite's write-ahead log has {size / 1e6:,.1f} MB"
+    if size <= LARGE_WAL:
+        return Finding("wal", found)
+    advice = "Something reads for very long, a backup or another program; it shrinks when that has ended."
+    return warning("wal", f"{found}: {file}", advice)
 
 
 def _check_proxies(settings: Settings) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """How commands answer: tables for people, JSON and CSV for programs."""
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from rollbook.spreadsheets import Writer
 
 
 class Format(StrEnum):
@@ -30,9 +31,10 @@ def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], for
     if form is Format.JSON:
         print_json(shown)
     elif form is Format.CSV:
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(shown)
+        writer = Writer(sys.stdout)
+        writer.write(columns)
+        for row in shown:
+            writer.write(row.values())
     else:
         table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False, header_style="bold")
         for row in shown:

@@ -9,6 +9,7 @@ import typer
 
 from rollbook.cli.choosing import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
 from rollbook.cli.confirming import confirm
+from rollbook.cli.options import check_reason
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.remote import ProfileOption, open_client
 from rollbook.client.client import Client
@@ -22,7 +23,7 @@ STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
 ITEM_COLUMNS = ("Block", "AccountUserLearningModuleRelID", "Status", "Learner", "CourseName", "Progress", "Notes")
 
 BatchesOption = Annotated[list[int] | None, typer.Option("--batch", min=1, help="All of this batch; repeatable.")]
-ReasonOption = Annotated[str | None, typer.Option(help="Why; becomes the items' note.")]
+ReasonOption = Annotated[str | None, typer.Option(callback=check_reason, help="Why; becomes the items' note.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

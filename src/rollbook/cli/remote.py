@@ -1,6 +1,7 @@
 """Which server the commands for people talk to: settings of the environment, or a named profile."""
 
 import stat
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from rollbook.cli.options import check_text
 from rollbook.client.client import Client
 from rollbook.errors import UserError
 from rollbook.settings import RemoteSettings, load_remote_settings
@@ -21,8 +23,9 @@ ProfileOption = Annotated[
 @contextmanager
 def open_client(profile: str | None) -> Iterator[Client]:
     """Give a client for the server that is meant; errors: UserError when the address or a key is missing."""
+    check_text(sys.argv[1:])
     settings = load_remote_settings()
-    name = profile or settings.profile
+    name = settings.profile if profile is None else profile
     if name is not None:
         settings = _read_profile(settings.profiles_file, name)
     missing = [field for field in ("url", "account_key", "user_key") if not getattr(settings, field)]

@@ -18,6 +18,7 @@ from typing import TextIO
 
 from rollbook.client.results import Outcome
 from rollbook.errors import UserError
+from rollbook.spreadsheets import Writer
 from rollbook.wire.values import MAX_ITEMS
 
 COLUMNS = ["id", "outcome", "code", "message", "batch"]
@@ -33,7 +34,7 @@ class Run:
         self._plan = plan
         self._plan_path = plan_path
         self._outcomes = outcomes
-        self._writer = None if outcomes is None else csv.writer(outcomes, lineterminator="\n")
+        self._writer = None if outcomes is None else Writer(outcomes)
         self._dry = dry
         self._name = ""
         self.total = self.done = self.accepted = self.refused = 0
@@ -54,7 +55,7 @@ class Run:
         if self._plan_path is not None:
             _unfinished(self._plan_path).replace(self._plan_path)  # a plan that was cut off is no plan
         if self._writer is not None:
-            self._writer.writerow(COLUMNS)
+            self._writer.write(COLUMNS)
 
     def go_on(self, finished: list[list[str]]) -> None:
         """Take up a plan of which these outcomes were written before; errors: UserError when they do not fit."""
@@ -104,7 +105,7 @@ class Run:
         if self._writer is not None and self._outcomes is not None:
             batch = "" if outcome.batch_id is None else outcome.batch_id
             status = WOULD_BE + outcome.status if self._dry else outcome.status
-            self._writer.writerow((outcome.id, status, outcome.code, outcome.message, batch))
+            self._writer.write((outcome.id, status, outcome.code, outcome.message, batch))
             if self.done % MAX_ITEMS == 0:
                 self._outcomes.flush()
 

@@ -38,8 +38,8 @@ def serve(
         host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key, http_port=http_port
     )
     configure_logs(settings.log_format)
-    certificate = _certificate(settings)
     with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
+        certificate = _certificate(settings)
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
         _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets], console=settings.console)

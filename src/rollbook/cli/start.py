@@ -17,7 +17,7 @@ def init(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Make the database when there is none, and add an account with an owner and their keys."""
-    with open_database(any_schema=True) as database:
+    with open_database(making=True) as database:
         schema.migrate(database)
         with database.write() as connection:
             account_key, user_key = add_account(connection, account, owner, by=operator())
@@ -26,7 +26,7 @@ def init(
 
 def migrate() -> None:
     """Bring the database to the schema of this release; safe to repeat."""
-    with open_database(any_schema=True) as database:
+    with open_database(making=True) as database:
         before, after = schema.migrate(database)
     typer.echo(
         f"The database has schema {after}, " + ("as before." if before == after else f"before: {before or 'none'}.")

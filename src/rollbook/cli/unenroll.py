@@ -2,7 +2,7 @@
 
 import math
 import time
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from rollbook.cli.choosing import (
     read_ids,
 )
 from rollbook.cli.confirming import confirm
+from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
 from rollbook.cli.output import Format, print_rows
 from rollbook.cli.queue import say_silent
 from rollbook.cli.remote import ProfileOption, open_client
@@ -49,15 +50,19 @@ def unenroll(
     skip_bad_rows: SkipOption = False,
     course: Annotated[list[str] | None, typer.Option(help="All of this course.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="All of this group.")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="With this status, as 'In Progress'.")] = None,
+    status: StatusOption = None,
     email: Annotated[list[str] | None, typer.Option(help="Of this learner.")] = None,
-    enrolled_before: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Before this day.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Why; kept with the batch.")] = None,
+    enrolled_before: Annotated[
+        date | None, typer.Option(parser=read_day, metavar="DAY", help="Before this day.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(callback=check_reason, help="Why; kept with the batch.")] = None,
     maximum: Annotated[int | None, typer.Option("--max", min=0, help="Stop when more would leave.")] = None,
     max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop when more of a course would.")] = 50,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write the outcome of every id here, as CSV.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(callback=check_target, help="Write the outcome of every id here, as CSV.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -67,8 +72,7 @@ def unenroll(
     stopped. Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 could not reach or not allowed, 4 stopped by
     --max or --max-percent, 130 interrupted.
     """
-    before = None if enrolled_before is None else enrolled_before.date()
-    chosen = _filters(course, group, status, email, before)
+    chosen = _filters(course, group, status, email, enrolled_before)
     if bool(ids or file) == (chosen is not None):
         raise UserError("Say which enrollments: by ids or --file, or else by --course, --group, --status and the like.")
     if math.isnan(max_percent):
@@ -76,7 +80,7 @@ def unenroll(
     listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows)
     options: dict[str, object] = {"list of ids": digest(listed), "--max": maximum, "--max-percent": max_percent}
     options |= {"--course": course, "--group": group, "--status": status, "--email": email}
-    options |= {"--enrolled-before": before and before.isoformat()}
+    options |= {"--enrolled-before": enrolled_before and enrolled_before.isoformat()}
     with open_client(profile) as client, open_run(output, dry=dry_run) as run:
         _begin(client, run, chosen or listed, {**options, "server": client.url}, reason)
         preview = preview_ids(client, run.remaining())

@@ -27,7 +27,7 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
-from rollbook.model import LONGEST_REASON, is_reason
+from rollbook.model import read_reason
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.messages import Values
 from rollbook.wire.paging import MAX_SIZE
@@ -289,8 +289,6 @@ def _new_key() -> str:
 
 def _write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:
     """Write the headers of docs/wire.md section 8; errors: ValueError for a reason that no server would take."""
-    text = (reason or "").strip()
-    if not is_reason(text):
-        raise ValueError(f"a reason is text of at most {LONGEST_REASON} characters, on one line")
+    text = read_reason(reason or "")
     headers = {"Rollbook-Reason": quote(text, safe=UNQUOTED)} if text else {}
     return headers | ({DRY_RUN: "true"} if dry_run else {})

@@ -1,6 +1,7 @@
 """Sends packages over verified TLS, and sends them again when they may be lost; what is in them it does not know."""
 
 import random
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ FIRST_DELAY = 0.2
 LONGEST_DELAY = 10.0
 LONGEST_WISH = 300.0  # a server that asks for more is asked again all the same
 BUSY, UNAVAILABLE = 429, 503
+HOST = re.compile(r"[^\s%\[\]]+")
 
 # Nothing of the call has reached the server.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -73,8 +75,10 @@ def _read_address(url: str, *, allow_plain: bool) -> httpx.URL:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ValueError(f"the url cannot be read: {error}") from None
-    if not address.host or address.scheme not in (("https", "http") if allow_plain else ("https",)):
+    if not HOST.fullmatch(address.host) or address.scheme not in (("https", "http") if allow_plain else ("https",)):
         raise ValueError("the url begins with https:// and a host, because every call carries keys")
+    if address.port is not None and address.port > 65535:
+        raise ValueError(f"the url has the port {address.port}, and the largest is 65535")
     return address.copy_with(path="/apiv2/") if address.path == "/" else address
 
 

@@ -1,6 +1,5 @@
 """Batches: who, when, why and with what outcome; what each did, item by item, on a page and as CSV."""
 
-import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -12,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from rollbook.console.rendering import REFUSALS, person, progress
 from rollbook.console.visit import PageError, Visit
 from rollbook.model import utc_now
+from rollbook.spreadsheets import Writer
 from rollbook.store.history import ItemFilter, find_batches, find_items, find_refusals
 from rollbook.store.queue import read_batch_state
 from rollbook.store.retention import find_undo_term
@@ -109,11 +109,7 @@ def _cells(item: Any) -> Sequence[object]:
 
 def _lines(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([[_cell(value) for value in row] for row in rows])
+    writer = Writer(text)
+    for row in rows:
+        writer.write(row)
     return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    """Write a value so that a spreadsheet takes it for text: what would begin a formula gets an apostrophe."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

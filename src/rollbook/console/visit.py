@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from rollbook.console.notices import Notice, seal
 from rollbook.console.rendering import TEMPLATES
 from rollbook.errors import UserError
-from rollbook.model import LONGEST_REASON, Actor, Caller, Change, Limit, is_reason, utc_now
+from rollbook.model import Actor, Caller, Change, Limit, read_reason, utc_now
 from rollbook.store.audit import record_change
 from rollbook.store.engine import Database
 from rollbook.store.sign_ins import keep_notice
@@ -91,10 +91,10 @@ class Visit:
 
     def reason(self) -> str | None:
         """The field `reason`: one line, or none. Errors: UserError."""
-        reason = self.text("reason")
-        if not is_reason(reason):
-            raise UserError(f"A reason is text of at most {LONGEST_REASON} characters, on one line.")
-        return reason or None
+        try:
+            return read_reason(self.text("reason"))
+        except ValueError as error:
+            raise UserError(f"The reason cannot be kept: {error}.") from None
 
     def number(self, name: str) -> int | None:
         """A field that is a whole number; what is none counts as not given."""

@@ -98,6 +98,8 @@ class Archive:
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
     """Open an archive and check its manifest; errors: UserError."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file. Name a OneRoster archive (zip).")
     with _damage_reported(path.name):
         try:
             content = zipfile.ZipFile(path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from rollbook.errors import TransportError
-from rollbook.model import LONGEST_REASON, Extensions, is_reason
+from rollbook.model import Extensions, read_reason
 
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -27,9 +27,8 @@ def read_extensions(headers: Mapping[str, str]) -> Extensions:
 
 def _read_reason(value: str) -> str | None:
     try:
-        reason = unquote(value, errors="strict").strip()
+        return read_reason(unquote(value, errors="strict"))
     except UnicodeDecodeError:
         raise TransportError(422, "Rollbook-Reason is percent-encoded, but not as UTF-8") from None
-    if not is_reason(reason):
-        raise TransportError(422, f"Rollbook-Reason is text of at most {LONGEST_REASON} characters, on one line")
-    return reason or None
+    except ValueError as error:
+        raise TransportError(422, f"Rollbook-Reason: {error}") from None

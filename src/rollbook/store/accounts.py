@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from rollbook.errors import UserError
-from rollbook.model import Action, Actor, Caller, Change, Policies, Role, utc_now
+from rollbook.model import Action, Actor, Caller, Change, Policies, Role, suggest, utc_now
 from rollbook.store.audit import compare, record_change
 from rollbook.store.dialects import statement
 from rollbook.store.direct import run
@@ -23,6 +23,7 @@ from rollbook.store.tables import accounts, groups, keys, memberships, users
 Rows = list[dict[str, object]]
 
 TEXT_LIMIT = 255
+SUGGESTED_FROM = 2000  # names that are looked through for one like an unknown one
 # What the column can hold; a century, because far beyond it the calendar has no date left.
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
 
@@ -88,7 +89,8 @@ def find_account(connection: sa.Connection, name: str | None) -> Account:
     if found:
         raise UserError(f"Choose an account with --account: {', '.join(row.name for row in found)}")
     if name is not None:
-        raise UserError(f"There is no account {name!r}. See: rollbook account list")
+        names = connection.execute(sa.select(accounts.c.name)).scalars()
+        raise UserError(f"There is no account {name!r}.{suggest(name, names)} See: rollbook account list")
     raise UserError("There is no account yet. Run: rollbook init --account NAME --owner EMAIL")
 
 
@@ -181,7 +183,9 @@ def grant_permissions(
     ids = connection.execute(named).scalars().all()
     if len(ids) != 1:
         count = f"{len(ids)} active groups" if ids else "no active group"
-        raise UserError(f"The account {account.name!r} has {count} {name!r}; the name has to be that of one.")
+        active = sa.select(groups.c.name).where(groups.c.account_id == account.id, groups.c.active)
+        near = "" if ids else suggest(name, connection.execute(active.limit(SUGGESTED_FROM)).scalars())
+        raise UserError(f"The account {account.name!r} has {count} {name!r}; the name has to be that of one.{near}")
     membership = {"account_id": account.id, "group_id": ids[0], "user_id": user.id}
     held = sa.select(memberships.c.group_manager, memberships.c.manage_group_users)
     held = held.where(*(memberships.c[name] == number for name, number in membership.items()))
@@ -230,7 +234,9 @@ def find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row
     columns = (users.c.id, users.c.email, users.c.active, users.c.role)
     user = find_by_email(connection, sa.select(*columns).where(users.c.account_id == account.id), email)
     if user is None:
-        raise UserError(f"The account {account.name!r} has no user {email}. See: rollbook user list")
+        alike = sa.select(users.c.email).where(users.c.account_id == account.id, users.c.email.startswith(email[0]))
+        near = suggest(email, connection.execute(alike.limit(SUGGESTED_FROM)).scalars())
+        raise UserError(f"The account {account.name!r} has no user {email}.{near} See: rollbook user list")
     return user
 
 

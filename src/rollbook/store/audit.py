@@ -64,6 +64,12 @@ def list_changes(
     return [row._asdict() | {"details": json.loads(row.details or "{}")} for row in connection.execute(query)]
 
 
+def list_actors(connection: sa.Connection, account_id: int) -> list[str]:
+    """List who has changed anything in an account."""
+    query = sa.select(audit.c.actor).where(audit.c.account_id == account_id).distinct()
+    return list(connection.execute(query.order_by(audit.c.actor)).scalars())
+
+
 def compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
     """Describe what is different after a change, for its details: from what to what, by name."""
     return {name: {"from": before.get(name), "to": to} for name, to in after.items() if before.get(name) != to}

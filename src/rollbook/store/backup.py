@@ -20,7 +20,7 @@ def back_up(source: Path, target: Path, progress: Callable[[int, int], None]) ->
     try:
         handle, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".partial", dir=target.parent)  # for us alone
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror}.") from None
+        raise UserError(f"{str(target)[:200]} cannot be written: {error.strerror}.") from None
     os.close(handle)
     partial = Path(name)
     try:
@@ -28,10 +28,16 @@ def back_up(source: Path, target: Path, progress: Callable[[int, int], None]) ->
         _sync(partial)
         partial.replace(target)
         _sync(target.parent)
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.DatabaseError as error:
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        raise UserError(
+            f"{source} {'is damaged and ' if damaged else ''}cannot be backed up to {target}: {error}."
+        ) from None
+    except OSError as error:
         raise UserError(f"{source} cannot be backed up to {target}: {error}.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        for rest in (partial, *(partial.with_name(partial.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
+            rest.unlink(missing_ok=True)
     return target.stat().st_size
 
 

@@ -176,7 +176,7 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
     except OSError as error:
         raise UserError(f"{error.filename} cannot be made: {error.strerror}. See ROLLBOOK_DATA_DIR.") from None
     engine = sa.create_engine(
-        url,
+        sa.URL.create("sqlite", database=path),  # whatever characters are in its name
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,

@@ -1,0 +1,101 @@
+"""What options take, checked before anything is done: days, moments, reasons, known names, files to be written."""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollbook.errors import UserError
+from rollbook.model import EnrollmentStatus, read_reason, suggest
+from rollbook.wire.dates import read_date
+
+MIN_YEAR = 1900  # before it a year has lost a digit, as in 0026-01-31
+
+
+def read_day(text: str) -> date:
+    """Read a day in any form that the API reads; errors: BadParameter."""
+    try:
+        day = read_date(text.strip())
+    except ValueError:
+        day = date.min
+    if day.year < MIN_YEAR:
+        raise typer.BadParameter(f"{text!r} is no day. Write it as 2026-01-31 or 31-Jan-2026.")
+    return day
+
+
+def read_moment(text: str) -> datetime:
+    """Read a day or a time of day, which is in UTC unless it says otherwise; errors: BadParameter."""
+    if "T" not in text.upper().strip():
+        return datetime.combine(read_day(text), time.min, UTC)
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        moment = datetime.min.replace(tzinfo=UTC)
+    if moment.year < MIN_YEAR:
+        raise typer.BadParameter(f"{text!r} is no time. Write it as 2026-01-31 or 2026-01-31T08:00, in UTC.")
+    return moment
+
+
+def check_reason(text: str | None) -> str | None:
+    """Return the reason as it is kept; errors: BadParameter."""
+    try:
+        return read_reason(text or "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def check_known(known: Iterable[str]) -> Callable[[list[str] | None], list[str] | None]:
+    """Make a check that each value is a known word, in any case of its letters; errors: BadParameter."""
+    words = {word.lower(): word for word in known}
+
+    def check(values: list[str] | None) -> list[str] | None:
+        for value in values or ():
+            if value.lower() not in words:
+                asked = suggest(value, words.values()) or f" Known are: {', '.join(words.values())}."
+                raise typer.BadParameter(f"{value!r} is unknown.{asked}")
+        return [words[value.lower()] for value in values] if values else values
+
+    return check
+
+
+def check_text(arguments: Iterable[str]) -> None:
+    """Refuse what neither XML nor a terminal can show: something else would be asked for. Errors: UserError."""
+    for argument in arguments:
+        # Python shows a byte that is not UTF-8 as a lone surrogate.
+        if not argument.isascii() and any("\ud800" <= character <= "\udfff" for character in argument):
+            raise UserError(f"The argument {argument[:200]!r} is not text in UTF-8. Write it in UTF-8.")
+        if any(unicodedata.category(character) == "Cc" for character in argument):
+            raise UserError(f"The argument {argument[:200]!r} holds a control character. Leave it out.")
+
+
+def check_target(path: Path | None) -> Path | None:
+    """Check that a file can stand where one is to be written; errors: BadParameter."""
+    if path is None:
+        return None
+    check_text([str(path)])
+    try:
+        if path.is_dir():
+            raise typer.BadParameter(f"'{path}' is a folder. Name a file.")
+        if not path.parent.is_dir():
+            raise typer.BadParameter(f"'{path.parent}' is no folder. Make it, or name another file.")
+        path.exists()
+    except OSError as error:
+        raise typer.BadParameter(f"{str(path)[:80]!r} cannot be written: {error.strerror}.") from None
+    return path
+
+
+DayOption = Annotated[
+    date | None, typer.Option(parser=read_day, metavar="DAY", help="A day, as 2026-01-31; it counts.")
+]
+StatusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STATUS",
+        callback=check_known(EnrollmentStatus),
+        help=f"Only this status: {', '.join(EnrollmentStatus)}.",
+    ),
+]
