@@ -8,11 +8,11 @@ import typer
 
 from rollbook.cli.database import open_database
 from rollbook.cli.keys import AccountOption
-from rollbook.cli.options import read_moment
+from rollbook.cli.options import read_since
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Action, suggest
-from rollbook.store.accounts import find_account
+from rollbook.store.accounts import find_account, find_user
 from rollbook.store.audit import list_actors, list_changes
 
 COLUMNS = ("happened_at", "actor", "action", "subject", "details", "address", "request_id")
@@ -23,17 +23,19 @@ def audit(
     user: Annotated[str | None, typer.Option(help="Whose changes only: an e-mail, or 'operator NAME'.")] = None,
     action: Annotated[Action | None, typer.Option(metavar="ACTION", help="Changes of one kind, as unenroll.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=read_moment, metavar="TIME", help="2026-01-31 or 2026-01-31T08:00, UTC.")
+        datetime | None, typer.Option(parser=read_since, metavar="TIME", help="2026-01-31 or 2026-01-31T08:00, UTC.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The latest so many.")] = 100,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List who changed what in an account, when and from where, the latest last."""
     with open_database() as database, database.read() as connection:
-        number = find_account(connection, account).id
-        if user is not None and user not in (actors := list_actors(connection, number)):
-            raise UserError(f"The audit has no change by {user!r}.{suggest(user, actors)}")
-        rows = list_changes(connection, number, actor=user, action=action, since=since, limit=limit)
+        owner = find_account(connection, account)
+        if user is not None and user not in (actors := list_actors(connection, owner.id)):
+            if "@" not in user:
+                raise UserError(f"The audit has no change by {user!r}.{suggest(user, actors)}")
+            find_user(connection, owner, user)  # who has changed nothing yet
+        rows = list_changes(connection, owner.id, actor=user, action=action, since=since, limit=limit)
     if form is not Format.JSON:
         rows = [row | {"details": _write_details(row["details"])} for row in rows]
     print_rows(rows[::-1], COLUMNS, form)

@@ -26,18 +26,20 @@ def read_day(text: str) -> date:
     return day
 
 
-def read_moment(text: str) -> datetime:
-    """Read a day or a time of day, which is in UTC unless it says otherwise; errors: BadParameter."""
-    if "T" not in text.upper().strip():
-        return datetime.combine(read_day(text), time.min, UTC)
+def read_since(text: str) -> datetime:
+    """Read a day or a time of day, which is in UTC unless it says otherwise; errors: UserError."""
+    written = text.strip()
     try:
-        moment = datetime.fromisoformat(text.strip())
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        moment = datetime.min.replace(tzinfo=UTC)
-    if moment.year < MIN_YEAR:
-        raise typer.BadParameter(f"{text!r} is no time. Write it as 2026-01-31 or 2026-01-31T08:00, in UTC.")
-    return moment
+        if "T" in written.upper():
+            moment = datetime.fromisoformat(written)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        else:
+            moment = datetime.combine(read_day(written), time.min, UTC)
+        if moment.year >= MIN_YEAR:
+            return moment
+    except (ValueError, OverflowError, typer.BadParameter):
+        pass
+    raise UserError(f"--since is a time like 2026-01-31 or 2026-01-31T08:00, not {text!r}.")
 
 
 def check_reason(text: str | None) -> str | None:
