@@ -83,7 +83,7 @@ def check_target(path: Path | None) -> Path | None:
         if path.is_dir():
             raise typer.BadParameter(f"'{path}' is a folder. Name a file.")
         if not path.parent.is_dir():
-            raise typer.BadParameter(f"'{path.parent}' is no folder. Make it, or name another file.")
+            raise typer.BadParameter(f"{path} cannot be written: '{path.parent}' is no folder.")
         path.exists()
     except OSError as error:
         raise typer.BadParameter(f"{str(path)[:80]!r} cannot be written: {error.strerror}.") from None
