@@ -75,18 +75,18 @@ def check_text(arguments: Iterable[str]) -> None:
 
 
 def check_target(path: Path | None) -> Path | None:
-    """Check that a file can stand where one is to be written; errors: BadParameter."""
+    """Check that a file can stand where one is to be written; errors: UserError."""
     if path is None:
         return None
     check_text([str(path)])
     try:
         if path.is_dir():
-            raise typer.BadParameter(f"'{path}' is a folder. Name a file.")
+            raise UserError(f"'{path}' is a folder. Name a file.")
         if not path.parent.is_dir():
-            raise typer.BadParameter(f"{path} cannot be written: '{path.parent}' is no folder.")
+            raise UserError(f"{path} cannot be written: '{path.parent}' is no folder.")
         path.exists()
     except OSError as error:
-        raise typer.BadParameter(f"{str(path)[:80]!r} cannot be written: {error.strerror}.") from None
+        raise UserError(f"{str(path)[:80]!r} cannot be written: {error.strerror}.") from None
     return path
 
 
