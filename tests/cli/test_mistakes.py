@@ -215,7 +215,7 @@ def test_wrong_settings_are_named_with_what_to_do(shell: Shell, monkeypatch: pyt
         ("remove 1 --reason \x07", "character 1 of this one is the character U+0007"),
         (f"restore 1 --reason {'x' * 501}", "at most 500 characters, and this one has 501"),
         ("unenroll 1 --reason a\nb", "character 2 of this one is a line break"),
-        ("unenroll 1 --output .", "is a folder"),
+        ("unenroll 1 --output .", "it is a folder"),
         ("unenroll 1 --output missing/r.csv", "is no folder"),
         (f"backup {'x' * 300}", "File name too long"),
         ("import oneroster /dev/full", "is no file"),

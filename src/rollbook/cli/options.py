@@ -81,7 +81,7 @@ def check_target(path: Path | None) -> Path | None:
     check_text([str(path)])
     try:
         if path.is_dir():
-            raise UserError(f"'{path}' is a folder. Name a file.")
+            raise UserError(f"{path} cannot be written: it is a folder.")
         if not path.parent.is_dir():
             raise UserError(f"{path} cannot be written: '{path.parent}' is no folder.")
         path.exists()
