@@ -42,7 +42,7 @@ bench: setup ## measure, each figure beside its limit: ROWS=accept-sqlite,drain 
 	$(BIN)/python bench "$(ROWS)" "$(ROUNDS)"
 	$(if $(ROWS),,$(BIN)/python bench/client.py)
 
-fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECONDS (60) for each of eight targets
+fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECONDS (60) for each of nine targets
 	PYTHONPATH=$(CURDIR)/.fuzz $(BIN)/python fuzz/run.py
 
 .fuzz/ready: fuzz/requirements.lock

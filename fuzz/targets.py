@@ -1,14 +1,21 @@
 """What is fuzzed: every reader of what strangers send. Of each, only its own errors may come out."""
 
+import io
+import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, chdir, suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import httpx
 
 from rollbook import Client, ClientError
+from rollbook.cli import main, remote
 from rollbook.cli.choosing import find_ids, preview_ids
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
@@ -30,6 +37,7 @@ from rollbook.wire.xml import parse
 
 _temporary = tempfile.TemporaryDirectory(prefix="rollbook-fuzz-")  # removed when the process ends
 _folder = Path(_temporary.name)
+EXIT_CODES = (0, 1, 2, 3, 4, 130)
 _dry = Extensions(None, True, None)
 
 
@@ -97,6 +105,34 @@ def ids(data: bytes) -> None:
             found.describe_repeats()
 
 
+def options(data: bytes) -> None:
+    """A command that unenrolls, undoes or reports, with an argument a line, at a server that knows nothing."""
+    command, *lines = data[:4096].replace(b"\0", b"").replace(b"/", b"_").split(b"\n")
+    if command.decode("latin-1") not in ("unenroll", "remove", "restore", "report"):
+        return
+    _answers[0] = b"<SmarterU><Result>Success</Result><Info/><Errors/></SmarterU>"
+    arguments = ["rollbook", *(line.decode("utf-8", "surrogateescape") for line in (command, *lines))]
+    with TemporaryDirectory(dir=_folder) as folder, chdir(folder), ExitStack() as patches:
+        Path("ids.csv").write_text("ID\n1\n2\n", encoding="utf-8")
+        keys = {"ROLLBOOK_URL": "https://localhost/apiv2/", "ROLLBOOK_ACCOUNT_KEY": "a", "ROLLBOOK_USER_KEY": "b"}
+        for patch in (
+            mock.patch.dict(os.environ, {**keys, "HOME": folder, "COLUMNS": "80"}),
+            mock.patch.object(remote, "Client", partial(Client, transport=_server, attempts=1)),
+            mock.patch.multiple(
+                sys, argv=arguments, stdin=_text(b"1\n"), stdout=_text(), stderr=_text(errors="replace")
+            ),
+        ):
+            patches.enter_context(patch)
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code in EXIT_CODES, end.code  # noqa: PT017
+
+
+def _text(data: bytes = b"", errors: str = "strict") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors=errors)
+
+
 def archive(data: bytes) -> None:
     """The bytes of a zip archive."""
     path = _folder / "archive.zip"
@@ -123,5 +159,5 @@ def _read_archive(path: Path) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (form, call, headers, answer, ids, archive, roster)
+    target.__name__: target for target in (form, call, headers, answer, ids, options, archive, roster)
 }
