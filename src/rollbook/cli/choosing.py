@@ -16,7 +16,6 @@ from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import NotAnAnswerError, UserError
 from rollbook.id_lists import MAX_BYTES, Only, join, read_id_list, read_words
-from rollbook.model import LONGEST_REASON, is_reason
 from rollbook.wire.values import read_identifier
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
@@ -51,12 +50,6 @@ class Preview:
     def percent(self, course: str) -> float:
         """Tell which part of the course's enrollments is chosen."""
         return 100 * self.chosen[course] / max(1, self.enrolled[course])
-
-
-def check_reason(reason: str | None) -> None:
-    """Refuse a reason that no server would take; errors: UserError."""
-    if not is_reason((reason or "").strip()):
-        raise UserError(f"--reason is text of at most {LONGEST_REASON} characters, on one line.")
 
 
 def read_ids(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.choosing import ColumnOption, FileOption, IdsArgument, SkipOption, check_reason, read_ids
+from rollbook.cli.choosing import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
 from rollbook.cli.confirming import confirm
 from rollbook.cli.options import check_reason
 from rollbook.cli.output import Format, FormatOption, print_rows
@@ -115,7 +115,6 @@ def remove(
     profile: ProfileOption = None,
 ) -> None:
     """Take pending items out of the queue; their enrollments stay as they are."""
-    check_reason(reason)
     listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
         change = _plan_change(client, client.remove, listed, batch, reason)
@@ -137,7 +136,6 @@ def restore(
 
     Of the --output of `rollbook unenroll`, as --file, those are undone that were accepted in that run.
     """
-    check_reason(reason)
     listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
         change = _plan_change(client, client.restore, listed, batch, reason)

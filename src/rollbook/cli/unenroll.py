@@ -25,7 +25,6 @@ from rollbook.cli.choosing import (
     IdsArgument,
     Preview,
     SkipOption,
-    check_reason,
     find_ids,
     preview_ids,
     read_ids,
@@ -78,9 +77,6 @@ def unenroll(
         raise UserError("Say which enrollments: by ids or --file, or else by --course, --group, --status and the like.")
     if math.isnan(max_percent):
         raise UserError("--max-percent is a number from 0 to 100.")
-    if output is not None and not output.name:
-        raise UserError(f"--output {output} is no file. Name one.")
-    check_reason(reason)
     listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows)
     options: dict[str, object] = {"list of ids": digest(listed), "--max": maximum, "--max-percent": max_percent}
     options |= {"--course": course, "--group": group, "--status": status, "--email": email}
@@ -122,8 +118,6 @@ def _filters(
             raise UserError(f"--{name} is empty. Leave it out, or name one.")
     if not any((course, group, status, email, before)):
         return None
-    if before == date.min:
-        raise UserError("--enrolled-before names the first day there is: no enrollment can be before it.")
     last_day = None if before is None else date.fromordinal(before.toordinal() - 1)
     return ReportFilters(
         courses=course or (), groups=group or (), statuses=status or (), emails=email or (), enrolled_to=last_day
