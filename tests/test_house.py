@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": set(),
     "actions": {"store"},
     "methods": {"actions", "store", "wire"},
-    "console": {"actions", "id_lists", "methods", "spreadsheets", "store"},
+    "console": {"actions", "id_lists", "methods", "spreadsheets", "store", "wire"},
     "server": {"console", "methods", "store", "wire", "settings", "logs"},
     "worker": {"store"},
     "importers": {"actions", "store"},

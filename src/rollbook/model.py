@@ -88,7 +88,6 @@ class Limit(StrEnum):
     """What is counted for whom; the names of the settings that say how many a minute are let through, 0 for all."""
 
     WRONG_KEYS_PER_ADDRESS = "wrong_keys_per_address"
-    WRONG_KEYS_PER_ACCOUNT = "wrong_keys_per_account"
     CALLS_PER_ACCOUNT = "calls_per_account"
     SIGN_INS_PER_ADDRESS = "sign_ins_per_address"
     SIGN_INS_PER_EMAIL = "sign_ins_per_email"

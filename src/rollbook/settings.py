@@ -32,6 +32,10 @@ MAX_NUMBER = 2**31 - 1  # what every database, and every timer of the system, ca
 SECRETS = ("database_url", "account_key", "user_key")
 
 
+# Pages have connections of their own, so that no call waits for one.
+PAGES_AT_ONCE = 3
+
+
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
@@ -97,7 +101,7 @@ class Settings(_Settings):
         "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
     )
     pool_size: int = Field(
-        10, ge=2, description="Database connections of a process: one to look up keys, the others for a call each."
+        10, ge=2, description="Connections of a process for calls: one to look up keys, the others for a call each."
     )
     max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body that is read; above, the answer is 413.")
     body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
@@ -124,10 +128,7 @@ class Settings(_Settings):
         12, ge=1, le=168, description="How long a sign-in to the console lasts at the very most."
     )
     wrong_keys_per_address: int = Field(
-        30, ge=0, description="Wrong keys from one address in a minute, until its calls are answered 429; 0: no limit."
-    )
-    wrong_keys_per_account: int = Field(
-        300, ge=0, description="Wrong user keys with one account's key in a minute, until its calls are answered 429."
+        30, ge=0, description="Wrong keys or forms from one address in a minute, until it is answered 429; 0: no limit."
     )
     calls_per_account: int = Field(0, ge=0, description="Calls of one account in a minute; 0: no limit.")
     sign_ins_per_address: int = Field(
@@ -156,6 +157,11 @@ class Settings(_Settings):
     def database(self) -> str:
         """The address of the database that is meant."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"
+
+    @property
+    def server_connections(self) -> int:
+        """The database connections of a server process: those for calls, for pages, and for writing behind answers."""
+        return self.pool_size + (PAGES_AT_ONCE if self.console else 0) + 1
 
     @property
     def database_file(self) -> Path | None:

@@ -78,7 +78,7 @@ def open_database(acme: dict[str, str], database_url: str) -> Iterator[Database]
 def caller_of(database: Database, account_key: str, user_key: str) -> Caller | None:
     """What a call with these keys is taken for."""
     with database.read() as connection:
-        return find_caller(connection, account_key, user_key)[1]
+        return find_caller(connection, account_key, user_key)
 
 
 def everything_in(database: Database) -> dict[str, list[tuple[object, ...]]]:

@@ -30,6 +30,12 @@ def _code(xml: bytes) -> str | None:
         ("billion laughs", BILLION_LAUGHS, "SU:03"),
         ("external entity", EXTERNAL_ENTITY, "SU:03"),
         ("external document type", '<!DOCTYPE SmarterU SYSTEM "http://127.0.0.1:1/x.dtd"><SmarterU/>', "SU:03"),
+        (
+            "a document type after a blank and a mark",
+            ' \ufeff<!DOCTYPE SmarterU [<!ATTLIST a b CDATA "">]><SmarterU/>',
+            "SU:03",
+        ),
+        ("a document type after a mark and a blank", "\ufeff \n<!DOCTYPE SmarterU><SmarterU/>", "SU:03"),
         ("nesting 100,000 deep", "<a>" * 100_000 + "</a>" * 100_000, "SU:03"),
         ("invalid UTF-8", b"<SmarterU>\xff\xfe</SmarterU>", "SU:03"),
         ("a NUL byte", b"<SmarterU>\0</SmarterU>", "SU:03"),

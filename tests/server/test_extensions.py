@@ -17,7 +17,7 @@ def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa
     contents = {}
     with served.database.read() as connection:
         for name, table in metadata.tables.items():
-            if name in ("calls", "throttles"):
+            if name in ("calls", "throttles", "workers"):
                 continue
             rows = sa.select(table).order_by(*table.primary_key.columns)
             if campus is not None:

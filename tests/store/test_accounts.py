@@ -36,7 +36,7 @@ def acme(database: Database) -> Pair:
 def find(database: Database, account_key: str, user_key: str) -> Caller | None:
     """What a call with these keys is taken for."""
     with database.read() as connection:
-        return find_caller(connection, account_key, user_key)[1]
+        return find_caller(connection, account_key, user_key)
 
 
 def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(database: Database, acme: Pair) -> None:

@@ -1,4 +1,4 @@
-"""Nobody without a key can keep the server busy: bodies made to take long are read or refused within a second."""
+"""No stranger keeps the server busy: bodies made to take long are read or refused at once."""
 
 import time
 from contextlib import suppress
@@ -36,14 +36,23 @@ def _many(part: str, size: int = SIZE) -> str:
         (_package(_many("<a/>")), ""),
         (_package("<a>" + _many("&#{0};", SIZE // 2) + "</a>"), ""),
         (b"%50&" * (SIZE // 4), ""),
+        (b"%&" * (SIZE // 2), ""),
+        (b"Package==" + b"%" * SIZE, ""),
+        (b'--x\r\nContent-Disposition: form-data; name="' + b";" * SIZE, MULTIPART),
+        (
+            (b'--x\r\nContent-Disposition: form-data; name="' + b";" * 3900 + b"\r\n\r\n\r\n") * (SIZE // 3950),
+            MULTIPART,
+        ),
+        (b"x", 'multipart/form-data; boundary="' + ";" * 60_000),
+        (b"Package= %EF%BB%BF<!DOCTYPE a [" + _many('<!ATTLIST a a{0} CDATA "">').encode() + b"]><a/>", ""),
         (b"--x\r\na: b\r\n\r\n\r\n" * (SIZE // 14), MULTIPART),
         (b"--x\r\n\r\n" + b"\r\n--" * (SIZE // 4), MULTIPART),
         (b"--x\r\nContent-Disposition: form-data; " + b'a="b";' * (SIZE // 6) + b"\r\n\r\n", MULTIPART),
     ],
     ids=lambda value: "" if isinstance(value, str) else value[:24].decode() + "…",
 )
-def test_a_body_made_to_take_long_takes_less_than_a_second_of_computing(body: bytes, content_type: str) -> None:
+def test_a_body_made_to_take_long_is_read_or_refused_at_once(body: bytes, content_type: str) -> None:
     began = time.process_time()
     with suppress(CallError):
         read_call(read_package(body, content_type), Extensions())
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 0.5  # 0.1 on an idle machine

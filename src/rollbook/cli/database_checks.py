@@ -103,7 +103,7 @@ def _check_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
         yield trouble("durability", found, "Switch it on in postgresql.conf; Rollbook promises that nothing is lost.")
     else:
         yield Finding("durability", "what is answered has been written")
-    most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.pool_size + 3
+    most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.server_connections + 3
     if wanted > most:
         found = f"this server would open up to {wanted}, PostgreSQL allows {most}"
         yield warning("connections", found, "Lower ROLLBOOK_POOL_SIZE or ROLLBOOK_WORKERS, or raise max_connections.")

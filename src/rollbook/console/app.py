@@ -1,6 +1,6 @@
 """The way of a visit on one screen: HTTPS, the form, the cookie and who that is, the page, its headers."""
 
-import re
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,20 +9,21 @@ from urllib.parse import urlencode
 
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from rollbook.console.forms import ReadBody, read_form
-from rollbook.console.guard import COOKIE, HEADERS, TOLD, check_form
+from rollbook.console.forms import FORM_BYTES, ReadBody, read_form
+from rollbook.console.guard import COOKIE, HEADERS, TOLD, check_form, read_cookie
 from rollbook.console.notices import unseal
 from rollbook.console.pages import LOST, PAGES
 from rollbook.console.rendering import TEMPLATES
 from rollbook.console.visit import BASE, Page, PageError, Throttle, Visit, redirect
-from rollbook.errors import CallError, ThrottledError, TransportError, UserError
-from rollbook.model import LARGEST_ID, utc_now
+from rollbook.errors import CallError, DatabaseUnavailableError, ThrottledError, TransportError, UserError
+from rollbook.model import LARGEST_ID, Limit, utc_now
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.store.sign_ins import Lifetime, SignIn, find_sign_in, keep_alive, take_notice
@@ -32,16 +33,40 @@ LONGEST_QUERY = 4000
 
 log = structlog.get_logger("rollbook.console")
 
+# A change of many items is several transactions, so it may take longer than a page that only reads, by so much.
+CHANGE_TIMES = 5
+QUERY_BYTES = 16_384
+LATE = "The server could not answer in time. Try again in a moment."
+LATE_CHANGE = "The server could not finish this in time. Part of it may be done: look before you repeat it."
+
+TOO_LARGE = "The form is larger than this page takes."
+
+
+class _Id(Convertor[int]):
+    """A number in a path: as many digits as an id can have, and not the thousands that `int` refuses to read."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("int", _Id())
+
 
 @dataclass(frozen=True)
 class Console:
-    """What all pages share; `read_body` is the server's, with its limits."""
+    """What all pages share; `read_body` is the server's, with its limits, and `turns` the threads of the pages."""
 
     database: Database
     throttle: Throttle
     lifetime: Lifetime
     read_body: ReadBody
     page_seconds: float
+    turns: asyncio.Semaphore
 
 
 def console_routes(
@@ -52,10 +77,11 @@ def console_routes(
     idle_minutes: int,
     sign_in_hours: int,
     page_seconds: float,
+    pages_at_once: int,
 ) -> list[Route]:
-    """Give the routes of all pages."""
+    """Give the routes of all pages, of which so many at once are worked on."""
     lifetime = Lifetime(timedelta(minutes=idle_minutes), timedelta(hours=sign_in_hours))
-    console = Console(database, throttle, lifetime, read_body, page_seconds)
+    console = Console(database, throttle, lifetime, read_body, page_seconds, asyncio.Semaphore(pages_at_once))
     pages = [Route(BASE + page.path, _Endpoint(console, page)) for page in PAGES]
     return [*pages, Route(BASE + "{rest:path}", _Endpoint(console, LOST))]
 
@@ -77,7 +103,7 @@ class _Endpoint:
             request_id=request_id,
             client=request.client.host if request.client else None,
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],
             user=user,
             status=response.status_code,
             ms=round((time.perf_counter() - started) * 1000, 1),
@@ -87,11 +113,8 @@ class _Endpoint:
     async def _respond(self, request: Request, request_id: str) -> tuple[str | None, Response]:
         """Give the answer, whatever goes wrong, and who got it."""
         try:
-            visit = await self._receive(request, request_id)
-            if request.method == "POST":
-                return await run_in_threadpool(self._answer, request, visit)
-            with deadline(self._console.page_seconds):
-                return await run_in_threadpool(self._answer, request, visit)
+            visit, body = await self._receive(request, request_id)
+            return await self._work(request, visit, body)
         except PageError as error:
             response = _error(error.status, error.sentence)
         except (CallError, ClientDisconnect):
@@ -99,45 +122,69 @@ class _Endpoint:
         except ThrottledError as error:
             response = _error(429, f"Too many attempts. Try again in {error.retry_after} seconds.")
             response.headers["Retry-After"] = str(error.retry_after)
+        except DatabaseUnavailableError:
+            response = _error(503, LATE_CHANGE if request.method == "POST" else LATE)
         except TransportError as error:
-            response = _error(error.status, "The server cannot take this in now. Try again in a moment.")
+            response = _error(error.status, TOO_LARGE if error.status == 413 else LATE)
         except Exception:
-            log.exception("page failed", request_id=request_id, path=request.url.path)
+            log.exception("page failed", request_id=request_id, path=request.scope["path"])
             response = _error(500, f"Something unforeseen happened. The server's log has it under {request_id}.")
         return None, response
 
-    async def _receive(self, request: Request, request_id: str) -> Visit:
-        if request.url.scheme != "https":
+    async def _work(self, request: Request, visit: Visit, body: bytes) -> tuple[str | None, Response]:
+        """Answer in one of the threads that pages have; waiting for it is part of what a page may take."""
+        seconds = self._console.page_seconds * (CHANGE_TIMES if request.method == "POST" else 1)
+        with deadline(seconds):
+            try:
+                await asyncio.wait_for(self._console.turns.acquire(), seconds)
+            except TimeoutError:
+                raise PageError(503, LATE) from None
+            try:
+                return await run_in_threadpool(self._answer, request, visit, body)
+            finally:
+                self._console.turns.release()
+
+    async def _receive(self, request: Request, request_id: str) -> tuple[Visit, bytes]:
+        if request.scope["scheme"] != "https":
             raise PageError(403, "The console is there over HTTPS only.")
         numbers = {name: value for name, value in request.path_params.items() if isinstance(value, int)}
         if any(number > LARGEST_ID for number in numbers.values()):
             raise PageError(404, "There is no such page.")
+        if len(request.scope["query_string"]) > QUERY_BYTES:
+            raise PageError(414, "The address is too long.")
+        body = b""
         if request.method == "POST":
             check_form(request.headers)
-        form = await read_form(request, self._console.read_body) if request.method == "POST" else FormData()
-        return Visit(
+            body = await self._console.read_body(request, None if self._page.takes_file else FORM_BYTES)
+        if any("\0" in name + value for name, value in request.query_params.multi_items()):
+            raise PageError(400, "The address holds a character with the number 0.")
+        cookies = request.headers.get("cookie", "")
+        visit = Visit(
             database=self._console.database,
             throttle=self._console.throttle,
             signed_in=None,
-            token=_token(request),
-            told=request.cookies.get(TOLD, ""),
-            path=request.url.path,
+            token=read_cookie(cookies, COOKIE),
+            told=read_cookie(cookies, TOLD),
+            path=request.scope["path"],
             numbers=numbers,
             query=request.query_params,
-            form=form,
+            form=FormData(),
             address=request.client.host if request.client else None,
             request_id=request_id,
         )
+        return visit, body
 
-    def _answer(self, request: Request, visit: Visit) -> tuple[str | None, Response]:
+    def _answer(self, request: Request, visit: Visit, body: bytes) -> tuple[str | None, Response]:
         view = {"GET": self._page.show, "HEAD": self._page.show, "POST": self._page.change}.get(request.method)
         if view is None:
             raise PageError(405, "This page has nothing to do that way.")
         if not self._page.public:
             visit = self._sign_in_of(visit, request)
-            if visit.signed_in is None:
-                back = self._way_back(visit, request.method)
-                return None, redirect("/sign-in" + (f"?{urlencode({'next': back})}" if back else ""))
+        if request.method == "POST":
+            visit = replace(visit, form=self._read_form(request, visit, body))
+        if not self._page.public and visit.signed_in is None:
+            back = self._way_back(visit, request.method)
+            return None, redirect("/sign-in" + (f"?{urlencode({'next': back})}" if back else ""))
         user = visit.signed_in.email if visit.signed_in else None
         try:
             return user, view(visit)
@@ -154,6 +201,16 @@ class _Endpoint:
             return None
         given = urlencode([(name, value) for name, value in visit.form.multi_items() if isinstance(value, str)])
         return f"{visit.path}?{given}" if 0 < len(given) <= LONGEST_QUERY else visit.path
+
+    def _read_form(self, request: Request, visit: Visit, body: bytes) -> FormData:
+        """Read the form; one that cannot be read counts against its address, as a wrong key does."""
+        if visit.signed_in is None:
+            visit.throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, visit.address)
+        try:
+            return read_form(body, request.headers.get("content-type", ""), takes_file=self._page.takes_file)
+        except PageError:
+            visit.throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, visit.address)
+            raise
 
     def _sign_in_of(self, visit: Visit, request: Request) -> Visit:
         """Find who is signed in; a page that refreshes by itself neither keeps the sign-in nor takes its notice."""
@@ -176,12 +233,6 @@ class _Endpoint:
         with self._console.database.write() as connection:
             taken = take_notice(connection, visit.token, found.notice)
         return replace(visit, notice=notice) if taken else visit
-
-
-def _token(request: Request) -> str:
-    """The token of the cookie; empty for what no page of ours has made."""
-    given = request.cookies.get(COOKIE, "")
-    return given if re.fullmatch(r"[\w-]{43}", given, re.ASCII) else ""
 
 
 def _error(status: int, sentence: str, visit: Visit | None = None) -> Response:

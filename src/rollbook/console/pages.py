@@ -52,7 +52,7 @@ PAGES = (
     Page("/batches/{batch:int}", show=batches.show_batch),
     Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
     Page("/batches/{batch:int}/undo", show=undoing.preview_undo, change=undoing.undo),
-    Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose),
+    Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose, takes_file=True),
     Page("/unenroll/{draft:int}", show=unenroll.show_draft, change=unenroll.confirm),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),

@@ -125,9 +125,13 @@ View = Callable[[Visit], Response]
 
 @dataclass(frozen=True)
 class Page:
-    """A page: what it shows (GET) and what it does (POST); a public one is there for those not signed in."""
+    """A page: what it shows (GET) and what it does (POST); a public one is there for those not signed in.
+
+    Only one that takes a file takes a form of more than 64 KiB, or one of several parts.
+    """
 
     path: str
     show: View | None = None
     change: View | None = None
     public: bool = False
+    takes_file: bool = False

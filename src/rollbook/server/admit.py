@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
+from rollbook.errors import CallError
 from rollbook.methods import Method
-from rollbook.model import Actor, Caller
+from rollbook.model import Actor, Caller, Limit
 from rollbook.server.authorise import Callers, authorise
 from rollbook.server.dispatch import dispatch
 from rollbook.server.extensions import read_extensions
@@ -101,8 +102,12 @@ def admit(arrival: Arrival, callers: Callers, throttle: Throttle) -> Admitted:
     """
     record = arrival.record
     extensions = read_extensions(arrival.headers)
-    package = read_package(arrival.body, arrival.headers.get("content-type", ""))
-    call = read_call(package, extensions)
+    try:
+        package = read_package(arrival.body, arrival.headers.get("content-type", ""))
+        call = read_call(package, extensions)
+    except CallError:
+        throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
+        raise
     record.caller = authorise(callers, throttle, call, record.address)
     method = dispatch(call)
     record.method = call.method

@@ -23,7 +23,7 @@ from rollbook.server.receive import Receiver
 from rollbook.server.record import Record, Recorder
 from rollbook.server.respond import respond
 from rollbook.server.throttle import Throttle
-from rollbook.settings import Settings
+from rollbook.settings import PAGES_AT_ONCE, Settings
 from rollbook.store.deadline import deadline
 from rollbook.store.engine import Database
 from rollbook.wire.answer import Answer
@@ -82,7 +82,7 @@ class Application(Starlette):
 def create_app(settings: Settings) -> Application:
     """Make the application of one server process."""
     # A statement that PostgreSQL itself ends in time leaves its connection to the next call.
-    database = Database(settings.database, settings.pool_size, statement_seconds=settings.call_seconds * 0.75)
+    database = Database(settings.database, settings.server_connections, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
     metrics = call_metrics()
     last_calls = LastCalls(database, metrics.count_dropped)
@@ -92,12 +92,10 @@ def create_app(settings: Settings) -> Application:
 
     @asynccontextmanager
     async def lifespan(_app: Application) -> AsyncIterator[None]:
-        # A thread without a connection would only wait for one.
-        current_default_thread_limiter().total_tokens = settings.pool_size
+        # Pages, and the parts of a download, run in these threads; the calls have others.
+        current_default_thread_limiter().total_tokens = PAGES_AT_ONCE
         last_calls.start()
-        throttle.start()
         yield
-        throttle.stop()
         last_calls.stop()
         database.close()
 
@@ -110,6 +108,7 @@ def create_app(settings: Settings) -> Application:
             idle_minutes=settings.console_idle_minutes,
             sign_in_hours=settings.console_sign_in_hours,
             page_seconds=settings.call_seconds,
+            pages_at_once=PAGES_AT_ONCE,
         )
     app = Application(api, routes, lifespan)
     app.state.receiver = receiver

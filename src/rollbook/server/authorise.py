@@ -13,10 +13,10 @@ class Callers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._found: dict[tuple[str, str], tuple[int | None, Caller | None]] = {}
+        self._found: dict[tuple[str, str], Caller | None] = {}
         self._trouble: DatabaseUnavailableError | None = None
 
-    def find(self, account_key: str, user_key: str) -> tuple[int | None, Caller | None]:
+    def find(self, account_key: str, user_key: str) -> Caller | None:
         """Find as `find_caller` does. Errors: DatabaseUnavailableError, and then for all others of the turn too."""
         if self._trouble is not None:  # each would wait for it by itself, one after the other
             raise self._trouble
@@ -33,13 +33,9 @@ class Callers:
 
 def authorise(callers: Callers, throttle: Throttle, call: Call, address: str | None) -> Caller:
     """Return the caller; errors: SU:10, the same for every way in which keys can be wrong; ThrottledError."""
-    account_id, caller = callers.find(call.account_key, call.user_key)
-    if account_id is not None:
-        throttle.check(Limit.WRONG_KEYS_PER_ACCOUNT, account_id)
+    caller = callers.find(call.account_key, call.user_key)
     if caller is None:
         throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, address)
-        if account_id is not None:
-            throttle.count(Limit.WRONG_KEYS_PER_ACCOUNT, account_id)
         raise CallError(INVALID_KEYS, "SmarterU/AccountAPI, SmarterU/UserAPI")
     throttle.check(Limit.CALLS_PER_ACCOUNT, caller.account_id)
     throttle.count(Limit.CALLS_PER_ACCOUNT, caller.account_id)

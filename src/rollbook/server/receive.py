@@ -20,8 +20,8 @@ class Receiver:
         self._deadlines: set[asyncio.Timeout] = set()
         self._stopping = False
 
-    async def receive(self, request: Request) -> bytes:
-        """Return the body of a call or form, which may be empty.
+    async def receive(self, request: Request, most: int | None = None) -> bytes:
+        """Return the body of a call, or of a form of at most `most` bytes; it may be empty.
 
         Errors: SU:01; TransportError 413 for too much, 408 for too slow, 503 when the server is shutting down.
         """
@@ -33,7 +33,7 @@ class Receiver:
             async with asyncio.timeout(HURRY_SECONDS if self._stopping else self._seconds) as deadline:
                 self._deadlines.add(deadline)
                 try:
-                    body = await self._read(request)
+                    body = await self._read(request, self._max_bytes if most is None else min(most, self._max_bytes))
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError:
@@ -49,15 +49,15 @@ class Receiver:
         for deadline in self._deadlines:
             deadline.reschedule(min(soon, deadline.when() or soon))
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request, most: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size <= self._max_bytes:
+            if size <= most:
                 chunks.append(chunk)
-            elif size > self._max_bytes + DROPPED_BYTES:
+            elif size > most + DROPPED_BYTES:
                 break
-        if size > self._max_bytes:
-            raise TransportError(413, f"the body is larger than {self._max_bytes} bytes")
+        if size > most:
+            raise TransportError(413, f"the body is larger than {most} bytes")
         return b"".join(chunks)

@@ -1,116 +1,80 @@
-"""Limits by the minute: wrong keys, calls, attempts to sign in. The servers of one database count together.
+"""Rate limits by the minute: wrong keys and calls for each process, attempts to sign in for all servers of a database.
 
-Each counts by itself, so that no call waits for the database, and the counts are exchanged about once a second.
+A call waits for no count. A sign-in waits for its own, because a password can be guessed and a key cannot.
 """
 
 import hashlib
-import heapq
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv6Address
-from operator import itemgetter
 
 from rollbook.errors import ThrottledError
 from rollbook.model import Limit
-from rollbook.server.rounds import Rounds
 from rollbook.store.engine import Database
-from rollbook.store.throttles import add_counts, read_counts
+from rollbook.store.throttles import count_attempt, read_attempts
 
 WINDOW_SECONDS = 60
-# What is remembered of one limit at most; who comes beyond it within the minute is not counted.
+# What is remembered of one limit at most; beyond it a subject that is new within the minute is not counted.
 MOST_SUBJECTS = 20_000
-# What one exchange sends and reads at most: the subjects with the highest counts.
-MOST_EXCHANGED = 1_000
-
-
-@dataclass(slots=True)
-class _Count:
-    """Of one subject: what the database knew last, of all servers, and what it has not been told yet."""
-
-    shared: int = 0
-    untold: int = 0
+# Counted in the database, in the request.
+IN_DATABASE = (Limit.SIGN_INS_PER_ADDRESS, Limit.SIGN_INS_PER_EMAIL)
 
 
 class Throttle:
-    """Counts against limits and refuses who has reached one; for any thread, and never blocks."""
+    """Counts against limits and refuses a subject that has reached one; for any thread."""
 
     def __init__(self, database: Database, limits: Mapping[Limit, int]) -> None:
         self._database = database
         self._limits = {limit: most for limit, most in limits.items() if most > 0}
-        self._counts: dict[Limit, dict[str, _Count]] = {limit: {} for limit in self._limits}
+        self._counts: dict[Limit, dict[str, int]] = {limit: {} for limit in self._limits}
         self._window = 0
         self._lock = threading.Lock()
-        self._rounds = Rounds("throttle", self._exchange, "limits hold for this process alone")
-
-    def start(self) -> None:
-        """Begin to exchange counts with the other servers, if anything is limited."""
-        if self._limits:
-            self._rounds.start()
-
-    def stop(self) -> None:
-        """Tell the other servers what they do not know yet, and stop."""
-        self._rounds.stop()
 
     def check(self, limit: Limit, subject: object) -> None:
-        """Let pass who is below the limit; errors: ThrottledError until the minute is over.
+        """Let pass what is below the limit; errors: ThrottledError until the minute is over.
 
         The subject is an address, an e-mail or the number of an account, according to the limit.
         """
         most = self._limits.get(limit)
         if most is None:
             return
-        now = time.time()
-        with self._lock:
-            self._turn(now)
-            count = self._counts[limit].get(_name(subject))
-            reached = count is not None and count.shared + count.untold >= most
-        if reached:
-            raise ThrottledError(f"{limit} reached", retry_after=WINDOW_SECONDS - int(now) % WINDOW_SECONDS)
+        now = int(time.time())
+        if limit in IN_DATABASE:
+            with self._database.read() as connection:
+                count = read_attempts(connection, _window_at(now), f"{limit} {_name(subject)}")
+        else:
+            with self._lock:
+                self._turn(now)
+                count = self._counts[limit].get(_name(subject), 0)
+        if count >= most:
+            raise ThrottledError(f"{limit} reached", retry_after=WINDOW_SECONDS - now % WINDOW_SECONDS)
 
     def count(self, limit: Limit, subject: object) -> None:
         """Count one more of the subject against the limit."""
         if limit not in self._limits:
             return
-        name = _name(subject)
+        now, name = int(time.time()), _name(subject)
+        if limit in IN_DATABASE:
+            self._database.transact(lambda connection: count_attempt(connection, _window_at(now), f"{limit} {name}"))
+            return
         with self._lock:
-            self._turn(time.time())
+            self._turn(now)
             counts = self._counts[limit]
             if name in counts or len(counts) < MOST_SUBJECTS:
-                counts.setdefault(name, _Count()).untold += 1
+                counts[name] = counts.get(name, 0) + 1
 
-    def _turn(self, now: float) -> None:
+    def _turn(self, now: int) -> None:
         """Forget the counts of another window than the one that `now` is in. Needs the lock."""
-        window = int(now) // WINDOW_SECONDS
+        window = now // WINDOW_SECONDS
         if window != self._window:
             self._window = window
             self._counts = {limit: {} for limit in self._limits}
 
-    def _exchange(self) -> None:
-        with self._lock:
-            self._turn(time.time())
-            window, counts = self._window, self._counts
-            untold = [
-                (count.untold, f"{limit} {name}", count)
-                for limit, named in counts.items()
-                for name, count in named.items()
-                if count.untold
-            ]
-        window_at = datetime.fromtimestamp(window * WINDOW_SECONDS, UTC)
-        told = heapq.nlargest(MOST_EXCHANGED, untold, key=itemgetter(0))
-        if told:
-            add_counts(self._database, window_at, {name: number for number, name, _ in told})
-        shared = read_counts(self._database, window_at, MOST_EXCHANGED)
-        with self._lock:
-            for number, _, count in told:
-                count.untold -= number
-                count.shared += number
-            for name, number in shared.items():
-                limit, _, subject = name.partition(" ")
-                if limit in counts:
-                    counts[Limit(limit)].setdefault(subject, _Count()).shared = number
+
+def _window_at(now: int) -> datetime:
+    return datetime.fromtimestamp(now - now % WINDOW_SECONDS, UTC)
 
 
 def _name(subject: object) -> str:

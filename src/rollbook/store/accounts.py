@@ -33,9 +33,9 @@ _FIND_CALLER = """
            u.id AS user_id, COALESCE(u.email, '') AS email, u.role
     FROM keys AS account_key
     JOIN accounts AS a ON a.id = account_key.account_id
-    LEFT JOIN keys AS user_key
+    JOIN keys AS user_key
         ON user_key.digest = :user_digest AND user_key.account_id = a.id AND user_key.revoked_at IS NULL
-    LEFT JOIN users AS u ON u.id = user_key.user_id AND u.account_id = user_key.account_id AND u.active
+    JOIN users AS u ON u.id = user_key.user_id AND u.account_id = user_key.account_id AND u.active
     WHERE account_key.digest = :account_digest AND account_key.user_id IS NULL AND account_key.revoked_at IS NULL
 """
 
@@ -60,21 +60,18 @@ class Account:
     policies: Policies
 
 
-def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> tuple[int | None, Caller | None]:
-    """Find the account that the one key belongs to, and the caller that both belong to.
+def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> Caller | None:
+    """Find the caller that both keys belong to.
 
-    The account is None when its key is unknown or revoked; the caller also when the user's key is, or is of another
-    account, or its user is inactive.
+    None when one is unknown or revoked, when they are of two accounts, or when the user is inactive.
     """
     digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
     found = run(connection, _FIND_CALLER, digests)
     if not found:
-        return None, None
+        return None
     [(account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role)] = found
-    if user_id is None:
-        return account_id, None
     policies = Policies(bool(protect_completed), hold_seconds, retention_days)
-    return account_id, Caller(account_id, account, user_id, email, Role(role), policies)
+    return Caller(account_id, account, user_id, email, Role(role), policies)
 
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:

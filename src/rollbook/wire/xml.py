@@ -13,7 +13,7 @@ UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 WHITE_SPACE = " \t\r\n"
 
 # What may stand before a document type, and it. Each part is taken once and for all, so that no prolog takes long.
-_DOCUMENT_TYPE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?>\s+|<\?.*?\?>|<!--.*?-->))*+<!DOCTYPE", re.DOTALL)
+_DOCUMENT_TYPE = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(?:(?>\s+|<\?.*?\?>|<!--.*?-->))*+<!DOCTYPE", re.DOTALL)
 
 # The text has been decoded before it comes here, so that what the declaration says of an encoding is not believed: many
 # programs declare UTF-16 over a text that they then send as UTF-8.
@@ -41,6 +41,8 @@ def parse(package: bytes) -> etree._Element:
         raise CallError(NOT_XML, f"not UTF-8 at byte {error.start}") from None
     except etree.XMLSyntaxError as error:
         raise CallError(NOT_XML, str(error)) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise CallError(NOT_XML, "a document type declaration is not allowed")
     return root
 
 
