@@ -214,6 +214,11 @@ def test_names_that_no_enrollment_has_are_refused_with_the_nearest(desk: Desk) -
     assert len(ids) == desk.campus.current()
 
 
+def test_an_option_of_one_value_that_is_given_twice_is_refused(desk: Desk) -> None:
+    said = desk.run("unenroll", "1", "--reason", "a", "--reason", "b", "--yes", expect=2).err
+    assert "--reason is given 2 times, and takes one value." in said
+
+
 def test_progress_is_shown_only_where_there_is_any(desk: Desk) -> None:
     ids = desk.campus.enroll(3)
     assert "completed" not in desk.run("unenroll", str(ids[0]), "--dry-run").out

@@ -6,12 +6,12 @@ by a brake, 130 interrupted.
 
 import errno
 import sys
-from collections import UserDict
+from collections import Counter, UserDict
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rollbook import __version__
 from rollbook.errors import ClientError, TransportError, UserError
@@ -42,6 +42,16 @@ HOMES = {
 ALIASES = {"unenrol": "unenroll"}  # typed by those who spell it so; not shown
 
 
+class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; errors: UserError for an option of one value that is given twice."""
+        given = Counter(self.make_parser(ctx).parse_args(args=[*args])[2])
+        for option, times in given.items():
+            if isinstance(option, TyperOption) and times > 1 and not (option.multiple or option.is_flag):
+                raise UserError(f"{option.opts[0]} is given {times} times, and takes one value.")
+        return super().parse_args(ctx, args)
+
+
 class _Commands(UserDict[str, Any]):
     """The commands by name. A module is imported when its command is asked for: the queue is shown without a server."""
 
@@ -55,7 +65,7 @@ class _Commands(UserDict[str, Any]):
         if hasattr(module, "app"):
             parent.add_typer(module.app, name=name)
         else:
-            parent.command(name)(getattr(module, name))
+            parent.command(name, cls=_Command)(getattr(module, name))
         return typer.main.get_group(parent).commands[name]
 
 
