@@ -58,6 +58,7 @@ def oneroster(
         with database.read() as connection:
             target = find_account(connection, account)
         output = _open_output(ids, file)
+        fold_all_emails(database)
         with output, database.session() as connection, bar:
             task = bar.add_task("Reading", total=archive.size)
             stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
@@ -71,7 +72,6 @@ def oneroster(
                 writer.write(("sourcedId", "AccountUserLearningModuleRelID"))
                 for row in list_enrollment_ids(connection, target):
                     writer.write(row)
-        fold_all_emails(database)
     _print_outcome(outcome, form, dry_run)
     raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
 

@@ -62,7 +62,7 @@ _ADOPT = """
         SELECT s.line, u.id AS user_id, ROW_NUMBER() OVER (PARTITION BY u.id ORDER BY s.line) AS place
         FROM good_users AS s CROSS JOIN users AS u
         WHERE s.user_id IS NULL AND NOT s.deleted AND u.account_id = :account_id AND u.external_id IS NULL
-          AND lower(u.email) = lower(s.email) AND {may_be})
+          AND u.email_folded = s.email_folded AND u.email_folded_from = u.email AND {may_be})
     UPDATE staged_users SET user_id = alike.user_id FROM alike WHERE alike.line = staged_users.line AND place = 1
 """
 # With --match: a user whose own sourcedId the roster does not name is the person with the same address or identifier.
@@ -74,7 +74,10 @@ _FIND_MATCHED = """
       AND NOT EXISTS (SELECT 1 FROM staged_users AS k WHERE k.sourced_id = u.external_id)
       AND u.external_id IS NOT NULL
 """
-_SAME = {Match.EMAIL: "lower(u.email) = lower(s.email)", Match.IDENTIFIER: "u.employee_id = s.employee_id"}
+_SAME = {
+    Match.EMAIL: "u.email_folded = s.email_folded AND u.email_folded_from = u.email",
+    Match.IDENTIFIER: "u.employee_id = s.employee_id",
+}
 _REFUSE_AMBIGUOUS = """
     INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
     SELECT 'users', line, '{match}', persons || ' persons of this roster could be user ''' || external_id || '''',
@@ -99,7 +102,7 @@ _TELL_PROTECTED = """
            || ': it stays ''' || u.email || ''''
     FROM good_users AS s CROSS JOIN users AS u
     WHERE u.id = s.user_id AND NOT s.deleted AND u.email IS NOT NULL
-      AND ((u.role = 'owner' AND lower(u.email) IS DISTINCT FROM lower(s.email))
+      AND ((u.role = 'owner' AND u.email_folded IS DISTINCT FROM s.email_folded)
            OR (u.role = 'administrator' AND s.email IS NULL))
     UNION ALL
     SELECT 'users', s.line, CASE WHEN s.deleted THEN 'status' ELSE 'enabledUser' END,
@@ -111,6 +114,8 @@ _PROTECT = """
     UPDATE staged_users
     SET email = CASE u.role WHEN 'owner' THEN COALESCE(u.email, staged_users.email)
                             ELSE COALESCE(staged_users.email, u.email) END,
+        email_folded = CASE WHEN staged_users.email IS NULL OR (u.role = 'owner' AND u.email IS NOT NULL)
+                            THEN u.email_folded ELSE staged_users.email_folded END,
         active = CASE u.role WHEN 'owner' THEN u.active ELSE staged_users.active END
     FROM users AS u WHERE u.id = staged_users.user_id AND NOT staged_users.deleted AND u.role <> 'learner'
 """
@@ -124,7 +129,7 @@ _CLAIM_REPEATED = """
         FROM good_users AS s LEFT JOIN users AS u ON u.id = s.user_id
         WHERE NOT s.deleted AND {wanted} IS NOT NULL
         WINDOW alike AS (PARTITION BY {wanted} ORDER BY CASE WHEN u.role <> 'learner' THEN 0 ELSE 1 END,
-                         CASE WHEN s.active THEN 0 ELSE 1 END, CASE WHEN {held} = {wanted} THEN 0 ELSE 1 END, s.line)
+                         CASE WHEN s.active THEN 0 ELSE 1 END, CASE WHEN {same} THEN 0 ELSE 1 END, s.line)
         ) AS repeated
     WHERE line <> first_line
 """
@@ -144,8 +149,9 @@ _CLAIM_HELD = """
                       WHEN k.deleted OR NOT u.active THEN false
                       WHEN u.role <> 'learner' OR u.external_id IS NULL OR NOT :users_complete THEN true
                       ELSE EXISTS (SELECT 1 FROM staged_users AS t WHERE t.sourced_id = u.external_id) END AS kept
-          FROM good_users AS s CROSS JOIN users AS u LEFT JOIN good_users AS k ON k.user_id = u.id
-          WHERE NOT s.deleted AND u.account_id = :account_id AND {held} = {wanted}
+          FROM good_users AS s CROSS JOIN users AS u LEFT JOIN staged_users AS k ON k.user_id = u.id
+               AND NOT EXISTS (SELECT 1 FROM staged_problems AS p WHERE p.file = 'users' AND p.line = k.line)
+          WHERE NOT s.deleted AND u.account_id = :account_id AND {same}
             AND s.user_id IS DISTINCT FROM u.id) AS held
 """
 # A row that is left out leaves its user what it has, so that the row which wants that is left out too.
@@ -166,17 +172,31 @@ _TELL_CLAIMS = """
     WHERE c.kept OR c.holder_line IS NULL
 """
 _IMPORT_WITHOUT = """
-    UPDATE staged_users SET {value} = NULL WHERE line IN (SELECT line FROM staged_claims WHERE kept)
+    UPDATE staged_users SET {cleared} WHERE line IN (SELECT line FROM staged_claims WHERE kept)
 """
 # Emptied first, because a unique index is looked at row by row: then addresses can be swapped.
 _GIVE_UP = """
-    UPDATE users SET {value} = NULL, modified_at = :now_at
+    UPDATE users SET {given_up}, modified_at = :now_at
     WHERE id IN (SELECT c.holder_id FROM staged_claims AS c JOIN good_users AS s ON s.line = c.line WHERE NOT c.kept)
 """
 _FORGET_CLAIMS = "DELETE FROM staged_claims"
 
-_IDENTIFIER = {"column": "identifier", "value": "employee_id", "held": "u.employee_id", "wanted": "s.employee_id"}
-_EMAIL = {"column": "email", "value": "email", "held": "lower(u.email)", "wanted": "lower(s.email)"}
+_IDENTIFIER = {
+    "column": "identifier",
+    "wanted": "s.employee_id",
+    "same": _SAME[Match.IDENTIFIER],
+    "cleared": "employee_id = NULL",
+    "given_up": "employee_id = NULL",
+}
+_EMAIL = {
+    "column": "email",
+    "wanted": "s.email_folded",
+    "same": _SAME[Match.EMAIL],
+    "cleared": "email = NULL, email_folded = NULL",
+    "given_up": "email = NULL, email_folded = NULL, email_folded_from = NULL",
+}
+# Of users that had the same address in another case of its letters before that was one, only one is found above.
+_LETTERS = _EMAIL | {"wanted": "lower(s.email)", "same": "lower(u.email) = lower(s.email)"}
 
 
 def settle_people(run: Run, match: Match | None) -> None:
@@ -189,9 +209,14 @@ def settle_people(run: Run, match: Match | None) -> None:
         run(_REFUSE_AMBIGUOUS.format(match=match))
         run(_TAKE_OVER)
         run(_TELL_TAKEN_OVER)
+    run("ANALYZE staged_users")  # it was analyzed without the users that it stands for
     run(_TELL_PROTECTED)
     run(_PROTECT)
-    for key in (_IDENTIFIER, _EMAIL):  # without an address a person is imported, so that nothing follows from it
+    for key in (
+        _IDENTIFIER,
+        _EMAIL,
+        _LETTERS,
+    ):  # without an address a person is imported, so that nothing follows from it
         for claim in (_CLAIM_REPEATED, _CLAIM_HELD):
             if run(claim.format(**key)):
                 if key is _IDENTIFIER:

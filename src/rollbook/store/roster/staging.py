@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.model import fold_email
 from rollbook.store.dialects import statement
 from rollbook.store.engine import load_rows
 
@@ -30,7 +31,7 @@ COLUMNS = {
 # Filled in by the import: the titles of a class's terms, the user that a row stands for, and tables of its own.
 DERIVED = {
     "classes": "term",
-    "users": "user_id",
+    "users": "email_folded user_id",
     "relatives": "sourced_id",  # people who are not imported
     "matches": "line user_id external_id persons",  # users that new people take over
     "claims": "line active kept reason holder_id holder holder_line holder_active",  # addresses that others have
@@ -48,6 +49,10 @@ INDEXES = {
     "class_terms": ("line, position",),
     "users": ("sourced_id, line", "line", "user_id"),
     "memberships": ("user_ref",),
+    "relatives": ("sourced_id",),
+    "matches": ("line",),
+    "claims": ("line", "holder_line"),
+    "stays": ("line",),
     **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
 }
 # The file that the rows of a staging table stand in; those of memberships come from two and name theirs.
@@ -92,9 +97,7 @@ def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[obj
             table.create(connection, checkfirst=False)
         remaining = iter(rows)
         while chunk := list(islice(remaining, CHUNK)):
-            for name, columns in COLUMNS.items():
-                if part := [row for table, row in chunk if table == name]:
-                    load_rows(connection, STAGED[name], part, columns.split())
+            _load(connection, chunk)
         for name, indexes in INDEXES.items():
             for columns in indexes:
                 index = f"ix_staged_{name}_{columns.split(',')[0]}"
@@ -105,3 +108,18 @@ def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[obj
         last = connection.execute(sa.text("SELECT COALESCE(MAX(position), -1) FROM staged_class_terms")).scalar_one()
         for position in range(last + 1):
             connection.execute(statement(connection, _ADD_TERM), {"position": position})
+
+
+def _load(connection: sa.Connection, rows: list[tuple[str, Sequence[object]]]) -> None:
+    for name, columns in COLUMNS.items():
+        part = [row for table, row in rows if table == name]
+        names = columns.split()
+        if name == "users":
+            part = [(*row, _fold(row[names.index("email")])) for row in part]
+            names.append("email_folded")
+        if part:
+            load_rows(connection, STAGED[name], part, names)
+
+
+def _fold(email: object) -> str | None:
+    return fold_email(email) if isinstance(email, str) else None
