@@ -154,18 +154,20 @@ class Extensions:
     idempotency_key: str | None = None
     dry_run: bool = False
     reason: str | None = None
+    batch_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """The outcome of one call to unenroll: the blocks that were queued as `batch_id`, and why the others were not.
+    """The outcome of a request to unenroll: the blocks that were queued in `batch_id`, and why the others were not.
 
-    `batch_id` is None when nothing was queued.
+    `batch_id` is None when nothing was queued, unless the batch was there before; it had `before` blocks then.
     """
 
     batch_id: int | None
     accepted: tuple[int, ...]
     refused: dict[int, Refusal]
+    before: int = 0
 
 
 def read_reason(text: str) -> str | None:

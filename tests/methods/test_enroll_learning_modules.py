@@ -358,7 +358,7 @@ def test_a_call_of_100_costs_the_statements_of_a_call_of_1(registrar: Registrar,
             caller = find_caller(connection, call.account_key, call.user_key)
             assert caller is not None
             sa.event.listen(connection, "before_cursor_execute", lambda *event, seen=seen: seen.append(event[2]))
-            answer = ENROLL_LEARNING_MODULES.prepare(caller, call)(connection)
+            answer = ENROLL_LEARNING_MODULES.prepare(caller, OPERATOR, call)(connection)
         assert answer.succeeded
         counts.append(len(seen))
     assert counts == [3, 3] if by_a_learner else [2, 2]

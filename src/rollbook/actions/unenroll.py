@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
+from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.model import Acceptance, Action, Actor, Change, Policies, Refusal
-from rollbook.store.audit import record_change
-from rollbook.store.unenrollments import accept_batch, keep_refusals
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def unenroll(
-    connection: sa.Connection,
+    connection: "Connection",
     by: Actor,
     account_id: int,
     policies: Policies,
@@ -22,14 +23,17 @@ def unenroll(
     reason: str | None,
     now: datetime,
     idempotency_key: str | None = None,
-    unreadable: Mapping[int, tuple[str, str]] | None = None,
+    batch_id: int | None = None,
+    sent: Sequence[str] | None = None,
+    unreadable: Mapping[int, str] | None = None,
 ) -> Acceptance:
     """Queue what can be queued; an id's place in the list, from 1, is its block.
 
-    None leaves a block out: `unreadable` says what was sent there, and the code of the wire that refuses it. No id
-    stands in the list twice. Refusals are kept with their `codes`.
+    None leaves a block out: `unreadable` has the code that refuses it. No id stands in the list twice. Refusals are
+    kept by their `codes` and as they were `sent`. With `batch_id` the batch is continued; errors: TransportError 422
+    when it cannot be (D32).
     """
-    done = accept_batch(
+    done = store.unenrollments.accept_batch(
         connection,
         account_id=account_id,
         requested_by=by.user_id,
@@ -38,11 +42,15 @@ def unenroll(
         reason=reason,
         requested_at=now,
         idempotency_key=idempotency_key,
+        batch_id=batch_id,
     )
     if done.batch_id is not None:
-        refused = {block: (str(ids[block - 1]), codes[why].code) for block, why in done.refused.items()}
-        outcomes = [(block, *outcome) for block, outcome in sorted({**(unreadable or {}), **refused}.items())]
-        keep_refusals(connection, account_id, done.batch_id, outcomes)
-        counts = {"accepted": len(done.accepted), "refused": len(outcomes)}
-        record_change(connection, account_id, by, Change(Action.UNENROLL, f"batch {done.batch_id}", counts))
+        refused = {**(unreadable or {}), **{block: codes[why].code for block, why in done.refused.items()}}
+        texts = sent or [str(id_) for id_ in ids]
+        outcomes = [(done.before + block, texts[block - 1], code) for block, code in sorted(refused.items())]
+        store.unenrollments.keep_refusals(connection, account_id, done.batch_id, outcomes)
+        if done.accepted:
+            counts = {"accepted": len(done.accepted), "refused": len(outcomes)}
+            change = Change(Action.UNENROLL, f"batch {done.batch_id}", counts)
+            store.audit.record_change(connection, account_id, by, change)
     return done

@@ -36,6 +36,7 @@ from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, read_identifier
 
 UNQUOTED = (string.punctuation + " ").replace("%", "")
 DRY_RUN = "Rollbook-Dry-Run"
+BATCH = "Rollbook-Batch"
 EVERYTHING = ReportFilters()
 NOTHING: Mapping[str, str] = {}
 UNSAID = ErrorEntry("no code", "The answer is Failed and does not say why.")
@@ -102,15 +103,24 @@ class Client:
         self._transport.close()
 
     def unenroll(
-        self, ids: Ids, *, reason: str | None = None, dry_run: bool = False, keys: Iterable[str] | None = None
+        self,
+        ids: Ids,
+        *,
+        reason: str | None = None,
+        dry_run: bool = False,
+        keys: Iterable[str] | None = None,
+        batch_id: int | None = None,
     ) -> Iterator[Outcome]:
         """Unenroll in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
 
-        `keys` are the Idempotency-Keys of the calls, for a program that goes on where an earlier one was cut off; with
-        them the ids are read as a whole first. Errors: ValueError, before the first call, for keys that do not do.
+        taken: set[int | None] = set()
+        for part in parts:
+            continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
+            sent = self._send(method, items_of(part), {**headers, **continued}, next(rest))
+            batch_id = sent.batch_id or batch_id
         """
         headers = _write_headers(reason, dry_run=dry_run)
-        return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys)
+        return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys, batch_id)
 
     def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
         """Enroll in calls of 100; the id of an outcome is the learner's, its `new_id` the enrollment's."""
@@ -210,7 +220,12 @@ class Client:
         yield from read_outcomes(sent.items, sent.reply.errors, ids, batch_id=batch_id)
 
     def _change(
-        self, method: Method, ids: Ids, headers: Mapping[str, str], keys: Iterable[str] | None = None
+        self,
+        method: Method,
+        ids: Ids,
+        headers: Mapping[str, str],
+        keys: Iterable[str] | None = None,
+        batch_id: int | None = None,
     ) -> Iterator[Outcome]:
         if DRY_RUN in headers:
             # A server that is not Rollbook would take no notice of the header and do the work: it refuses this call.
@@ -222,7 +237,9 @@ class Client:
         rest = iter(keys or (_new_key() for _ in count()))
         taken: set[int | None] = set()
         for part in parts:
-            sent = self._send(method, items_of(part), headers, next(rest))
+            continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
+            sent = self._send(method, items_of(part), {**headers, **continued}, next(rest))
+            batch_id = sent.batch_id or batch_id
             given = {block: str(id_) for block, id_ in enumerate(part, 1)}
             in_doubt = sent.in_doubt and DRY_RUN not in headers
             outcomes = read_outcomes(sent.items, sent.reply.errors, given, batch_id=sent.batch_id, in_doubt=in_doubt)
@@ -261,7 +278,7 @@ class Client:
         if response.status_code != httpx.codes.OK or reply.failed_whole:
             first = reply.errors[0] if reply.errors else UNSAID
             raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
-        batch_id = read_identifier(response.headers.get("Rollbook-Batch", ""))
+        batch_id = read_identifier(response.headers.get(BATCH, ""))
         given = self._read(lambda: read_known(reply.info, method.gives))
         return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
 

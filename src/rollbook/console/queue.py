@@ -3,15 +3,16 @@
 import sqlalchemy as sa
 from starlette.responses import Response
 
+from rollbook import actions
 from rollbook.console.picture import draw_hours
 from rollbook.console.visit import Visit, redirect
 from rollbook.errors import UserError
-from rollbook.model import Action, Change, UnenrollmentStatus, utc_now
+from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.choosing import find_courses
 from rollbook.store.history import ItemFilter, find_items
 from rollbook.store.hours import read_hours
 from rollbook.store.people import find_ids_of_people
-from rollbook.store.queue import pause_queue, read_queue, resume_queue
+from rollbook.store.queue import read_queue
 from rollbook.store.workers import is_silent
 
 ROWS = 50
@@ -71,8 +72,7 @@ def read_filter(visit: Visit, connection: sa.Connection, status: str) -> ItemFil
 def pause(visit: Visit) -> Response:
     """Let nothing be processed from now on."""
     with visit.database.write() as connection:
-        if pause_queue(connection, visit.caller.account_id, utc_now()):
-            visit.record(connection, Change(Action.PAUSE))
+        actions.pause(connection, visit.actor, visit.caller.account_id, utc_now())
         visit.tell(connection, "/queue", "The queue is paused. Nothing is processed until it is resumed.")
     return redirect("/queue")
 
@@ -80,7 +80,6 @@ def pause(visit: Visit) -> Response:
 def resume(visit: Visit) -> Response:
     """Let what is due be processed again."""
     with visit.database.write() as connection:
-        if resume_queue(connection, visit.caller.account_id):
-            visit.record(connection, Change(Action.RESUME))
+        actions.resume(connection, visit.actor, visit.caller.account_id)
         visit.tell(connection, "/queue", "The queue runs again.")
     return redirect("/queue")

@@ -7,19 +7,18 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.responses import Response
 
+from rollbook import actions
 from rollbook.console.batches import find_batch
 from rollbook.console.queue import read_filter
 from rollbook.console.rendering import count
 from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
-from rollbook.model import Action, Change, Obstacle, UnenrollmentStatus, utc_now
+from rollbook.model import Action, Obstacle, UnenrollmentStatus, utc_now
 from rollbook.store.history import ItemFilter, find_items, find_pending
 from rollbook.store.retention import find_undo_term
-from rollbook.store.undo import Target, Undo, Undoing, UndoPreview
+from rollbook.store.undo import Target, Undoing, UndoPreview
 
 SHOWN = 200
-# So many enrolments at most are named in a line of the audit; the items themselves say who undid them.
-NAMED = 1000
 
 OBSTACLES = {
     Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrollment first.",
@@ -59,9 +58,9 @@ def remove(visit: Visit) -> Response:
     reason = visit.reason()
 
     def work(connection: sa.Connection) -> Undoing:
-        undo = _begin(visit, connection, reason)
-        done = undo.remove(undo.find_enrollments([row.enrollment_id for row in _find_removal(visit, connection)]))
-        _record(visit, connection, Action.REMOVE, None, done)
+        ids = [row.enrollment_id for row in _find_removal(visit, connection)]
+        who = (connection, visit.actor, visit.caller.account_id, Action.REMOVE)
+        done = actions.undo_enrollments(*who, ids, reason=reason, now=utc_now())
         said = f"{count(len(done.changed), 'item')} taken out of the queue. The learners stay enrolled."
         visit.tell(connection, "/queue", said)
         return done
@@ -81,11 +80,13 @@ def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
 
 def preview_undo(visit: Visit) -> Response:
     """Show what would come back and what cannot and why."""
-    account_id, blocks = visit.caller.account_id, visit.ids("block")
+    account_id, blocks = visit.caller.account_id, {*visit.ids("block")}
     with visit.database.read() as connection:
         batch = find_batch(visit, connection)
         term = find_undo_term(connection, account_id, batch.id, utc_now())
-        targets, done = _undo(UndoPreview(connection, account_id), batch.id, blocks)
+        undo = UndoPreview(connection, account_id)
+        targets = [target for target in undo.find_batch(batch.id) or () if not blocks or target.block in blocks]
+        done = undo.restore(targets)
         refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
         first = [*refused, *done.changed][:SHOWN]
         shown = ItemFilter(batch_id=batch.id, blocks=first)
@@ -104,37 +105,19 @@ def preview_undo(visit: Visit) -> Response:
 
 def undo(visit: Visit) -> Response:
     """Undo what can be undone of the batch, or of the items that were ticked, in one transaction."""
-    batch_id, blocks, reason = visit.numbers["batch"], visit.ids("block"), visit.reason()
+    batch_id, blocks, reason = visit.numbers["batch"], {*visit.ids("block")}, visit.reason()
     page = f"/batches/{batch_id}"
 
     def work(connection: sa.Connection) -> None:
-        targets, done = _undo(_begin(visit, connection, reason), batch_id, blocks)
-        _record(visit, connection, Action.RESTORE, f"batch {batch_id}", done)
+        who = (connection, visit.actor, visit.caller.account_id, Action.RESTORE)
+        undone = actions.undo_batch(*who, batch_id, blocks=blocks, reason=reason, now=utc_now())
+        if undone is None:
+            raise PageError(404, f"This account has no batch {batch_id}.")
+        targets, done = undone
         visit.tell(connection, page, " ".join([*_say_undone(done), *_say_left(targets, done)]))
 
     visit.database.transact(work)
     return redirect(page)
-
-
-def _undo(undo: UndoPreview, batch_id: int, blocks: Sequence[int]) -> tuple[list[Target], Undoing]:
-    targets = undo.find_batch(batch_id)
-    if targets is None:
-        raise PageError(404, f"This account has no batch {batch_id}.")
-    wanted = set(blocks)
-    chosen = [target for target in targets if not wanted or target.block in wanted]
-    return chosen, undo.restore(chosen)
-
-
-def _begin(visit: Visit, connection: sa.Connection, reason: str | None) -> Undo:
-    who = visit.caller
-    return Undo(connection, account_id=who.account_id, user_id=who.user_id, reason=reason, now=utc_now())
-
-
-def _record(visit: Visit, connection: sa.Connection, action: Action, subject: str | None, done: Undoing) -> None:
-    if done.changed:
-        ids = [id_ for id_, _ in done.changed.values()]
-        changed = {"enrollments": ids} if len(ids) <= NAMED else {}
-        visit.record(connection, Change(action, subject, {**done.counts(), "refused": len(done.refused), **changed}))
 
 
 def _say_undone(done: Undoing) -> list[str]:

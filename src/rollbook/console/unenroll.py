@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from rollbook.actions.unenroll import unenroll
+from rollbook import actions
 from rollbook.console.choice import read_choice
 from rollbook.console.visit import PageError, Visit, redirect
 from rollbook.errors import UserError
@@ -113,7 +113,7 @@ def confirm(visit: Visit) -> Response:
         ids, batch_id = claim_draft(connection, draft.id)
         if batch_id is None:
             caller = visit.caller
-            done = unenroll(
+            done = actions.unenroll(
                 connection,
                 visit.actor,
                 caller.account_id,

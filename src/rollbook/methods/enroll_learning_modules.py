@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from rollbook import store
+from rollbook import actions, store
 from rollbook.errors import WireCode
 from rollbook.methods.method import GROUP_MANAGERS, Method, MethodCall, MethodResult
-from rollbook.model import Action, Change, utc_now
+from rollbook.model import utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import Choice, Element, Values, info, optional, parameters, record
 from rollbook.wire.values import DAY, IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, number
@@ -115,7 +115,8 @@ def enroll(call: MethodCall) -> MethodResult:
         for block, (what, of_item) in enumerate(zip(asked, found, strict=True), 1)
     ]
     complete = [(asked[i], found[i]) for i, mistake in enumerate(mistakes) if mistake is None]
-    ids = store.enrolling.add_enrollments(call.connection, call.caller.account_id, complete, now)
+    refused = len(items) - len(complete)
+    ids = actions.enroll(call.connection, call.by, call.caller.account_id, complete, refused=refused, now=now)
     enrolled, errors = [], []
     for block, (item, of_item, mistake) in enumerate(zip(items, found, mistakes, strict=True), 1):
         # Taken out, so that for the second of two equal items the learner is enrolled already.
@@ -125,10 +126,7 @@ def enroll(call: MethodCall) -> MethodResult:
         else:
             user = item.get("email") or item["employee_id"]
             enrolled.append({"block": block, "user": user, "course": item["course"], "id": id_})
-    details = {"enrollments": [item["id"] for item in enrolled], "refused": len(errors)}
-    return MethodResult(
-        {"items": enrolled}, errors, change=Change(Action.ENROLL, details=details) if enrolled else None
-    )
+    return MethodResult({"items": enrolled}, errors)
 
 
 def _find_mistake(

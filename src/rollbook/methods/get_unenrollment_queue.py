@@ -5,7 +5,7 @@ from datetime import datetime
 from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import Change, UnenrollmentStatus, utc_now
+from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.wire.messages import Element, info, parameters, record
 from rollbook.wire.values import COUNT, FLAG, TIME
 
@@ -29,7 +29,7 @@ STATE = info(
 )
 
 
-def describe_queue(call: MethodCall, change: Change | None = None) -> MethodResult:
+def describe_queue(call: MethodCall) -> MethodResult:
     """Give the state of the caller's queue as it is now; the age of the oldest pending item is in whole seconds."""
     state = store.queue.read_queue(call.connection, call.caller.account_id)
     now, oldest_at, seen_at = utc_now(), state.oldest_pending_at, state.worker_seen_at
@@ -37,7 +37,7 @@ def describe_queue(call: MethodCall, change: Change | None = None) -> MethodResu
     counts = {status.lower(): count for status, count in state.counts.items()}
     queue = {"paused": state.paused_at is not None, "paused_at": state.paused_at, **counts}
     oldest = {"oldest_at": oldest_at, "oldest_seconds": _age(oldest_at, now)}
-    return MethodResult({"queue": queue | oldest | worker}, change=change)
+    return MethodResult({"queue": queue | oldest | worker})
 
 
 def _age(moment: datetime | None, now: datetime) -> int | None:

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rollbook import store
-from rollbook.errors import CallError, WireCode
-from rollbook.model import Caller, Change, Extensions
+from rollbook.errors import CallError, TransportError, WireCode
+from rollbook.model import Actor, Caller, Extensions
 from rollbook.wire.answer import Answer, ErrorEntry
 from rollbook.wire.call import Call, call_of, compile_call
 from rollbook.wire.messages import Element, Values
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodCall:
-    """A call that has been read: the values of its parameters, and by block the codes of items with a wrong value."""
+    """A call that has been read: the values of its parameters, and by block the codes of items with a wrong value.
+
+    `by` is the caller as the audit names it.
+    """
 
     connection: "Connection"
     caller: Caller
+    by: Actor
     extensions: Extensions
     values: Values
     wrong: Mapping[int, WireCode]
@@ -41,7 +45,6 @@ class MethodResult:
     values: Values
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
-    change: Change | None = None
     gives: Element | None = None
 
 
@@ -68,7 +71,8 @@ GROUP_MANAGERS = Allowed(
 class Method:
     """One method of the API: what it takes and gives, its own codes, who may call it, and the function that does it.
 
-    `forbidden` is the code for every other caller; of such a call nothing more is read.
+    `forbidden` is the code for every other caller; of such a call nothing more is read. `continues`: whether a call may
+    name a batch to be continued (D32).
     """
 
     name: str
@@ -79,12 +83,18 @@ class Method:
     allowed: Allowed
     changes: bool
     run: Callable[[MethodCall], MethodResult]
+    continues: bool = False
 
-    def prepare(self, caller: Caller, call: Call) -> "Work[Answer]":
-        """Read a call and return its work; errors: the forbidden code, SU:12, SU:13, codes of the tree."""
+    def prepare(self, caller: Caller, by: Actor, call: Call) -> "Work[Answer]":
+        """Read a call and return its work; errors: the forbidden code, SU:12, SU:13, codes of the tree.
+
+        TransportError 422 for a header that the method does not have.
+        """
+        if call.extensions.batch_id is not None and not self.continues:
+            raise TransportError(422, f"Rollbook-Batch is no header of {self.name}")
         if caller.administers:
             reading = self.read(call)
-            return lambda connection: self._answer(connection, caller, call, reading)
+            return lambda connection: self._answer(connection, caller, by, call, reading)
         may = self.allowed.any_group
         if may is None:
             raise CallError(self.forbidden, f"the caller is a {caller.role}")
@@ -93,15 +103,15 @@ class Method:
             # A learner's permissions are in the database, and without any nothing of the call is read.
             if not may(connection, caller):
                 raise CallError(self.forbidden, "the caller is a learner without a permission for any group")
-            return self._answer(connection, caller, call, self.read(call))
+            return self._answer(connection, caller, by, call, self.read(call))
 
         return work
 
-    def _answer(self, connection: "Connection", caller: Caller, call: Call, reading: Reading) -> Answer:
+    def _answer(self, connection: "Connection", caller: Caller, by: Actor, call: Call, reading: Reading) -> Answer:
         values = reading.values["parameters"]
-        result = self.run(MethodCall(connection, caller, call.extensions, values, reading.wrong))
+        result = self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong))
         info = self.write_info(result.values) if result.gives is None else compile_writer(result.gives)(result.values)
-        return Answer(bool(info), info, result.errors, result.batch_id, result.change)
+        return Answer(bool(info), info, result.errors, result.batch_id)
 
     def read(self, call: Call) -> Reading:
         """Read the whole of a call; errors: SU:12, SU:13, codes of the tree."""

@@ -24,7 +24,7 @@ CODES = UndoingCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {Obstacle.WRONG_
 
 def remove(call: MethodCall) -> MethodResult:
     """Remove a batch or items from the queue."""
-    return undo_items(call, CODES, lambda undo, targets: undo.remove(targets))
+    return undo_items(call, CODES)
 
 
 REMOVE_UNENROLLMENTS = Method(

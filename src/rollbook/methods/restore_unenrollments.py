@@ -36,7 +36,7 @@ CODES = UndoingCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, OBSTACLES)
 
 def restore(call: MethodCall) -> MethodResult:
     """Undo a batch or items; those that are still pending are removed from the queue instead."""
-    return undo_items(call, CODES, lambda undo, targets: undo.restore(targets))
+    return undo_items(call, CODES)
 
 
 RESTORE_UNENROLLMENTS = Method(

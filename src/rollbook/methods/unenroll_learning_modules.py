@@ -1,10 +1,10 @@
 """unenrollLearningModules: puts up to 100 enrollments into the unenrollment queue (protocol §4)."""
 
-from rollbook import store
+from rollbook import actions
 from rollbook.errors import WireCode
 from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import Acceptance, Action, Change, Refusal, utc_now
+from rollbook.model import Refusal, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import Element, info, parameters, record
 from rollbook.wire.values import IDENTIFIER, MAX_ITEMS
@@ -50,38 +50,26 @@ GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="missing when nothi
 def unenroll(call: MethodCall) -> MethodResult:
     """Queue what can be queued, and give the reason for every other item."""
     ids, errors = read_ids(call, REPEATED_ID)
-    acceptance = _accept(call, ids)
-    refused = (ErrorEntry.of_item(REFUSALS[why], block) for block, why in acceptance.refused.items())
-    entries = in_order(errors, refused)
-    items = call.values["items"]
-    if acceptance.batch_id is not None:
-        outcomes = [(entry.block or 0, items[(entry.block or 0) - 1]["sent"], entry.code) for entry in entries]
-        store.unenrollments.keep_refusals(call.connection, call.caller.account_id, acceptance.batch_id, outcomes)
-    accepted = [{"block": block, "sent": items[block - 1]["sent"]} for block in acceptance.accepted]
-    change = _describe(acceptance, refused=len(entries))
-    return MethodResult({"items": accepted}, entries, acceptance.batch_id, change)
-
-
-def _describe(acceptance: Acceptance, refused: int) -> Change | None:
-    if acceptance.batch_id is None:
-        return None
-    counts = {"accepted": len(acceptance.accepted), "refused": refused}
-    return Change(Action.UNENROLL, f"batch {acceptance.batch_id}", counts)
-
-
-def _accept(call: MethodCall, ids: list[int | None]) -> Acceptance:
-    if not any(ids):
-        return Acceptance(None, (), {})
-    return store.unenrollments.accept_batch(
+    sent = [item["sent"] for item in call.values["items"]]
+    if not any(ids) and call.extensions.batch_id is None:
+        return MethodResult({"items": []}, in_order(errors, ()))
+    done = actions.unenroll(
         call.connection,
-        account_id=call.caller.account_id,
-        requested_by=call.caller.user_id,
-        ids=ids,
-        policies=call.caller.policies,
+        call.by,
+        call.caller.account_id,
+        call.caller.policies,
+        ids,
+        codes=REFUSALS,
         reason=call.extensions.reason,
+        now=utc_now(),
         idempotency_key=call.extensions.idempotency_key,
-        requested_at=utc_now(),
+        batch_id=call.extensions.batch_id,
+        sent=sent,
+        unreadable={block: entry.code for block, entry in errors.items()},
     )
+    entries = in_order(errors, (ErrorEntry.of_item(REFUSALS[why], block) for block, why in done.refused.items()))
+    accepted = [{"block": block, "sent": sent[block - 1]} for block in done.accepted]
+    return MethodResult({"items": accepted}, entries, done.batch_id if accepted else None)
 
 
 UNENROLL_LEARNING_MODULES = Method(
@@ -93,4 +81,5 @@ UNENROLL_LEARNING_MODULES = Method(
     allowed=ADMINISTRATORS,
     changes=True,
     run=unenroll,
+    continues=True,
 )

@@ -1,13 +1,14 @@
-"""Reads the request headers that are ours: Idempotency-Key, Rollbook-Dry-Run, Rollbook-Reason (protocol §8, D21)."""
+"""Reads the request headers that are ours: Idempotency-Key and Rollbook-… (protocol §8, D21, D32)."""
 
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
 from rollbook.errors import TransportError
-from rollbook.model import Extensions, read_reason
+from rollbook.model import LARGEST_ID, Extensions, read_reason
 
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def read_extensions(headers: Mapping[str, str]) -> Extensions:
@@ -22,7 +23,15 @@ def read_extensions(headers: Mapping[str, str]) -> Extensions:
     if dry_run not in ("true", "false"):
         raise TransportError(422, "Rollbook-Dry-Run is true or false")
     reason = _read_reason(headers.get("rollbook-reason", ""))
-    return Extensions(key, dry_run == "true", reason)
+    return Extensions(key, dry_run == "true", reason, _read_batch(headers.get("rollbook-batch")))
+
+
+def _read_batch(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not NUMBER.fullmatch(value) or int(value) > LARGEST_ID:
+        raise TransportError(422, "Rollbook-Batch is the number of a batch")
+    return int(value)
 
 
 def _read_reason(value: str) -> str | None:

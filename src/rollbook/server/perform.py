@@ -1,7 +1,4 @@
-"""Does the work of a call in one transaction: for good, dry, or once for an Idempotency-Key (protocol §8, D21).
-
-What it has changed goes into the audit here, whatever the method.
-"""
+"""Does the work of a call in one transaction: kept, dry, or once for an Idempotency-Key (protocol §8, D21)."""
 
 import hashlib
 
@@ -11,7 +8,6 @@ from rollbook.errors import TransportError
 from rollbook.model import Caller, utc_now
 from rollbook.server.admit import Admitted
 from rollbook.store.answers import StoredAnswer, claim_key, find_answer, keep_answer
-from rollbook.store.audit import record_change
 from rollbook.store.engine import Database, Work
 from rollbook.wire.answer import Answer, render
 from rollbook.wire.call import Call
@@ -23,27 +19,16 @@ def perform(database: Database, admitted: Admitted) -> Answer:
     Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
     """
     call = admitted.call
-    work = admitted.method.prepare(admitted.caller, call)
+    work = admitted.method.prepare(admitted.caller, admitted.by, call)
     if not admitted.method.changes:
         with database.read() as connection:
             return work(connection)
     if call.extensions.dry_run:
         answer = database.transact(work, keep=False)
         return Answer(answer.succeeded, answer.info, answer.errors)
-    work = _audited(admitted, work)
     if call.extensions.idempotency_key is not None:
         work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)
     return database.transact(work)
-
-
-def _audited(admitted: Admitted, work: Work[Answer]) -> Work[Answer]:
-    def audited(connection: Connection) -> Answer:
-        answer = work(connection)
-        if answer.change is not None:
-            record_change(connection, admitted.caller.account_id, admitted.by, answer.change)
-        return answer
-
-    return audited
 
 
 def _only_once(caller: Caller, call: Call, key: str, work: Work[Answer]) -> Work[Answer]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Connection
 
+    from rollbook.store import audit as audit
     from rollbook.store import enrolling as enrolling
     from rollbook.store import history as history
     from rollbook.store import queue as queue

@@ -153,7 +153,7 @@ class Undo(UndoPreview):
     """What one caller takes back in one transaction; making it takes the account's turn, so that no worker is at it."""
 
     def __init__(
-        self, connection: sa.Connection, *, account_id: int, user_id: int, reason: str | None, now: datetime
+        self, connection: sa.Connection, *, account_id: int, user_id: int | None, reason: str | None, now: datetime
     ) -> None:
         super().__init__(connection, account_id)
         self._stamp = {"user_id": user_id, "reason": reason, "change": begin_change(connection, account_id)}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from rollbook.errors import TransportError
 from rollbook.model import Acceptance, Policies, Refusal, UnenrollmentStatus
 from rollbook.store.deadline import renew_deadline
 from rollbook.store.dialects import statement
@@ -24,6 +25,12 @@ from rollbook.store.tables import batches, refusals
 _OPEN_BATCH = """
     INSERT INTO batches (account_id, requested_by, reason, idempotency_key, requested_at)
     VALUES (:account_id, :requested_by, :reason, :idempotency_key, :requested_at) RETURNING id
+"""
+
+_FIND_LAST_BLOCK = """
+    SELECT COALESCE(MAX(block), 0)
+    FROM (SELECT MAX(block) AS block FROM unenrollments WHERE batch_id = :batch_id
+          UNION ALL SELECT MAX(block) FROM refusals WHERE batch_id = :batch_id) AS blocks
 """
 
 # Of the ids that are asked for, those that are current enrolments of the account and may leave. The id's place in the
@@ -103,6 +110,9 @@ _FINISH = """
       AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
+# How long a batch can be continued (D32).
+CONTINUED = timedelta(hours=24)
+
 # How many items one statement is about: a batch may hold any number.
 STEP = 1000
 
@@ -140,28 +150,55 @@ def accept_batch(
     reason: str | None,
     requested_at: datetime,
     idempotency_key: str | None = None,
+    batch_id: int | None = None,
 ) -> Acceptance:
     """Put the enrollments into the unenrollment queue as one batch; an id's place in the list, from 1, is its block.
 
     None leaves a block out. There may be any number of ids: each statement is about a bounded part of them.
     `requested_by` is the user who asked, None for the operator. No id may stand in the list twice (D8 is the caller's
-    to answer). The connection must be in a transaction of Database.write.
+    to answer). With `batch_id` the ids are appended to that batch; errors: TransportError 422 (D32). The connection
+    must be in a transaction of Database.write.
     """
-    who = {"account_id": account_id, "requested_by": requested_by}
-    why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
-    [(batch_id,)] = run(connection, _OPEN_BATCH, {**who, **why})
+    is_new, first = batch_id is None, 0
+    if batch_id is None:
+        who = {"account_id": account_id, "requested_by": requested_by}
+        why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
+        [(batch_id,)] = run(connection, _OPEN_BATCH, {**who, **why})
+    else:
+        first = _continue_batch(connection, account_id, requested_by, batch_id, reason, requested_at)
     asked = {"batch_id": batch_id, "account_id": account_id, "protect_completed": policies.protect_completed}
     times = {"requested_at": requested_at, "due_at": requested_at + timedelta(seconds=policies.hold_seconds)}
     accepted: set[int] = set()
     for before in range(0, len(ids), STEP):
-        part = {"ids": ids[before : before + STEP], "before": before}
-        accepted.update(block for (block,) in run(connection, _ACCEPT, {**asked, **times, **part}))
+        part = {"ids": ids[before : before + STEP], "before": first + before}
+        accepted.update(block - first for (block,) in run(connection, _ACCEPT, {**asked, **times, **part}))
         if len(ids) > STEP:
             renew_deadline()
-    if not accepted:
+    if is_new and not accepted:
         connection.execute(batches.delete().where(batches.c.id == batch_id))
     refused = _explain_refusals(connection, asked, ids, accepted)
-    return Acceptance(batch_id if accepted else None, tuple(sorted(accepted)), refused)
+    return Acceptance(batch_id if accepted or not is_new else None, tuple(sorted(accepted)), refused, first)
+
+
+def _continue_batch(
+    connection: sa.Connection,
+    account_id: int,
+    requested_by: int | None,
+    batch_id: int,
+    reason: str | None,
+    now: datetime,
+) -> int:
+    """Keep a batch from other requests until the transaction ends, and return its last block."""
+    b = batches.c
+    mine = sa.and_(b.id == batch_id, b.account_id == account_id, b.requested_by == requested_by)
+    young = sa.and_(mine, b.requested_at > now - CONTINUED)
+    found = connection.execute(sa.select(b.reason).where(young).with_for_update()).first()
+    if found is None:
+        raise TransportError(422, "Rollbook-Batch names no batch that this caller has begun within 24 hours")
+    if reason not in (None, found.reason):
+        raise TransportError(422, "Rollbook-Reason is not the reason of the batch that Rollbook-Batch names")
+    [(last,)] = run(connection, _FIND_LAST_BLOCK, {"batch_id": batch_id})
+    return int(last)
 
 
 def keep_refusals(

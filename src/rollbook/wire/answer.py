@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from lxml import etree
 
 from rollbook.errors import NO_ROOT, CallError, WireCode
-from rollbook.model import Change
 from rollbook.wire.messages import ANY_NUMBER, Element, record
 from rollbook.wire.read import read_known
 from rollbook.wire.values import NUMBER
@@ -58,7 +57,6 @@ class Answer:
     info: Markup = NOTHING
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
-    change: Change | None = None  # what the work has changed, for the audit
     stored: bytes | None = None  # the body as it was sent before, for the same Idempotency-Key
 
 

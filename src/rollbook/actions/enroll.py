@@ -1,0 +1,31 @@
+"""Enrolls learners, and writes the audit line."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rollbook import store
+from rollbook.model import Action, Actor, Change
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def enroll(
+    connection: "Connection",
+    by: Actor,
+    account_id: int,
+    complete: "Sequence[tuple[store.enrolling.Asked, store.enrolling.Found]]",
+    *,
+    refused: int,
+    now: datetime,
+) -> dict[tuple[int | None, int | None], int]:
+    """Enroll, and give the ids of the new enrollments by learner and course; `refused` items are counted in the audit.
+
+    A learner with an enrollment in the course that is neither ended nor completed gets no other one.
+    """
+    ids = store.enrolling.add_enrollments(connection, account_id, complete, now)
+    if ids:
+        details = {"enrollments": [*ids.values()], "refused": refused + len(complete) - len(ids)}
+        store.audit.record_change(connection, account_id, by, Change(Action.ENROLL, details=details))
+    return ids

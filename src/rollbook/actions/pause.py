@@ -1,0 +1,22 @@
+"""Pauses and resumes the queue of an account, and writes the audit line when that changes something."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rollbook import store
+from rollbook.model import Action, Actor, Change
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def pause(connection: "Connection", by: Actor, account_id: int, now: datetime) -> None:
+    """Process nothing from now on; calls are still accepted."""
+    if store.queue.pause_queue(connection, account_id, now):
+        store.audit.record_change(connection, account_id, by, Change(Action.PAUSE))
+
+
+def resume(connection: "Connection", by: Actor, account_id: int) -> None:
+    """Process what is due again."""
+    if store.queue.resume_queue(connection, account_id):
+        store.audit.record_change(connection, account_id, by, Change(Action.RESUME))
