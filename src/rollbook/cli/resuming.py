@@ -12,17 +12,21 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
 
 from rollbook.client.results import Outcome
 from rollbook.errors import UserError
+from rollbook.model import utc_now
 from rollbook.spreadsheets import Writer
 from rollbook.wire.values import MAX_ITEMS
 
 COLUMNS = ["id", "outcome", "code", "message", "batch"]
 WOULD_BE = "would be "
+# Less than the day for which a batch can be continued (D32).
+CONTINUED = timedelta(hours=23)
 
 Options = Mapping[str, object]
 
@@ -37,6 +41,7 @@ class Run:
         self._writer = None if outcomes is None else Writer(outcomes)
         self._dry = dry
         self._name = ""
+        self._begun_at = utc_now()
         self.total = self.done = self.accepted = self.refused = 0
         self.refusals: dict[str, tuple[str, int]] = {}
         self.last_batch: int | None = None
@@ -49,7 +54,7 @@ class Run:
         self._name = secrets.token_hex(16)
         self.options = options
         self.total = len(ids)
-        self._plan.write(json.dumps({"name": self._name, **options}) + "\n")
+        self._plan.write(json.dumps({"name": self._name, "begun": self._begun_at.isoformat(), **options}) + "\n")
         self._plan.writelines(f"{id_}\n" for id_ in ids)
         self._plan.flush()
         if self._plan_path is not None:
@@ -63,6 +68,7 @@ class Run:
         try:
             options = json.loads(self._plan.readline())
             self._name = options.pop("name")
+            self._begun_at = datetime.fromisoformat(options.pop("begun"))
             self.options = options
             self.total = sum(1 for _ in self._plan)
             for id_, (given, outcome, code, message, batch) in zip(self.ids(), finished, strict=False):
@@ -98,6 +104,10 @@ class Run:
     def call_keys(self) -> Iterator[str]:
         """Name every call that is left, the same in every run of this plan."""
         return (f"{self._name}-{number}" for number in count(self.done // MAX_ITEMS))
+
+    def batch_to_continue(self) -> int | None:
+        """Give the batch of the calls before, as long as a server lets it be continued."""
+        return self.last_batch if utc_now() < self._begun_at + CONTINUED else None
 
     def keep(self, outcome: Outcome) -> None:
         """Write an outcome; those of a whole call reach the disk together."""

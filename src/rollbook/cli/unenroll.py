@@ -169,7 +169,14 @@ def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> i
             reason = run.options["--reason"]
             reason = None if reason is None else str(reason)
             run.sent = True
-            for outcome in client.unenroll(run.remaining(), reason=reason, dry_run=dry_run, keys=run.call_keys()):
+            outcomes = client.unenroll(
+                run.remaining(),
+                reason=reason,
+                dry_run=dry_run,
+                keys=run.call_keys(),
+                batch_id=run.batch_to_continue(),
+            )
+            for outcome in outcomes:
                 run.keep(outcome)
                 bar.update(task, completed=run.done)
     except KeyboardInterrupt:
@@ -179,16 +186,17 @@ def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> i
         raise typer.Exit(130) from None
     would = " would be" if dry_run else ""
     typer.echo(f"{run.accepted}{would} accepted, {run.refused}{would} refused.")
+    if run.last_batch is not None and not dry_run:
+        typer.echo(f"Batch {run.last_batch}. To undo it: rollbook restore --batch {run.last_batch}", err=True)
     for code, (message, count) in sorted(run.refusals.items()):
         typer.echo(f"  {count} of {code}: {message}", err=True)
     return run.refused
 
 
-def _wait(client: Client, last_batch: int | None) -> None:
+def _wait(client: Client, batch_id: int | None) -> None:
     said = False
-    while last_batch is not None:
-        pending = next(client.unenrollments(statuses=["Pending"], page_size=1), None)
-        if pending is None or int(pending["BatchID"]) > last_batch:
+    while batch_id is not None:
+        if next(client.unenrollments(batch_id=batch_id, statuses=["Pending"], page_size=1), None) is None:
             typer.echo("All of them are processed.")
             return
         state = client.queue()
