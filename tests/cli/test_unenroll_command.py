@@ -308,4 +308,4 @@ def test_an_interrupted_run_goes_on_only_with_what_was_begun(desk: Desk) -> None
     assert {row["outcome"] for row in desk.outcomes("r.csv")} == {"accepted"}
     mine = {row["batch"] for row in desk.outcomes("r.csv")}
     batches = [batch for batch in desk.run("batches", "--format", "json").json if str(batch["batch"]) in mine]
-    assert [batch["reason"] for batch in batches] == ["Term over"] * 10
+    assert [batch["reason"] for batch in batches] == ["Term over"]

@@ -1,18 +1,27 @@
 """Client: every method of the API as a call in Python. The trees of methods/ write its calls and read the answers."""
 
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Self, TypeVar
-from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 
-from rollbook.client.requests import Enrollment, ReportFilters, changes_of, choose_keys, items_of, unenrollments_of
+from rollbook.client.requests import (
+    BATCH,
+    DRY_RUN,
+    Enrollment,
+    ReportFilters,
+    changes_of,
+    choose_keys,
+    items_of,
+    new_key,
+    split,
+    unenrollments_of,
+    write_headers,
+)
 from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, foresee, read_large_batch, read_outcomes
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
@@ -27,16 +36,12 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
-from rollbook.model import read_reason
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.messages import Values
 from rollbook.wire.paging import MAX_SIZE
 from rollbook.wire.read import read_known, read_rows
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, read_identifier
+from rollbook.wire.values import IDENTIFIER, read_identifier
 
-UNQUOTED = (string.punctuation + " ").replace("%", "")
-DRY_RUN = "Rollbook-Dry-Run"
-BATCH = "Rollbook-Batch"
 EVERYTHING = ReportFilters()
 NOTHING: Mapping[str, str] = {}
 UNSAID = ErrorEntry("no code", "The answer is Failed and does not say why.")
@@ -113,20 +118,18 @@ class Client:
     ) -> Iterator[Outcome]:
         """Unenroll in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
 
-        taken: set[int | None] = set()
-        for part in parts:
-            continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
-            sent = self._send(method, items_of(part), {**headers, **continued}, next(rest))
-            batch_id = sent.batch_id or batch_id
+        All calls together are one batch. A program that goes on where an earlier one was cut off gives the
+        Idempotency-Keys of its calls as `keys`, with which the ids are read as a whole first, and as `batch_id` the
+        batch to continue, begun within a day. Errors: ValueError, before the first call, for keys that do not do.
         """
-        headers = _write_headers(reason, dry_run=dry_run)
+        headers = write_headers(reason, dry_run=dry_run)
         return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys, batch_id)
 
     def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
         """Enroll in calls of 100; the id of an outcome is the learner's, its `new_id` the enrollment's."""
-        for part in _split(enrollments):
+        for part in split(enrollments):
             items = {"items": [enrollment.values() for enrollment in part]}
-            sent = self._send(ENROLL_LEARNING_MODULES, items, key=_new_key())
+            sent = self._send(ENROLL_LEARNING_MODULES, items, key=new_key())
             people = {block: item.email or item.employee_id or "" for block, item in enumerate(part, 1)}
             done = [{**item, "new_id": str(item.get("id") or "")} for item in sent.items]
             yield from read_outcomes(done, sent.reply.errors, people)
@@ -135,13 +138,13 @@ class Client:
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:
         """Take pending items out of the queue: enrollments in calls of 100, or a whole batch."""
-        return self._undo(REMOVE_UNENROLLMENTS, ids, batch_id, _write_headers(reason, dry_run=dry_run))
+        return self._undo(REMOVE_UNENROLLMENTS, ids, batch_id, write_headers(reason, dry_run=dry_run))
 
     def restore(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:
         """Undo unenrollments: enrollments in calls of 100, or a whole batch."""
-        return self._undo(RESTORE_UNENROLLMENTS, ids, batch_id, _write_headers(reason, dry_run=dry_run))
+        return self._undo(RESTORE_UNENROLLMENTS, ids, batch_id, write_headers(reason, dry_run=dry_run))
 
     def learner_report(
         self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = MAX_SIZE
@@ -165,7 +168,7 @@ class Client:
         page_size: int = MAX_SIZE,
     ) -> Iterator[dict[str, str]]:
         """Give the items of the queue and its history in the order of batches and blocks, for each 100 of the ids."""
-        for part in [*_split(ids)] or [[]]:
+        for part in [*split(ids)] or [[]]:
             chosen = unenrollments_of(batch_id, statuses, part, requested_from, requested_to)
 
             def ask(page: int, chosen: Values = chosen) -> Rows:
@@ -194,11 +197,11 @@ class Client:
 
     def pause(self) -> QueueState:
         """Pause the queue: calls are accepted, and nothing is processed."""
-        return self._ask_state(PAUSE_UNENROLLMENTS, _new_key())
+        return self._ask_state(PAUSE_UNENROLLMENTS, new_key())
 
     def resume(self) -> QueueState:
         """Let the queue go on."""
-        return self._ask_state(RESUME_UNENROLLMENTS, _new_key())
+        return self._ask_state(RESUME_UNENROLLMENTS, new_key())
 
     def _undo(self, method: Method, ids: Ids, batch_id: int | None, headers: Mapping[str, str]) -> Iterator[Outcome]:
         if batch_id is None:
@@ -209,7 +212,7 @@ class Client:
 
     def _undo_batch(self, method: Method, batch_id: int, headers: Mapping[str, str]) -> Iterator[Outcome]:
         dry_run = DRY_RUN in headers
-        sent = self._send(method, {"batch_id": batch_id}, headers, _new_key())
+        sent = self._send(method, {"batch_id": batch_id}, headers, new_key())
         if "refused" in sent.values:  # a large batch, whose answer holds no items (D33)
             rows = self.unenrollments(batch_id=batch_id)
             yield from read_large_batch(rows, sent.reply.errors, batch_id, BECOMES[method.name] if dry_run else STAYS)
@@ -230,11 +233,11 @@ class Client:
         if DRY_RUN in headers:
             # A server that is not Rollbook would take no notice of the header and do the work: it refuses this call.
             self.queue()
-        parts = _split(ids)
+        parts = split(ids)
         if keys is not None:
             whole = [*parts]
             parts, keys = iter(whole), choose_keys(keys, len(whole))
-        rest = iter(keys or (_new_key() for _ in count()))
+        rest = iter(keys or (new_key() for _ in count()))
         taken: set[int | None] = set()
         for part in parts:
             continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
@@ -283,29 +286,9 @@ class Client:
         return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
 
 
-def _split(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Take the items by hundreds, and none before it is needed."""
-    if isinstance(items, str):
-        raise TypeError("a list is wanted, even of a single id")  # and not its digits, one by one
-    rest = iter(items)
-    while part := list(islice(rest, MAX_ITEMS)):
-        yield part
-
-
 def _all_pages(ask: Callable[[int], list[Item]], page_size: int) -> Iterator[Item]:
     for page in count(1):
         rows = ask(page)
         yield from rows
         if len(rows) < page_size:
             return
-
-
-def _new_key() -> str:
-    return str(uuid4())
-
-
-def _write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:
-    """Write the headers of docs/wire.md section 8; errors: ValueError for a reason that no server would take."""
-    text = read_reason(reason or "")
-    headers = {"Rollbook-Reason": quote(text, safe=UNQUOTED)} if text else {}
-    return headers | ({DRY_RUN: "true"} if dry_run else {})

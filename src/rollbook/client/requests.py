@@ -1,15 +1,25 @@
 """What the client's calls take besides ids, and the values that their messages are written from."""
 
-from collections.abc import Iterable, Sequence
+import string
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
 
+from rollbook.model import read_reason
 from rollbook.wire.messages import Values
 from rollbook.wire.values import MAX_ITEMS
 
+Item = TypeVar("Item")
+
 MAX_KEY = 255  # D21
+DRY_RUN = "Rollbook-Dry-Run"
+BATCH = "Rollbook-Batch"
+# What a header holds as it is; all else is percent-encoded.
+UNQUOTED = (string.punctuation + " ").replace("%", "")
 # The feed's beginning, unless one is named.
 _LONG_AGO = date(1970, 1, 1)
 
@@ -130,3 +140,24 @@ def _with_zone(value: date | None) -> date | None:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValueError("a datetime needs a time zone, such as datetime.UTC")
     return value
+
+
+def write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:
+    """Write the headers of docs/wire.md section 8; errors: ValueError for a reason that no server would take."""
+    text = read_reason(reason or "")
+    headers = {"Rollbook-Reason": quote(text, safe=UNQUOTED)} if text else {}
+    return headers | ({DRY_RUN: "true"} if dry_run else {})
+
+
+def split(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Take the items by hundreds, and none before it is needed."""
+    if isinstance(items, str):
+        raise TypeError("a list is wanted, even of a single id")  # and not its digits, one by one
+    rest = iter(items)
+    while part := list(islice(rest, MAX_ITEMS)):
+        yield part
+
+
+def new_key() -> str:
+    """Make the Idempotency-Key of a call."""
+    return str(uuid4())
