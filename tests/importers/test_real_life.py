@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -232,6 +233,35 @@ def test_of_siblings_with_one_address_the_second_is_imported_without_it(
     code, _, said = run(delta(tmp_path / "d.zip", users=["u7,true,s1,student,Cy,One,ann@example.org,,,active"]))
     assert (code, said) == (0, ["users.csv:2: email: user 'u1' has it: imported without it"])
     assert addresses(campus)["u7"] == (None, None)
+
+
+def test_addresses_are_one_in_any_case_of_their_letters(campus: Campus, run: Import, tmp_path: Path) -> None:
+    def written(text: str) -> str:
+        return text.encode().decode("latin-1")  # as pack writes it
+
+    first = changed("users", written("u1,true,s1,student,Ann,One,JÖRG@example.org,E1,"))
+    run(pack(tmp_path / "r.zip", first))
+    second = {"users": [f"{USERS},status", written("u9,true,s1,student,Jo,Nine,jörg@example.org,,,active")]}
+    code, _, said = run(pack(tmp_path / "d.zip", second, mode="delta"))
+    assert (code, said) == (0, ["users.csv:2: email: user 'u1' has it: imported without it"])
+    again = {"users": [USERS, written("u1,true,s1,student,Ann,One,,E1,"), second["users"][1].removesuffix(",active")]}
+    assert run(pack(tmp_path / "r.zip", again))[0::2] == (0, [])
+    assert (addresses(campus)["u1"][0], addresses(campus)["u9"][0]) == (None, "jörg@example.org")
+
+
+def test_every_address_is_handed_on_in_seconds(run: Import, tmp_path: Path, soaks: bool) -> None:
+    size = 20_000 if soaks else 2_000
+
+    def people(shift: int) -> Path:
+        rows = (
+            f"u{n},true,s1,student,A,B,p{(n + shift) % size}@example.org,E{(n + shift) % size}," for n in range(size)
+        )
+        return pack(tmp_path / "r.zip", {"orgs": V1_1["orgs"], "users": [USERS, *rows]})
+
+    run(people(0))
+    begun = time.monotonic()
+    assert run(people(1))[1]["users"] == {"updated": size}
+    assert time.monotonic() - begun < 60  # each row compared with every other takes minutes
 
 
 def test_a_roster_changes_no_owners_address_role_or_activity_and_says_so(
