@@ -24,13 +24,13 @@ serve: setup ## make an account in ./data if there is none, then serve until sto
 	$(BIN)/python demo/serve.py
 
 browser: setup ## fetch a Chromium for the tests into .browser, when the machine has none
-	@$(BIN)/python tests/chromium.py
+	@$(BIN)/python tests/support/chromium.py
 
 docs: setup ## write the tables of docs/wire.md from the messages and codes of the methods
-	$(BIN)/python tests/contract_tables.py
+	$(BIN)/python tests/support/contract_tables.py
 
 audit: setup ## look for known vulnerabilities of the locked dependencies, where the service can be reached
-	@$(BIN)/python tests/vulnerabilities.py
+	@$(BIN)/python tests/support/vulnerabilities.py
 
 images: browser ## take the pictures of docs/images anew
 	ROLLBOOK_WRITE_IMAGES=1 $(BIN)/python -m pytest --numprocesses 0 tests/console/test_browser_pages.py

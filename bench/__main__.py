@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from accepting import accept_in_a_large_table, accept_on_postgresql, accept_on_sqlite, keep_memory, refuse
 from draining import accept_while_draining, drain

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from campus import Campus
 from rollbook import Client
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 CALLS = 200

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from figures import Figure
 from places import COURSES, Place, durable_postgresql, postgresql_place, sqlite_place
 from rollbook.model import Actor
-from rollbook.store.accounts import add_account
-from rollbook.store.engine import load_rows
-from rollbook.store.tables import enrollments
+from rollbook.store.database.database import load_rows
+from rollbook.store.database.tables import enrollments
+from rollbook.store.people.accounts import add_account
 from server_process import environment
 
 ROWS = 1_000_000

@@ -10,8 +10,8 @@ import psycopg
 
 from campus import Campus
 from postgresql import PostgresServer, run_cluster
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 
 # PostgreSQL's own defaults but for memory and for checkpoints, which would fall into one round and not into another.
 SETTINGS = ("shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=1h", "fsync=on", "synchronous_commit=on")

@@ -3,8 +3,10 @@
 import hashlib
 
 from campus import Campus
-from rollbook.store import accounts, audit, queue, unenrollments
-from rollbook.store.dialects import FRAGMENTS
+from rollbook.store.database.sql import FRAGMENTS
+from rollbook.store.operations import audit
+from rollbook.store.people import accounts
+from rollbook.store.queue import accept, process, state
 
 # What the audit keeps of an accepted call, as long as in life.
 AUDIT = {
@@ -21,8 +23,8 @@ def accepting(dialect: str) -> dict[str, str]:
     """Give the statements of a call by what they do, in their order; the first stands before the transaction."""
     given = {
         "caller": accounts._FIND_CALLER,
-        "batch": unenrollments._OPEN_BATCH,
-        "accept": unenrollments._ACCEPT,
+        "batch": accept._OPEN_BATCH,
+        "accept": accept._ACCEPT,
         "audit": audit._ADD,
     }
     return {name: _write(sql, dialect) for name, sql in given.items()}
@@ -31,11 +33,11 @@ def accepting(dialect: str) -> dict[str, str]:
 def draining() -> dict[str, str]:
     """Give the statements of a worker's step by what they do, in their order, for PostgreSQL."""
     given = {
-        "turn": unenrollments._TAKE_TURN,
-        "claim": unenrollments._CLAIM,
-        "change": queue._BEGIN_CHANGE,
-        "end": unenrollments._END_ENROLLMENTS,
-        "finish": unenrollments._FINISH,
+        "turn": process._TAKE_TURN,
+        "claim": process._CLAIM,
+        "change": state._BEGIN_CHANGE,
+        "end": process._END_ENROLLMENTS,
+        "finish": process._FINISH,
     }
     return {name: _write(sql, "postgresql") for name, sql in given.items()}
 

@@ -23,13 +23,13 @@ from rollbook.id_lists import read_id_list
 from rollbook.id_lists.found import SHOWN
 from rollbook.importers.oneroster import FILES, open_archive
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
-from rollbook.server.admit import Admitted
-from rollbook.server.dispatch import dispatch
-from rollbook.server.extensions import read_extensions
-from rollbook.server.perform import perform
-from rollbook.store.accounts import add_account
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.server.call.dispatch import dispatch
+from rollbook.server.call.execute import perform
+from rollbook.server.call.headers import read_extensions
+from rollbook.server.call.preprocess import Admitted
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.people.accounts import add_account
 from rollbook.wire.answer import render
 from rollbook.wire.call import read_call
 from rollbook.wire.form import read_package

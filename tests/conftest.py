@@ -13,8 +13,8 @@ import pytest
 from campus import Campus
 from commands import Done, Run, run_command
 from postgresql import Cluster, PostgresServer, quick_base, run_cluster, run_postgresql
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 from visitor import Visitor, give_password
 

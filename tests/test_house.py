@@ -78,7 +78,7 @@ def database_uses(path: PurePath, source: str) -> set[str]:
     if _room(path) == "store":
         return set()
     tree = ast.parse(source)
-    found = {name for name in _imported(tree, path) if name.startswith("rollbook.store.tables")}
+    found = {name for name in _imported(tree, path) if name.startswith("rollbook.store.database.tables")}
     found |= {text for text in map(ast.unparse, ast.walk(tree)) if text == "store.tables"}
     used = {name for name in _imported(tree, path) if name.split(".")[0] in DATABASE_PACKAGES}
     for node in ast.walk(tree):
@@ -190,8 +190,8 @@ PLANTED = [
     ("database", PAGE, "import sqlalchemy.orm"),
     ("database", PAGE, "from sqlalchemy import select"),
     ("database", PAGE, "from sqlalchemy.exc import IntegrityError"),
-    ("database", PAGE, "from rollbook.store.tables import users"),
-    ("database", PAGE, "from rollbook.store import tables"),
+    ("database", PAGE, "from rollbook.store.database.tables import users"),
+    ("database", PAGE, "from rollbook.store.database import tables"),
     ("database", METHOD, "from rollbook import store\nstore.tables.users.insert()"),
     ("database", COMMAND, "def run():\n    import sqlite3\n    sqlite3.connect('x')"),
     ("database", COMMAND, "from psycopg import connect"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parent / "vulnerabilities.py"
+PROGRAM = Path(__file__).parent / "support" / "vulnerabilities.py"
 FINDING = {
     "id": "PYSEC-2099-1",
     "summary": "A hole.",

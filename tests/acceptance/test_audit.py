@@ -11,10 +11,10 @@ from campus import Campus, read_outcomes
 from commands import Run
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.accounts import list_users
-from rollbook.store.audit import list_changes
-from rollbook.store.engine import Database
-from rollbook.store.tables import groups, memberships
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import groups, memberships
+from rollbook.store.operations.audit import list_changes
+from rollbook.store.people.accounts import list_users
 
 ROSTER = Path(__file__).parents[2] / "demo" / "roster"
 

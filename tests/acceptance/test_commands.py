@@ -18,9 +18,9 @@ from campus import Campus
 from commands import run_command
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import workers
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import workers
 from server_process import ServerProcess, environment, run_server
 
 COURSE = "AAA 2013J (268 days)"

@@ -14,8 +14,8 @@ from lxml import etree
 
 from campus import Campus, read_outcomes
 from conftest import Served
-from rollbook.store.engine import Database
-from rollbook.store.tables import enrollments, unenrollments, users
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import enrollments, unenrollments, users
 from server_process import run_server
 
 

@@ -9,10 +9,10 @@ from campus import OPERATOR, Campus
 from commands import Run
 from conftest import Served, Visitors
 from rollbook.model import Role
-from rollbook.store.accounts import add_user, find_account
-from rollbook.store.emails import fold_emails
-from rollbook.store.engine import Database
-from rollbook.store.tables import users
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import users
+from rollbook.store.people.accounts import add_user, find_account
+from rollbook.store.people.emails import fold_emails
 from visitor import give_password
 
 # One address in each line: composed and decomposed, the Kelvin sign, a capital sharp s.

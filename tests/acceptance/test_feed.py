@@ -9,7 +9,7 @@ from lxml import etree
 from campus import Campus
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.unenrollments import process_due
+from rollbook.store.queue.process import process_due
 
 IDENTIFIER = "AccountUserLearningModuleRelID"
 

@@ -11,8 +11,8 @@ from campus import Campus
 from conftest import Served
 from rollbook import Client
 from rollbook.model import utc_now
-from rollbook.store.engine import load_rows
-from rollbook.store.tables import enrollments, users
+from rollbook.store.database.database import load_rows
+from rollbook.store.database.tables import enrollments, users
 from visitor import Visitor
 
 IDENTIFIER = "AccountUserLearningModuleRelID"

@@ -17,8 +17,8 @@ from lxml import etree
 
 from campus import Campus, read_outcomes
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.tables import enrollments
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013"

@@ -19,9 +19,9 @@ import sqlalchemy as sa
 from lxml import etree
 
 from campus import Campus
-from rollbook.server.tls import Certificate, self_signed_certificate
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.server.network.tls import Certificate, self_signed_certificate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

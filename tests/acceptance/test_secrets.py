@@ -12,8 +12,8 @@ from campus import Campus
 from commands import Run
 from conftest import Served
 from postgresql import PostgresServer
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import environment, run_server
 
 

@@ -12,12 +12,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from campus import Campus
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.enrollments import purge_progress
-from rollbook.store.queue import pause_queue, resume_queue
-from rollbook.store.tables import enrollments, unenrollments
-from rollbook.store.undo import Undo, Undoing
-from rollbook.store.unenrollments import process_due
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import enrollments, unenrollments
+from rollbook.store.learning.purge import purge_progress
+from rollbook.store.queue.process import process_due
+from rollbook.store.queue.state import pause_queue, resume_queue
+from rollbook.store.queue.undo import Undo, Undoing
 
 
 class CrashError(Exception):

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from campus import Campus
 from commands import Run
 from rollbook.model import Caller, Policies
-from rollbook.store.accounts import find_caller
-from rollbook.store.engine import Database
-from rollbook.store.schema import check_schema
-from rollbook.store.tables import metadata
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import check_schema
+from rollbook.store.database.tables import metadata
+from rollbook.store.people.accounts import find_caller
 
 INIT = ("init", "--account", "Acme", "--owner", "ann@acme.example")
 

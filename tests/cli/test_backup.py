@@ -13,8 +13,8 @@ import pytest
 
 from campus import Campus
 from commands import Run
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, environment, run_server
 
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from campus import Campus
 from commands import Run
 from rollbook.model import utc_now
-from rollbook.server.tls import self_signed_certificate
-from rollbook.store.engine import Database
-from rollbook.store.queue import pause_queue
-from rollbook.store.tables import batches, unenrollments
-from rollbook.store.workers import note_worker
+from rollbook.server.network.tls import self_signed_certificate
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import batches, unenrollments
+from rollbook.store.queue.state import pause_queue
+from rollbook.store.queue.workers import note_worker
 
 # The PostgreSQL of the tests does without fsync, which is what a doctor has to say first.
 USUAL = {"sqlite": {}, "postgresql": {"durability": "trouble"}}

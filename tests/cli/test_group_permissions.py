@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from campus import Campus
 from commands import Run
-from rollbook.store.engine import Database
-from rollbook.store.tables import groups, memberships
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import groups, memberships
 
 Grant = Callable[[str], tuple[int, str]]
 

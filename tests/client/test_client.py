@@ -31,9 +31,9 @@ from rollbook import (
 from rollbook.model import EnrollmentStatus
 from rollbook.server.app import create_app
 from rollbook.settings import load_settings
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import memberships, users
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import memberships, users
 
 URL = "https://rollbook.test/apiv2/"
 IDENTIFIER = "AccountUserLearningModuleRelID"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from campus import Campus, read_outcomes
 from conftest import Served, Visitors
-from rollbook.store.tables import enrollments
+from rollbook.store.database.tables import enrollments
 from visitor import PASSWORD, Visitor, give_password
 
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
 from conftest import Served, Visitors
-from rollbook.console.pages import PAGES
+from rollbook.console.routes import PAGES
 from rollbook.model import Role
-from rollbook.store.accounts import add_user
-from rollbook.store.tables import courses, enrollments, sign_ins, users
+from rollbook.store.database.tables import courses, enrollments, sign_ins, users
+from rollbook.store.people.accounts import add_user
 from visitor import COOKIE, PASSWORD, Visitor, give_password
 
 SCRIPT = "<script>alert(1)</script>"

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from campus import Campus
 from console_browser import Running, Tab, Tabs
 from console_school import COURSES, School
-from rollbook.store.tables import enrollments
+from rollbook.store.database.tables import enrollments
 
 _numbers = itertools.count(1)
 

@@ -14,8 +14,8 @@ from campus import Campus
 from console_browser import COLOURS, DESKTOP, PHONE, RULES, Running, Tab, Tabs, open_tabs
 from console_school import School
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.queue import pause_queue, resume_queue
+from rollbook.store.database.database import Database
+from rollbook.store.queue.state import pause_queue, resume_queue
 from server_process import ServerProcess, run_server
 from visitor import give_password
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import utc_now
-from rollbook.store.tables import drafts, enrollments
+from rollbook.store.database.tables import drafts, enrollments
 from visitor import Visitor
 
 

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from campus import Campus
-from rollbook.console.pages import PAGES
-from rollbook.store.engine import Database
+from rollbook.console.routes import PAGES
+from rollbook.store.database.database import Database
 from server_process import run_server
 from visitor import Visitor, give_password
 

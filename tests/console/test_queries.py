@@ -12,9 +12,9 @@ from sqlalchemy import event
 from campus import Campus
 from rollbook.server.app import create_app
 from rollbook.settings import load_settings
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import enrollments
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import enrollments
 from visitor import PASSWORD, give_password
 
 PAGES = (

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.audit import list_changes
-from rollbook.store.enrollments import purge_progress
-from rollbook.store.tables import enrollments, unenrollments, workers
-from rollbook.store.workers import note_worker
+from rollbook.store.database.tables import enrollments, unenrollments, workers
+from rollbook.store.learning.purge import purge_progress
+from rollbook.store.operations.audit import list_changes
+from rollbook.store.queue.workers import note_worker
 from visitor import Visitor
 
 

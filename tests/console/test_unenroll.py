@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import EnrollmentStatus
-from rollbook.store.tables import courses, drafts, enrollments, sign_ins
+from rollbook.store.database.tables import courses, drafts, enrollments, sign_ins
 from visitor import PASSWORD, Visitor, give_password
 
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from load import Load, check_books, report
 from lxml import etree
 
 from campus import Campus
+from load import Load, check_books, report
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
 from server_process import run_server
 
 # Berlin goes back from 03:00 to 02:00 at this moment.

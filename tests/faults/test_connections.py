@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from load import Load, report, wait_until
 
 from campus import Campus
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from load import Load, report, wait_until
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 HALF_A_BODY = b"POST /apiv2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nPackage="

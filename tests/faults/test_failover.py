@@ -4,12 +4,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from load import Load, check_books, report, wait_until
-
 from campus import Campus
+from load import Load, check_books, report, wait_until
 from postgresql import Cluster, quick_base, run_cluster, short_folder
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import run_server
 
 

@@ -16,7 +16,7 @@ def test_a_full_disk_is_503_and_all_goes_on_when_there_is_room(kind: str, tmp_pa
     if subprocess.run([*IN_A_NAMESPACE, "true"], check=False, capture_output=True).returncode:
         pytest.skip("A FULL DISK IS NOT TESTED: this machine lets users make no namespaces")
     rounds = 5 if soaks else 1
-    script, megabytes = str(Path(__file__).with_name("full_disk.py")), str(24 + 16 * rounds)
+    script, megabytes = str(Path(__file__).parents[1] / "support" / "full_disk.py"), str(24 + 16 * rounds)
     command = [sys.executable, script, kind, str(tmp_path), str(rounds)]
     mounted = [*IN_A_NAMESPACE, "sh", "-c", MOUNT, str(tmp_path), megabytes, *command]
     done = subprocess.run(mounted, capture_output=True, text=True, check=False)

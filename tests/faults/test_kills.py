@@ -13,12 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from load import Load, check_books, report
 from lxml import etree
 
 from campus import OPERATOR, Campus
-from rollbook.store.accounts import set_policies
-from rollbook.store.engine import Database
+from load import Load, check_books, report
+from rollbook.store.database.database import Database
+from rollbook.store.people.accounts import set_policies
 from server_process import ServerProcess, environment, run_server
 
 # A connection that a killed server has left half open is found by the garbage collector, and that is no news.

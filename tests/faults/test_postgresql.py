@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from load import Load, check_books, report
 
 from campus import Campus
+from load import Load, check_books, report
 from postgresql import Cluster
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import environment, run_server
 
 # A call waits for the database for 4 seconds at most; here a client's time is measured, on a busy machine.

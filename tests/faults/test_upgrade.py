@@ -11,23 +11,23 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from load import Load, check_books, report
 
 import rollbook
 from campus import Campus
+from load import Load, check_books, report
 from rollbook.model import Policies
-from rollbook.store.accounts import Account
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
+from rollbook.store.people.accounts import Account
 from server_process import environment, run_server
 
 ROOT = Path(__file__).parents[2]
-VERSIONS = Path(rollbook.__file__).parent / "store" / "migrations" / "versions"
+VERSIONS = Path(rollbook.__file__).parent / "store" / "database" / "migrations" / "versions"
 
 MAKE_CAMPUS = """
 import json, sys
 from campus import Campus
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 database = Database(sys.argv[1])
 migrate(database)
 campus = Campus(database)
@@ -65,7 +65,7 @@ def previous_release(tmp_path_factory: pytest.TempPathFactory, request: pytest.F
 @contextmanager
 def _running_code_of(release: Path) -> Iterator[None]:
     before = os.environ.copy()
-    os.environ["PYTHONPATH"] = f"{release / 'src'}:{release / 'tests'}"
+    os.environ["PYTHONPATH"] = f"{release / 'src'}:{release / 'tests'}:{release / 'tests' / 'support'}"
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import rosters
 from campus import Campus
-from rollbook.store import tables
+from rollbook.store.database import tables
 from rosters import V1_1, Import, pack, rows_of
 
 database_url, database, campus, run = rosters.database_url, rosters.database, rosters.campus, rosters.run

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import rosters
 from campus import Campus
-from rollbook.store import tables
+from rollbook.store.database import tables
 from rosters import (
     ADDED,
     UNCHANGED,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import rosters
 from campus import Campus
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store import tables
+from rollbook.store.database import tables
 from rosters import ADDED, UNCHANGED, V1_1, V1_2, Files, Import, appended, changed, e1_of, everything_in, pack, rows_of
 
 database_url, database, campus, run = rosters.database_url, rosters.database, rosters.campus, rosters.run

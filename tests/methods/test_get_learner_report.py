@@ -15,12 +15,12 @@ from starlette.datastructures import Headers
 from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus
-from rollbook.server.admit import Arrival, admit
-from rollbook.server.authorise import Callers
-from rollbook.server.perform import perform
-from rollbook.server.record import Record
-from rollbook.server.throttle import Throttle
-from rollbook.store.tables import courses, enrollments, groups, memberships, sessions, users
+from rollbook.server.call.authenticate import Callers
+from rollbook.server.call.execute import perform
+from rollbook.server.call.preprocess import Arrival, admit
+from rollbook.server.call.record import Record
+from rollbook.server.operations.rate_limits import Throttle
+from rollbook.store.database.tables import courses, enrollments, groups, memberships, sessions, users
 
 DATES = ("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_accessed_at", "started_at")
 STAMPS = ("created_at", "modified_at")

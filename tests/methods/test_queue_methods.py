@@ -10,8 +10,8 @@ from lxml import etree
 from campus import Campus, read_outcomes
 from conftest import Served
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store.enrollments import purge_progress
-from rollbook.store.tables import enrollments, sessions
+from rollbook.store.database.tables import enrollments, sessions
+from rollbook.store.learning.purge import purge_progress
 
 IDENTIFIER = "AccountUserLearningModuleRelID"
 

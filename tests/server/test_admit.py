@@ -12,7 +12,7 @@ import pytest
 
 from campus import Campus, read_outcomes
 from conftest import Served
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
 from server_process import run_server
 
 

@@ -10,8 +10,8 @@ import rollbook
 from campus import Campus, read_outcomes
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.history import find_batches, find_refusals
-from rollbook.store.tables import batches
+from rollbook.store.database.tables import batches
+from rollbook.store.queue.history import find_batches, find_refusals
 
 
 def _post(served: Served, campus: Campus, ids: list[object], **headers: str) -> httpx.Response:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from campus import Campus, read_outcomes
 from conftest import Served
-from rollbook.store.tables import answers, metadata
+from rollbook.store.database.tables import answers, metadata
 
 
 def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa.Row[tuple[object, ...]]]]:

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.calls import AnsweredCall, keep_calls, last_calls, purge_calls
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import calls
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import calls
+from rollbook.store.operations.call_log import AnsweredCall, keep_calls, last_calls, purge_calls
 from server_process import run_server
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import environment
 
 

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from campus import Campus
 from postgresql import PostgresServer
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import enrollments
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
 ROOT = Path(__file__).parents[2]

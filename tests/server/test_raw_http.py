@@ -13,8 +13,8 @@ import pytest
 
 from campus import Campus
 from conftest import Served
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 POST = "POST /apiv2/ HTTP/1.1\r\nHost: localhost\r\n"

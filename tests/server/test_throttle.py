@@ -14,8 +14,8 @@ from lxml import etree
 from campus import Campus
 from rollbook.errors import ThrottledError
 from rollbook.model import Limit
-from rollbook.server.throttle import MOST_SUBJECTS, WINDOW_SECONDS, Throttle
-from rollbook.store.engine import Database
+from rollbook.server.operations.rate_limits import MOST_SUBJECTS, WINDOW_SECONDS, Throttle
+from rollbook.store.database.database import Database
 from server_process import ServerProcess, run_server
 from visitor import Visitor, give_password
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from conftest import Served
-from rollbook.server.supervise import CRASH_SECONDS
-from rollbook.server.tls import self_signed_certificate
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.server.network.tls import self_signed_certificate
+from rollbook.server.network.workers import CRASH_SECONDS
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 

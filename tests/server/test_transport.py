@@ -15,8 +15,8 @@ from lxml import etree
 from campus import Campus
 from conftest import Served
 from postgresql import PostgresServer
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 from server_process import run_server
 
 

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from campus import OPERATOR
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role
-from rollbook.store.accounts import (
+from rollbook.store.database.database import Database
+from rollbook.store.people.accounts import (
     add_account,
     add_user,
     find_account,
@@ -20,7 +21,6 @@ from rollbook.store.accounts import (
     set_policies,
     set_role,
 )
-from rollbook.store.engine import Database
 
 Pair = tuple[str, str]
 

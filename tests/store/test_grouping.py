@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.tables import accounts, keys
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.database.tables import accounts, keys
 
 
 @pytest.fixture

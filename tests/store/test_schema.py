@@ -8,9 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from rollbook.errors import DatabaseUnavailableError, UnknownSchemaError, UserError
-from rollbook.store.engine import Database
-from rollbook.store.schema import check_schema, migrate
-from rollbook.store.tables import metadata
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import check_schema, migrate
+from rollbook.store.database.tables import metadata
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

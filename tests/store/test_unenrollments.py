@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from campus import Campus
 from rollbook.model import EnrollmentStatus, Refusal, utc_now
-from rollbook.store.engine import Database
-from rollbook.store.enrollments import purge_progress
-from rollbook.store.hours import read_hours
-from rollbook.store.queue import read_queue, recount_items
-from rollbook.store.tables import accounts, enrollments, unenrollments
-from rollbook.store.undo import Undo
-from rollbook.store.unenrollments import PROTECTED_NOTE, find_due_accounts, process_due
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import accounts, enrollments, unenrollments
+from rollbook.store.learning.purge import purge_progress
+from rollbook.store.queue.hourly import read_hours
+from rollbook.store.queue.process import PROTECTED_NOTE, find_due_accounts, process_due
+from rollbook.store.queue.state import read_queue, recount_items
+from rollbook.store.queue.undo import Undo
 
 
 def test_unenrolling_touches_nothing_of_an_enrolment_but_its_end(database: Database) -> None:

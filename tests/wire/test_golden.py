@@ -19,8 +19,17 @@ from conftest import Served
 from rollbook.errors import UNFORESEEN, WireCode
 from rollbook.methods import CODES, METHODS
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store.accounts import new_key
-from rollbook.store.tables import batches, courses, enrollments, groups, memberships, sessions, unenrollments, users
+from rollbook.store.database.tables import (
+    batches,
+    courses,
+    enrollments,
+    groups,
+    memberships,
+    sessions,
+    unenrollments,
+    users,
+)
+from rollbook.store.people.accounts import new_key
 from rollbook.wire.messages import TEXT, Element
 from rollbook.wire.read import compile_reader
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from campus import Campus
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
-from rollbook.store.workers import find_last_seen
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
+from rollbook.store.queue.workers import find_last_seen
 from server_process import run_server
 
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from campus import Campus
 from rollbook.model import utc_now
-from rollbook.store.engine import Database
-from rollbook.store.tables import answers, drafts, enrollments, sign_ins, users
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import answers, drafts, enrollments, sign_ins, users
 from rollbook.worker.drain import Worker
 from rollbook.worker.purge import Purge
 

@@ -15,7 +15,7 @@ def enroll(
     connection: "Connection",
     by: Actor,
     account_id: int,
-    complete: "Sequence[tuple[store.enrolling.Asked, store.enrolling.Found]]",
+    complete: "Sequence[tuple[store.enroll.Asked, store.enroll.Found]]",
     *,
     refused: int,
     now: datetime,
@@ -24,7 +24,7 @@ def enroll(
 
     A learner with an enrollment in the course that is neither ended nor completed gets no other one.
     """
-    ids = store.enrolling.add_enrollments(connection, account_id, complete, now)
+    ids = store.enroll.add_enrollments(connection, account_id, complete, now)
     if ids:
         details = {"enrollments": [*ids.values()], "refused": refused + len(complete) - len(ids)}
         store.audit.record_change(connection, account_id, by, Change(Action.ENROLL, details=details))

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def pause(connection: "Connection", by: Actor, account_id: int, now: datetime) -> None:
     """Process nothing from now on; calls are still accepted."""
-    if store.queue.pause_queue(connection, account_id, now):
+    if store.state.pause_queue(connection, account_id, now):
         store.audit.record_change(connection, account_id, by, Change(Action.PAUSE))
 
 
 def resume(connection: "Connection", by: Actor, account_id: int) -> None:
     """Process what is due again."""
-    if store.queue.resume_queue(connection, account_id):
+    if store.state.resume_queue(connection, account_id):
         store.audit.record_change(connection, account_id, by, Change(Action.RESUME))

@@ -33,7 +33,7 @@ def unenroll(
     kept by their `codes` and as they were `sent`. With `batch_id` the batch is continued; errors: TransportError 422
     when it cannot be (D32).
     """
-    done = store.unenrollments.accept_batch(
+    done = store.accept.accept_batch(
         connection,
         account_id=account_id,
         requested_by=by.user_id,
@@ -48,7 +48,7 @@ def unenroll(
         refused = {**(unreadable or {}), **{block: codes[why].code for block, why in done.refused.items()}}
         texts = sent or [str(id_) for id_ in ids]
         outcomes = [(done.before + block, texts[block - 1], code) for block, code in sorted(refused.items())]
-        store.unenrollments.keep_refusals(connection, account_id, done.batch_id, outcomes)
+        store.accept.keep_refusals(connection, account_id, done.batch_id, outcomes)
         if done.accepted:
             counts = {"accepted": len(done.accepted), "refused": len(outcomes)}
             change = Change(Action.UNENROLL, f"batch {done.batch_id}", counts)

@@ -12,9 +12,9 @@ from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import utc_now
-from rollbook.store.accounts import add_account, check_policies, find_account, list_accounts, set_policies
-from rollbook.store.engine import Database
-from rollbook.store.retention import count_lost_undos
+from rollbook.store.database.database import Database
+from rollbook.store.learning.retention import count_lost_undos
+from rollbook.store.people.accounts import add_account, check_policies, find_account, list_accounts, set_policies
 
 app = typer.Typer(help="Accounts and their policies.", no_args_is_help=True)
 

@@ -12,7 +12,7 @@ from rollbook.cli.database import NO_DATABASE
 from rollbook.cli.options import check_target
 from rollbook.errors import UserError
 from rollbook.settings import load_settings
-from rollbook.store.backup import back_up
+from rollbook.store.operations.backup import back_up
 
 
 def backup(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from rollbook.errors import UserError
 from rollbook.model import Actor
 from rollbook.settings import Settings, load_settings
-from rollbook.store.engine import Database
-from rollbook.store.schema import check_schema
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import check_schema
 
 NO_DATABASE = (
     "There is no database {file}. Make it with: rollbook init --account NAME --owner EMAIL; "

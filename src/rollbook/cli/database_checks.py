@@ -9,12 +9,12 @@ from rollbook.cli.findings import Finding, trouble, warning
 from rollbook.errors import DatabaseUnavailableError, UnknownSchemaError, UserError
 from rollbook.model import utc_now
 from rollbook.settings import Settings
-from rollbook.store.backlog import read_backlog
-from rollbook.store.condition import ServerFacts, latest_time, server_facts
-from rollbook.store.emails import list_collisions
-from rollbook.store.engine import Database
-from rollbook.store.schema import check_schema
-from rollbook.store.workers import find_last_seen, is_silent
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import check_schema
+from rollbook.store.operations.diagnostics import ServerFacts, latest_time, server_facts
+from rollbook.store.people.emails import list_collisions
+from rollbook.store.queue.backlog import read_backlog
+from rollbook.store.queue.workers import find_last_seen, is_silent
 
 CLOCK_SECONDS = 2
 LATE_SECONDS = 60

@@ -9,7 +9,7 @@ from rollbook.cli.findings import State
 from rollbook.cli.machine_checks import check_machine
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.settings import load_settings
-from rollbook.store.deadline import deadline
+from rollbook.store.database.deadline import deadline
 
 PATIENCE_SECONDS = 10  # a database that is frozen says nothing, not even that
 

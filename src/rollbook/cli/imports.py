@@ -16,8 +16,8 @@ from rollbook.errors import UserError
 from rollbook.importers.oneroster import open_archive
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
 from rollbook.spreadsheets import Writer
-from rollbook.store.accounts import find_account
-from rollbook.store.emails import fold_all_emails
+from rollbook.store.people.accounts import find_account
+from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, import_staged, list_enrollment_ids
 from rollbook.store.roster.people import Match
 from rollbook.store.roster.staging import stage_rows

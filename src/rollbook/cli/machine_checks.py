@@ -12,8 +12,8 @@ from cryptography import x509
 
 from rollbook.cli.findings import Finding, trouble, warning
 from rollbook.model import utc_now
-from rollbook.server.connections import OTHER_FILES
-from rollbook.server.tls import RENEW_DAYS
+from rollbook.server.network.connection_limits import OTHER_FILES
+from rollbook.server.network.tls import RENEW_DAYS
 from rollbook.settings import Settings
 
 OTHERS = 0o077

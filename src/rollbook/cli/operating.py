@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import typer
 
 from rollbook.errors import UserError
-from rollbook.server.health import Health
-from rollbook.server.listen import bind
-from rollbook.server.metrics import collect_from, shared_folder
-from rollbook.server.operations import run_operations
+from rollbook.server.network.server import bind
+from rollbook.server.operations.health import Health
+from rollbook.server.operations.metrics import collect_from, shared_folder
+from rollbook.server.operations.probes import run_operations
 from rollbook.settings import Settings
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
 from rollbook.worker.drain import Worker
 
 

@@ -13,9 +13,9 @@ from rollbook.cli.operating import operating
 from rollbook.cli.working import STATEMENT_SECONDS, make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
-from rollbook.server.listen import bind
-from rollbook.server.supervise import serve as serve_sockets
-from rollbook.server.tls import Certificate, load_context, self_signed_certificate
+from rollbook.server.network.server import bind
+from rollbook.server.network.tls import Certificate, load_context, self_signed_certificate
+from rollbook.server.network.workers import serve as serve_sockets
 from rollbook.settings import Settings, load_settings
 from rollbook.worker.drain import Worker
 

@@ -7,8 +7,8 @@ import typer
 from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
 from rollbook.cli.output import Format, FormatOption
-from rollbook.store import schema
-from rollbook.store.accounts import add_account
+from rollbook.store.database import schema
+from rollbook.store.people.accounts import add_account
 
 
 def init(

@@ -10,8 +10,8 @@ from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role
-from rollbook.store.accounts import add_user, find_account, grant_permissions, list_users, set_role
-from rollbook.store.passwords import generate_password, set_password
+from rollbook.store.people.accounts import add_user, find_account, grant_permissions, list_users, set_role
+from rollbook.store.people.passwords import generate_password, set_password
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 

@@ -1,7 +1,7 @@
 """Makes the worker that the settings describe, for the commands that run one."""
 
 from rollbook.settings import Settings
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
 from rollbook.worker.drain import Worker
 from rollbook.worker.purge import Purge
 

@@ -17,16 +17,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rollbook.console.forms import FORM_BYTES, ReadBody, read_form
-from rollbook.console.guard import COOKIE, HEADERS, TOLD, check_form, read_cookie
 from rollbook.console.notices import unseal
-from rollbook.console.pages import LOST, PAGES
-from rollbook.console.rendering import TEMPLATES
-from rollbook.console.visit import BASE, Page, PageError, Throttle, Visit, redirect
+from rollbook.console.render import TEMPLATES
+from rollbook.console.request import BASE, Page, PageError, Throttle, Visit, redirect
+from rollbook.console.routes import LOST, PAGES
+from rollbook.console.security import COOKIE, HEADERS, TOLD, check_form, read_cookie
 from rollbook.errors import CallError, DatabaseUnavailableError, ThrottledError, TransportError, UserError
 from rollbook.model import LARGEST_ID, Limit, utc_now
-from rollbook.store.deadline import deadline
-from rollbook.store.engine import Database
-from rollbook.store.sign_ins import Lifetime, SignIn, find_sign_in, keep_alive, take_notice
+from rollbook.store.database.database import Database
+from rollbook.store.database.deadline import deadline
+from rollbook.store.people.login_sessions import Lifetime, SignIn, find_sign_in, keep_alive, take_notice
 
 # A form that came too late goes along to the sign-in and back, unless it is larger; then only its page does.
 LONGEST_QUERY = 4000

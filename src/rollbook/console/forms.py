@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from rollbook.console.visit import PageError
+from rollbook.console.request import PageError
 from rollbook.errors import CallError
 from rollbook.wire.form import MULTIPART, URLENCODED, Part, read_content_type, read_parts
 

@@ -109,7 +109,7 @@ def enroll(call: MethodCall) -> MethodResult:
     """Enroll whoever can be enrolled, and give the reason for every other item."""
     now, items = utc_now(), call.values["items"]
     asked = [_ask(item, now.date()) for item in items]
-    found = store.enrolling.find_asked(call.connection, call.caller, asked)
+    found = store.enroll.find_asked(call.connection, call.caller, asked)
     mistakes = [
         _find_mistake(what, of_item, call.wrong.get(block))
         for block, (what, of_item) in enumerate(zip(asked, found, strict=True), 1)
@@ -129,9 +129,7 @@ def enroll(call: MethodCall) -> MethodResult:
     return MethodResult({"items": enrolled}, errors)
 
 
-def _find_mistake(
-    asked: "store.enrolling.Asked", found: "store.enrolling.Found", wrong: WireCode | None
-) -> WireCode | None:
+def _find_mistake(asked: "store.enroll.Asked", found: "store.enroll.Found", wrong: WireCode | None) -> WireCode | None:
     """Name the first thing that is wrong with an item.
 
     The group comes first, so that a learner finds out nothing by way of a group that is not the learner's to manage.
@@ -147,8 +145,8 @@ def _find_mistake(
     return next((code for is_wrong, code in checks if is_wrong), wrong)
 
 
-def _ask(item: Values, today: date) -> "store.enrolling.Asked":
-    return store.enrolling.Asked(
+def _ask(item: Values, today: date) -> "store.enroll.Asked":
+    return store.enroll.Asked(
         email=item.get("email"),
         employee_id=item.get("employee_id"),
         group_name=item["group_name"],

@@ -187,15 +187,15 @@ def get_learner_report(call: MethodCall) -> MethodResult:
     if "group_tags" in values:  # no group bears a tag
         rows: Sequence[Sequence[object]] = ()
     else:
-        rows = store.reports.find_learners(
+        rows = store.report.find_learners(
             call.connection, call.caller.account_id, _filter(values), fields, limit=page.size, offset=page.offset
         )
     learners = [dict(zip(fields, row, strict=True)) for row in rows]
     return MethodResult({"rows": len(learners), "learners": learners}, gives=_report_of(columns))
 
 
-def _filter(values: Values) -> "store.reports.ReportFilter":
-    return store.reports.ReportFilter(
+def _filter(values: Values) -> "store.report.ReportFilter":
+    return store.report.ReportFilter(
         enrollment_id=values.get("enrollment_id"),
         statuses=values.get("statuses", ()),
         periods={name: _periods(values.get(name, [])) for name in PERIODS},
@@ -209,11 +209,11 @@ def _filter(values: Values) -> "store.reports.ReportFilter":
     )
 
 
-def _periods(ranges: Values | list[Values]) -> list["store.reports.Period"]:
+def _periods(ranges: Values | list[Values]) -> list["store.report.Period"]:
     """Give date ranges, each from the first moment of a day to the last one of another; one without ends is none."""
     listed = ranges if isinstance(ranges, list) else [ranges]
     return [
-        store.reports.Period(
+        store.report.Period(
             datetime.combine(each["first"], time.min, UTC) if "first" in each else None,
             datetime.combine(each["last"], time.max, UTC) if "last" in each else None,
         )

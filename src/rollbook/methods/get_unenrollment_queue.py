@@ -31,7 +31,7 @@ STATE = info(
 
 def describe_queue(call: MethodCall) -> MethodResult:
     """Give the state of the caller's queue as it is now; the age of the oldest pending item is in whole seconds."""
-    state = store.queue.read_queue(call.connection, call.caller.account_id)
+    state = store.state.read_queue(call.connection, call.caller.account_id)
     now, oldest_at, seen_at = utc_now(), state.oldest_pending_at, state.worker_seen_at
     worker = {"worker_seconds": _age(seen_at, now), "worker_silent": store.workers.is_silent(seen_at, now)}
     counts = {status.lower(): count for status, count in state.counts.items()}

@@ -17,7 +17,7 @@ from rollbook.wire.write import Markup, compile_writer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from rollbook.store.engine import Work
+    from rollbook.store.database.database import Work
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Allowed:
 
 
 def _manages_a_group(connection: "Connection", caller: Caller) -> bool:
-    return store.enrolling.manages_a_group(connection, caller)
+    return store.enroll.manages_a_group(connection, caller)
 
 
 ADMINISTRATORS = Allowed("owners and administrators")

@@ -2,7 +2,7 @@
 
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.methods.undoing import GIVES, UndoingCodes, undo_items, undoing_call
+from rollbook.methods.undo import GIVES, UndoingCodes, undo_items, undoing_call
 from rollbook.model import Action, Obstacle
 
 FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")

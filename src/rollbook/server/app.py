@@ -15,17 +15,17 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from rollbook.console.app import console_routes
 from rollbook.errors import NO_POST_DATA, CallError
 from rollbook.model import Limit
-from rollbook.server.admit import Admission, Arrival
-from rollbook.server.last_calls import LastCalls
-from rollbook.server.metrics import call_metrics
-from rollbook.server.perform import perform
-from rollbook.server.receive import Receiver
-from rollbook.server.record import Record, Recorder
-from rollbook.server.respond import respond
-from rollbook.server.throttle import Throttle
+from rollbook.server.call.body import Receiver
+from rollbook.server.call.execute import perform
+from rollbook.server.call.preprocess import Admission, Arrival
+from rollbook.server.call.record import Record, Recorder
+from rollbook.server.call.response import respond
+from rollbook.server.operations.call_log import LastCalls
+from rollbook.server.operations.metrics import call_metrics
+from rollbook.server.operations.rate_limits import Throttle
 from rollbook.settings import PAGES_AT_ONCE, Settings
-from rollbook.store.deadline import deadline
-from rollbook.store.engine import Database
+from rollbook.store.database.database import Database
+from rollbook.store.database.deadline import deadline
 from rollbook.wire.answer import Answer
 
 PATHS = ("/apiv2/", "/apiv2")

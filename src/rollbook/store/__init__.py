@@ -1,7 +1,7 @@
-"""The only code that knows SQL: one module a subject, the same functions on SQLite and on PostgreSQL.
+"""The only code that knows SQL: one room a subject, the same functions on SQLite and on PostgreSQL.
 
-A module is imported when it is first used, as `store.queue`: so the methods of the API can be imported, as the client
-does, without a database (docs/decisions/0025).
+What the methods of the API use is imported when it is first used, as `store.undo`: so they can be imported, as the
+client does, without a database (docs/decisions/0025).
 """
 
 from importlib import import_module
@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Connection
 
-    from rollbook.store import audit as audit
-    from rollbook.store import enrolling as enrolling
-    from rollbook.store import history as history
-    from rollbook.store import queue as queue
-    from rollbook.store import reports as reports
-    from rollbook.store import retention as retention
-    from rollbook.store import undo as undo
-    from rollbook.store import unenrollments as unenrollments
-    from rollbook.store import workers as workers
+    from rollbook.store.learning import enroll as enroll
+    from rollbook.store.learning import report as report
+    from rollbook.store.learning import retention as retention
+    from rollbook.store.operations import audit as audit
+    from rollbook.store.queue import accept as accept
+    from rollbook.store.queue import history as history
+    from rollbook.store.queue import state as state
+    from rollbook.store.queue import undo as undo
+    from rollbook.store.queue import workers as workers
+
+_ROOMS = {
+    **dict.fromkeys(("enroll", "report", "retention"), "learning"),
+    **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
+    "audit": "operations",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    try:
-        return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{_ROOMS[name]}.{name}")

@@ -11,9 +11,9 @@ import structlog
 
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import UnenrollmentStatus, utc_now
-from rollbook.store.engine import Database
-from rollbook.store.unenrollments import find_due_accounts, process_due
-from rollbook.store.workers import note_worker
+from rollbook.store.database.database import Database
+from rollbook.store.queue.process import find_due_accounts, process_due
+from rollbook.store.queue.workers import note_worker
 from rollbook.worker.purge import Purge
 
 # Of each account that has more than one step, before it is asked again who has anything due.

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import structlog
 
 from rollbook.model import utc_now
-from rollbook.store.answers import purge_answers
-from rollbook.store.calls import purge_calls
-from rollbook.store.drafts import purge_drafts
-from rollbook.store.emails import fold_emails
-from rollbook.store.engine import Database
-from rollbook.store.enrollments import purge_progress
-from rollbook.store.queue import recount_items
-from rollbook.store.sign_ins import purge_sign_ins
-from rollbook.store.workers import purge_workers
+from rollbook.store.database.database import Database
+from rollbook.store.learning.purge import purge_progress
+from rollbook.store.operations.call_log import purge_calls
+from rollbook.store.operations.idempotency import purge_answers
+from rollbook.store.people.emails import fold_emails
+from rollbook.store.people.login_sessions import purge_sign_ins
+from rollbook.store.queue.drafts import purge_drafts
+from rollbook.store.queue.state import recount_items
+from rollbook.store.queue.workers import purge_workers
 
 log = structlog.get_logger("rollbook.worker")
 

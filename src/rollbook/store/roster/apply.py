@@ -9,14 +9,14 @@ from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import Action, Actor, Change, Refusal, utc_now
-from rollbook.store.accounts import Account
-from rollbook.store.audit import record_change
-from rollbook.store.dialects import statement
+from rollbook.store.database.sql import statement
+from rollbook.store.operations.audit import record_change
+from rollbook.store.people.accounts import Account
+from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
 from rollbook.store.roster.checks import CHECKS
 from rollbook.store.roster.people import Match, settle_people
 from rollbook.store.roster.staging import CHUNK
-from rollbook.store.unenrollments import accept_batch, keep_refusals
 
 # So many problems, and notes, are named; of more only the number is told.
 MAX_NAMED = 1000

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import fold_email
-from rollbook.store.dialects import statement
-from rollbook.store.engine import load_rows
+from rollbook.store.database.database import load_rows
+from rollbook.store.database.sql import statement
 
 CHUNK = 5000
 # A problem of line 0 stands for `rows` bad rows of the file that were counted and not staged.

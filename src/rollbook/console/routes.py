@@ -1,0 +1,57 @@
+"""Every page of the console, by its address."""
+
+from starlette.responses import RedirectResponse, Response
+
+from rollbook.console.render import STATIC
+from rollbook.console.request import BASE, Page, PageError, Visit
+from rollbook.console.views import account, batches, keys, learners, queue, records, sign_in, undo, unenroll, users
+
+
+def show_home(_visit: Visit) -> Response:
+    """Lead to the page that is looked at most."""
+    return RedirectResponse(f"{BASE}/queue", 303)
+
+
+def show_static(visit: Visit) -> Response:
+    """Serve a file of ours; its address changes with it, so that it can be kept for long."""
+    content, kind = STATIC.get(visit.path.rpartition("/")[2], (None, None))
+    if content is None:
+        raise PageError(404, "There is no such file.")
+    return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
+def find_nothing(_visit: Visit) -> Response:
+    """Say that there is no such page."""
+    raise PageError(404, "There is no such page.")
+
+
+LOST = Page("", show=find_nothing, change=find_nothing, public=True)
+
+PAGES = (
+    Page("", show=show_home, public=True),
+    Page("/", show=show_home, public=True),
+    Page("/static/{name}", show=show_static, public=True),
+    Page("/sign-in", show=sign_in.show_sign_in, change=sign_in.sign_in, public=True),
+    Page("/sign-out", change=sign_in.sign_out),
+    Page("/queue", show=queue.show_queue),
+    Page("/queue/pause", change=queue.pause),
+    Page("/queue/resume", change=queue.resume),
+    Page("/queue/remove", show=undo.preview_removal, change=undo.remove),
+    Page("/batches", show=batches.show_batches),
+    Page("/batches/{batch:int}", show=batches.show_batch),
+    Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
+    Page("/batches/{batch:int}/undo", show=undo.preview_undo, change=undo.undo),
+    Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose, takes_file=True),
+    Page("/unenroll/{draft:int}", show=unenroll.show_draft, change=unenroll.confirm),
+    Page("/learners", show=learners.show_learners),
+    Page("/learners/{user:int}", show=learners.show_learner),
+    Page("/account", show=account.show_account, change=account.change_policies),
+    Page("/account/password", change=account.change_password),
+    Page("/account/users", show=users.show_users, change=users.change_role),
+    Page("/account/users/new", change=users.add),
+    Page("/account/users/password", change=users.give_password),
+    Page("/account/keys", show=keys.show_keys, change=keys.make_key),
+    Page("/account/keys/revoke", change=keys.revoke),
+    Page("/account/audit", show=records.show_audit),
+    Page("/account/calls", show=records.show_calls),
+)

@@ -1,0 +1,84 @@
+"""Reads what was chosen to be unenrolled: ticked courses, groups and statuses, or a list of ids."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.console.forms import read_upload
+from rollbook.console.request import Visit
+from rollbook.errors import UserError
+from rollbook.id_lists import join, read_id_list
+from rollbook.model import EnrollmentStatus
+from rollbook.store.queue.drafts import Choice
+from rollbook.store.queue.selection import choose_enrollments, find_courses, find_groups
+
+# What one confirmation unenrolls at most.
+MAX_IDS = 100_000
+
+Find = Callable[..., Sequence[Any]]
+
+
+def read_choice(visit: Visit) -> tuple[Choice, list[int]]:
+    """Read the choice of a form and the enrollments that it means; errors: UserError, never a wider choice."""
+    pasted, upload = visit.text("ids"), read_upload(visit.form, "file")
+    lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
+    ticked = _read_ticks(visit)
+    if bool(lists) == bool(ticked.courses or ticked.groups):
+        raise UserError("Tick a course or a group, or else give ids: one of the two ways.")
+    if lists:
+        choice, ids = _read_lists(visit, lists)
+    else:
+        choice, ids = ticked, _find_ids(visit, ticked)
+    if not ids:
+        raise UserError("No learner is enrolled there with these statuses.")
+    if len(ids) > MAX_IDS:
+        raise UserError(f"That is more than {MAX_IDS:,} enrollments. Choose fewer at a time.")
+    return choice, ids
+
+
+def _read_lists(visit: Visit, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
+    column = visit.text("column") or None
+    found = join([read_id_list(data, name, column, option="the field “Column of the ids”") for name, data in lists])
+    if found.bad and not visit.text("skip_bad_rows"):
+        rows = "\n".join(found.complaints())
+        raise UserError(
+            f"{len(found.bad):,} without an id, so nothing was chosen:\n{rows}\nMend them or leave them out."
+        )
+    if not found.ids:
+        raise UserError("The list holds no id.")
+    repeats = f"; repeated, and taken once: {found.describe_repeats()}" if found.repeats else ""
+    return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
+
+
+def _read_ticks(visit: Visit) -> Choice:
+    statuses = [str(status) for status in visit.form.getlist("status")]
+    if unknown := set(statuses) - {*EnrollmentStatus}:
+        raise UserError(f"“{min(unknown)}” is no status. Tick it again.")
+    with visit.database.read() as connection:
+        courses = _read_named(visit, connection, "course", find_courses)
+        groups = _read_named(visit, connection, "group", find_groups)
+    return Choice(courses, groups, statuses)
+
+
+def _read_named(visit: Visit, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:
+    """Read the ticks of a kind: each is there, or the choice would be another than was meant."""
+    sent, ids = visit.form.getlist(f"in_{kind}"), visit.ids(f"in_{kind}")
+    found = find(connection, visit.caller.account_id, ids=ids) if ids else []
+    if missing := len(sent) - len(found):
+        raise UserError(
+            f"{missing} of the ticked {kind}s {'is' if missing == 1 else 'are'} not there. Tick them again."
+        )
+    return [(row.id, row.name) for row in found]
+
+
+def _find_ids(visit: Visit, ticked: Choice) -> list[int]:
+    with visit.database.read() as connection:
+        return choose_enrollments(
+            connection,
+            visit.caller.account_id,
+            course_ids=[id_ for id_, _ in ticked.courses],
+            group_ids=[id_ for id_, _ in ticked.groups],
+            statuses=ticked.statuses,
+            limit=MAX_IDS + 1,
+        )

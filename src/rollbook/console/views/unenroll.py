@@ -1,0 +1,150 @@
+"""Unenrolling: choose, see what would happen, give a reason, and confirm it into one batch."""
+
+import sqlalchemy as sa
+from starlette.responses import Response
+
+from rollbook import actions
+from rollbook.console.request import PageError, Visit, redirect
+from rollbook.console.views.choice import read_choice
+from rollbook.errors import UserError
+from rollbook.methods.unenroll_learning_modules import REFUSALS
+from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
+from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
+
+LISTED = 50
+# A larger part of a course needs a tick of its own, as with `rollbook unenroll --max-percent`.
+BRAKE_PERCENT = 50
+
+
+def show_choice(visit: Visit, wrong: str | None = None) -> Response:
+    """Offer courses, groups and statuses, or a list of ids; what is ticked stays ticked."""
+    account_id = visit.caller.account_id
+    searched = {kind: visit.text(kind)[:255] for kind in ("course", "group")}
+    with visit.database.read() as connection:
+        ticked, statuses, pasted = _ticked(visit, connection)
+        lists = {}
+        for kind, find in (("course", find_courses), ("group", find_groups)):
+            found = find(connection, account_id, searched[kind], limit=LISTED + 1)
+            chosen = find(connection, account_id, ids=ticked[kind]) if ticked[kind] else []
+            others = [row for row in found[:LISTED] if row.id not in ticked[kind]]
+            lists[kind] = {"rows": [*chosen, *others], "more": len(found) > LISTED}
+    return visit.render(
+        "unenroll.html",
+        code=422 if wrong else 200,
+        wrong=wrong,
+        searched=searched,
+        lists=lists,
+        statuses=[*EnrollmentStatus],
+        ticked=ticked,
+        ticked_statuses=statuses,
+        pasted=pasted,
+        column=visit.text("column"),
+        skip_bad_rows=visit.text("skip_bad_rows"),
+    )
+
+
+def _ticked(visit: Visit, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
+    """Give the ids of ticked courses and groups, the statuses, and the list: of the form, or of one's own draft."""
+    draft_id = visit.number("draft")
+    if draft_id is None:
+        ticked = {kind: visit.ids(f"in_{kind}") for kind in ("course", "group")}
+        return ticked, [str(status) for status in (visit.form or visit.query).getlist("status")], visit.text("ids")
+    draft = find_draft(connection, visit.caller.account_id, draft_id, utc_now())
+    choice = draft.choice if draft and draft.user_id == visit.caller.user_id else Choice()
+    listed = draft is not None and not choice.courses and not choice.groups
+    ids = read_draft_ids(connection, draft_id) if listed else []
+    ticked = {"course": [id_ for id_, _ in choice.courses], "group": [id_ for id_, _ in choice.groups]}
+    return ticked, choice.statuses, "\n".join(map(str, ids))
+
+
+def choose(visit: Visit) -> Response:
+    """Keep what was chosen and lead to the page that says what it would mean; Find only lists other courses."""
+    if "find" in visit.form:
+        return show_choice(visit)
+    try:
+        choice, ids = read_choice(visit)
+    except UserError as error:
+        return show_choice(visit, str(error))
+    with visit.database.read() as connection:
+        shares = preview_enrollments(connection, visit.caller.account_id, ids)
+    with visit.database.write() as connection:
+        draft_id = add_draft(connection, visit.caller, ids, choice, shares, utc_now())
+    return redirect(f"/unenroll/{draft_id}")
+
+
+def show_draft(visit: Visit, wrong: str | None = None) -> Response:
+    """Show what a draft would do; a confirmed one leads to its batch."""
+    draft = _find_draft(visit)
+    if draft.batch_id is not None:
+        return redirect(f"/batches/{draft.batch_id}")
+    moved = any(share.started or share.completed for share in draft.shares)
+    with visit.database.read() as connection:
+        progress_known = moved or has_progress(connection, visit.caller.account_id)
+    return visit.render(
+        "preview.html",
+        code=422 if wrong else 200,
+        wrong=wrong,
+        draft=draft,
+        found=sum(share.chosen for share in draft.shares),
+        brakes=_brakes(draft),
+        brake_percent=BRAKE_PERCENT,
+        progress_known=progress_known,
+        policies=visit.caller.policies,
+        mine=draft.user_id == visit.caller.user_id,
+    )
+
+
+def confirm(visit: Visit) -> Response:
+    """Queue what was chosen as one batch, once however often it is confirmed, and lead to the batch."""
+    draft = _find_draft(visit)
+    if draft.user_id != visit.caller.user_id:
+        raise PageError(403, f"Only {draft.by}, who chose this, can confirm it.")
+    try:
+        reason = visit.reason()
+    except UserError as error:
+        return show_draft(visit, str(error))
+    if reason is None:
+        return show_draft(visit, "Say why: the reason is kept with the batch.")
+    if _brakes(draft) and not visit.text("meant"):
+        return show_draft(visit, "Tick the box that says that so large a part of a course is intended.")
+
+    def work(connection: sa.Connection) -> int | None:
+        ids, batch_id = claim_draft(connection, draft.id)
+        if batch_id is None:
+            caller = visit.caller
+            done = actions.unenroll(
+                connection,
+                visit.actor,
+                caller.account_id,
+                caller.policies,
+                ids,
+                codes=REFUSALS,
+                reason=reason,
+                now=utc_now(),
+            )
+            batch_id = done.batch_id
+        if batch_id is not None:
+            finish_draft(connection, draft.id, batch_id)
+        return batch_id
+
+    batch_id = visit.database.transact(work)
+    if batch_id is None:
+        return show_draft(visit, "All of them were refused by now: none is enrolled any more and not yet in the queue.")
+    return redirect(f"/batches/{batch_id}")
+
+
+def _find_draft(visit: Visit) -> Draft:
+    with visit.database.read() as connection:
+        draft = find_draft(connection, visit.caller.account_id, visit.numbers["draft"], utc_now())
+    if draft is None:
+        raise PageError(404, "This account has no such choice, or it was not confirmed within a day. Choose again.")
+    return draft
+
+
+def _brakes(draft: Draft) -> list[str]:
+    return [
+        f"{share.chosen:,} of {share.enrolled:,} in {share.course} ({share.percent:.0f} %)"
+        for share in draft.shares
+        if share.percent > BRAKE_PERCENT
+    ]

@@ -1,0 +1,1 @@
+"""One call, from its headers and body to its response."""

@@ -1,0 +1,50 @@
+"""Does the work of a call in one transaction: kept, dry, or once for an Idempotency-Key (protocol §8, D21)."""
+
+import hashlib
+
+from sqlalchemy import Connection
+
+from rollbook.errors import TransportError
+from rollbook.model import Caller, utc_now
+from rollbook.server.call.preprocess import Admitted
+from rollbook.store.database.database import Database, Work
+from rollbook.store.operations.idempotency import StoredAnswer, claim_key, find_answer, keep_answer
+from rollbook.wire.answer import Answer, render
+from rollbook.wire.call import Call
+
+
+def perform(database: Database, admitted: Admitted) -> Answer:
+    """Answer a call; a changing one is carried out whole or, when this raises, not at all.
+
+    Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
+    """
+    call = admitted.call
+    work = admitted.method.prepare(admitted.caller, admitted.by, call)
+    if not admitted.method.changes:
+        with database.read() as connection:
+            return work(connection)
+    if call.extensions.dry_run:
+        answer = database.transact(work, keep=False)
+        return Answer(answer.succeeded, answer.info, answer.errors)
+    if call.extensions.idempotency_key is not None:
+        work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)
+    return database.transact(work)
+
+
+def _only_once(caller: Caller, call: Call, key: str, work: Work[Answer]) -> Work[Answer]:
+    """Wrap the work so that it is done once for the key: its answer is stored in the same transaction."""
+    digest = hashlib.sha256(call.package).digest()
+
+    def once(connection: Connection) -> Answer:
+        if claim_key(connection, caller, key, digest, utc_now()):
+            answer = work(connection)
+            keep_answer(
+                connection, caller, key, StoredAnswer(digest, answer.succeeded, answer.batch_id, render(answer))
+            )
+            return answer
+        stored = find_answer(connection, caller, key)
+        if stored.package_digest != digest:
+            raise TransportError(422, "the Idempotency-Key was used for another call before")
+        return Answer(stored.succeeded, batch_id=stored.batch_id, stored=stored.body)
+
+    return once

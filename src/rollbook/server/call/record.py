@@ -1,0 +1,82 @@
+"""What becomes known of a call, and where it goes when it is answered: the log, the metrics, the last calls."""
+
+import secrets
+from dataclasses import dataclass, field
+
+import structlog
+
+from rollbook.model import Actor, Caller, utc_now
+from rollbook.server.operations.call_log import LastCalls
+from rollbook.server.operations.metrics import CallMetrics
+from rollbook.store.operations.call_log import AnsweredCall
+from rollbook.wire.answer import Answer
+
+log = structlog.get_logger("rollbook.calls")
+
+
+@dataclass
+class Record:
+    """What is known of a call while it is worked on. Holds no key."""
+
+    address: str | None = None
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    method: str | None = None
+    caller: Caller | None = None
+    detail: str | None = None
+
+    def actor(self, caller: Caller) -> Actor:
+        """Name the caller for the audit."""
+        return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
+
+
+class Recorder:
+    """Records answered calls; without `last_calls` none are kept in the database."""
+
+    def __init__(self, metrics: CallMetrics, last_calls: LastCalls | None) -> None:
+        self._metrics = metrics
+        self._last_calls = last_calls
+
+    def add(self, record: Record, status: int, answer: Answer, seconds: float) -> None:
+        """Record a call that is about to be answered. Never blocks."""
+        caller = record.caller
+        result = "Success" if answer.succeeded else "Failed"
+        errors = _counts(answer)
+        milliseconds = round(seconds * 1000, 1)
+        log.info(
+            "call",
+            request_id=record.request_id,
+            client=record.address,
+            method=record.method,
+            account=caller.account if caller else None,
+            user=caller.email if caller else None,
+            status=status,
+            result=result,
+            batch=answer.batch_id,
+            errors=errors,
+            detail=record.detail,
+            ms=milliseconds,
+        )
+        self._metrics.count(record.method, status, errors, not answer.succeeded, seconds)
+        if self._last_calls is not None and caller is not None:
+            call = AnsweredCall(
+                account_id=caller.account_id,
+                user_id=caller.user_id,
+                method=record.method,
+                status=status,
+                result=result,
+                errors=errors,
+                detail=record.detail,
+                batch_id=answer.batch_id,
+                address=record.address,
+                request_id=record.request_id,
+                milliseconds=milliseconds,
+                answered_at=utc_now(),
+            )
+            self._last_calls.add(call)
+
+
+def _counts(answer: Answer) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for entry in answer.errors:
+        counts[entry.code] = counts.get(entry.code, 0) + 1
+    return counts

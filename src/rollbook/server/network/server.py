@@ -1,0 +1,128 @@
+"""Sockets and signals of one server process: how the application comes to be served, and how it stops."""
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from typing import NoReturn
+
+import uvicorn
+
+from rollbook.errors import UserError
+from rollbook.server.app import create_app
+from rollbook.server.call.body import Receiver
+from rollbook.server.network.connection_limits import Connection, Limits
+from rollbook.server.network.tls import Certificate, Tls
+from rollbook.settings import Settings
+
+# From SIGTERM to the end it is 10 seconds at most: calls under way get these, closing down gets the rest.
+GRACEFUL_SECONDS = 7
+BACKLOG = 2048
+
+
+def bind(host: str, port: int, options: str = "--host, --port and --http-port") -> socket.socket:
+    """Open a listening socket; port 0 takes a free one. Errors: UserError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. "
+            f"Choose others with {options}, or end the program that uses them."
+        ) from None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with a plain socket beside the HTTPS one, its connections within limits.
+
+    When it stops, it hurries bodies along.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        receiver: Receiver,
+        tls: Tls,
+        limits: Limits,
+        stopping: threading.Event,
+    ) -> None:
+        super().__init__(config)
+        self._tls = tls
+        self._receiver = receiver
+        self._limits = limits
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        if reloads_on_hangup():
+            loop.add_signal_handler(signal.SIGHUP, self._tls.reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        https, *plain = sockets or []
+        tls = await loop.create_server(
+            self._connection,
+            sock=https,
+            backlog=BACKLOG,
+            ssl=self._tls.context,
+            ssl_handshake_timeout=self._limits.head_seconds,
+            ssl_shutdown_timeout=self._limits.write_seconds,
+        )
+        self.servers = [tls]
+        for each in plain:
+            self.servers.append(await loop.create_server(self._connection, sock=each, backlog=BACKLOG))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        self._receiver.hurry()
+        await super().shutdown(sockets)
+
+    def _connection(self) -> asyncio.Protocol:
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        return Connection(self._limits, config=self.config, **state)
+
+
+def run_server(
+    settings: Settings,
+    certificate: Certificate,
+    sockets: list[socket.socket],
+    stopping: threading.Event,
+) -> None:
+    """Serve in this process until SIGTERM or SIGINT; errors: UserError."""
+    # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_successfully)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # one of several processes was forked without it
+    app, tls = create_app(settings), Tls(certificate)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        server_header=False,
+        headers=_standing_headers(settings),
+        log_config=None,
+        access_log=False,
+    )
+    _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
+
+
+def _standing_headers(settings: Settings) -> list[tuple[str, str]]:
+    """Give the headers of every answer, whatever gave it."""
+    headers = [("X-Content-Type-Options", "nosniff")]
+    if settings.hsts_seconds:
+        headers.append(("Strict-Transport-Security", f"max-age={settings.hsts_seconds}"))
+    return headers
+
+
+def _exit_successfully(_number: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def reloads_on_hangup() -> bool:
+    """Tell whether SIGHUP reloads the certificate; at a terminal it ends the server, as closing the terminal does."""
+    return sys.stdin is None or not sys.stdin.isatty()

@@ -1,0 +1,1 @@
+"""What runs beside the calls: limits, metrics, the call log, probes."""

@@ -1,0 +1,1 @@
+"""Connections, transactions, dialects, schema: what every statement of the store runs on."""

@@ -1,0 +1,99 @@
+"""Brings a database to the schema that this release knows, and refuses to run on another."""
+
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import metadata
+from rollbook.store.people.emails import fold_all_emails
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# The schemas that this release knows, by the names of their migrations; the last one is its own.
+REVISIONS = sorted(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+HEAD = REVISIONS[-1]
+MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
+
+# Calls that come while a migration waits for a table wait behind it. So it waits briefly, and often.
+LOCK_MILLISECONDS = 500
+LOCK_ATTEMPTS = 60
+PAUSE_SECONDS = 1.0
+
+
+def migrate(database: Database) -> tuple[str | None, str]:
+    """Make the tables of an empty database, or run the migrations that one lacks, in one transaction.
+
+    Returns the revisions before and after. Servers and workers of the release before may run meanwhile. Errors:
+    UnknownSchemaError when a newer release has made the database; DatabaseUnavailableError when its tables never became
+    free.
+    """
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            with database.write() as connection:
+                revisions = _migrate(connection)
+            break
+        except (LockTimeoutError, ConflictError):
+            if attempt == LOCK_ATTEMPTS:
+                raise
+            time.sleep(PAUSE_SECONDS)
+    fold_all_emails(database)
+    return revisions
+
+
+def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
+    # Imported here, because it takes a fifth of a second, and every server and command looks at the schema.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"))
+    before = _revision(connection)
+    _refuse_newer(before)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    if before is None:
+        metadata.create_all(connection)
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, "head")
+    return before, HEAD
+
+
+def check_schema(database: Database) -> None:
+    """Raise UnknownSchemaError unless the database has exactly the schema of this release."""
+    with database.read() as connection:
+        found = _revision(connection)
+    if found == HEAD:
+        return
+    if found is None:
+        raise UnknownSchemaError(
+            "The database has no Rollbook schema yet. Run: rollbook init --account NAME --owner EMAIL"
+        )
+    _refuse_newer(found)
+    raise UnknownSchemaError(f"The database has schema {found}, this release needs {HEAD}. Run: rollbook migrate")
+
+
+def can_serve(database: Database) -> bool:
+    """Whether a server of this release can go on: also when a newer release has migrated the database meanwhile."""
+    with database.read() as connection:
+        found = _revision(connection)
+    return found is not None and (found == HEAD or found not in REVISIONS)
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found not in REVISIONS:
+        raise UnknownSchemaError(
+            f"The database has schema {found}, which this release does not know: a newer one made it. "
+            "Install that release or a later one."
+        )
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return found

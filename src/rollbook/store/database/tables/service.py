@@ -1,0 +1,94 @@
+"""What the service itself keeps: answers to be repeated, the audit, the last calls, throttles, sign-ins, workers."""
+
+import sqlalchemy as sa
+
+from rollbook.store.database.tables.columns import account_id, metadata, own_id, time_column
+
+# The answers of calls that carried an Idempotency-Key, byte for byte, for a day (D21).
+answers = sa.Table(
+    "answers",
+    metadata,
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("package_digest", sa.LargeBinary, nullable=False),
+    sa.Column("succeeded", sa.Boolean, nullable=False),
+    sa.Column("batch_id", sa.BigInteger),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    time_column("created_at"),
+    sa.Index("ix_answers_created_at", "created_at"),
+)
+
+# Who changed what, when, from where; kept for good. No foreign keys: a line outlives what it is about. Without a user
+# it was the operator, at the command line.
+audit = sa.Table(
+    "audit",
+    metadata,
+    own_id(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("user_id", sa.BigInteger),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("details", sa.Text),
+    sa.Column("address", sa.Text),
+    sa.Column("request_id", sa.Text),
+    time_column("happened_at"),
+    sa.Index("ix_audit_account", "account_id", "id"),
+)
+
+# The last calls of an account and how they were answered, so that an integrator can see what a program did wrong.
+calls = sa.Table(
+    "calls",
+    metadata,
+    own_id(),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("user_id", sa.BigInteger),
+    sa.Column("method", sa.Text),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("errors", sa.Text),
+    sa.Column("detail", sa.Text),
+    sa.Column("batch_id", sa.BigInteger),
+    sa.Column("address", sa.Text),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("milliseconds", sa.Float, nullable=False),
+    time_column("answered_at"),
+    sa.Index("ix_calls_account", "account_id", "id"),
+    sa.Index("ix_calls_answered_at", "answered_at"),
+)
+
+# What the servers of one database have counted together against a limit, by window of time.
+throttles = sa.Table(
+    "throttles",
+    metadata,
+    sa.Column("subject", sa.Text),
+    time_column("window_at"),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("subject", "window_at"),
+    sa.Index("ix_throttles_window_at", "window_at"),
+    sqlite_with_rowid=False,
+)
+
+# Who is signed in to the console. Only a digest of the cookie is kept; `notice` is what the next page shows once,
+# sealed with the cookie.
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    time_column("seen_at"),
+    sa.Column("notice", sa.LargeBinary),
+    sa.Index("ix_sign_ins_user", "user_id"),
+    sa.Index("ix_sign_ins_seen_at", "seen_at"),
+)
+
+# Which workers run, and when each last said so.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    time_column("seen_at"),
+)

@@ -1,0 +1,1 @@
+"""Enrollments: enrolling, the learner report, how long progress is kept."""

@@ -1,0 +1,131 @@
+"""Enrolling: what the account has of the items that are asked for, and the new enrolments. The only SQL about it.
+
+Which of several mistakes an item is told is decided in methods/.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller
+from rollbook.store.database.sql import statement
+from rollbook.store.people.emails import folded
+
+# A value that is a query of its own is one look-up a row, whatever PostgreSQL believes about the size of an account.
+# `account_id + 0` keeps it to the index of the ids (decision 0002), `(SELECT :account_id)` to that of the e-mails: when
+# it sees the number of an account without statistics, it takes any index of the account to be as good.
+
+_MANAGES_A_GROUP = """
+    SELECT 1 FROM groups AS g
+    WHERE g.account_id = :account_id
+      AND (SELECT m.group_manager OR m.manage_group_users FROM memberships AS m
+           WHERE m.group_id = g.id AND m.user_id = :caller_id)
+    LIMIT 1
+"""
+
+# Of the groups that have the name: the first one, the first one for which the caller may enrol, and of these the first
+# one that the learner is in.
+_FIND = """
+    WITH named AS MATERIALIZED (
+        SELECT g.id, g.name,
+               :administers OR COALESCE((SELECT m.group_manager OR m.manage_group_users FROM memberships AS m
+                                         WHERE m.group_id = g.id AND m.user_id = :caller_id), false) AS allowed
+        FROM groups AS g
+        WHERE g.account_id = :account_id AND g.active AND g.name IN (SELECT item ->> 'group_name' FROM {rows} AS r)),
+    asked AS MATERIALIZED (
+        SELECT block, item ->> 'group_name' AS group_name,
+               COALESCE((SELECT u.id FROM users AS u
+                         WHERE u.account_id = (SELECT :account_id) AND u.active
+                           AND lower(u.email) = lower(item ->> 'email')
+                           AND (u.email = item ->> 'email' OR u.email_folded_from IS DISTINCT FROM u.email)),
+                        (SELECT u.id FROM users AS u
+                         WHERE u.account_id = (SELECT :account_id) AND u.active
+                           AND u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email),
+                        (SELECT u.id FROM users AS u
+                         WHERE u.account_id = (SELECT :account_id) AND u.active
+                           AND u.employee_id = item ->> 'employee_id')) AS user_id,
+               (SELECT c.id FROM courses AS c
+                WHERE c.id = CAST(item ->> 'course_id' AS BIGINT) AND c.account_id + 0 = :account_id
+                  AND c.status = 'Active') AS course_id,
+               (SELECT s.id FROM sessions AS s
+                WHERE s.id = CAST(item ->> 'session_id' AS BIGINT) AND s.account_id + 0 = :account_id
+                  AND s.course_id = CAST(item ->> 'course_id' AS BIGINT)) AS session_id
+        FROM {rows} AS r)
+    SELECT asked.user_id, asked.course_id, asked.session_id,
+           MIN(named.id) AS named_group_id,
+           MIN(CASE WHEN named.allowed THEN named.id END) AS allowed_group_id,
+           MIN(CASE WHEN named.allowed THEN (SELECT m.group_id FROM memberships AS m
+                                             WHERE m.group_id = named.id AND m.user_id = asked.user_id) END) AS group_id
+    FROM asked LEFT JOIN named ON named.name = asked.group_name
+    GROUP BY asked.block, asked.user_id, asked.course_id, asked.session_id
+    ORDER BY asked.block
+"""
+
+# In the order of learner and course, so that two calls at once wait for each other in one direction only. Of equal rows
+# the first one counts.
+_ADD = """
+    INSERT INTO enrollments (account_id, user_id, group_id, course_id, session_id, tag, status,
+                             enrolled_at, created_at, modified_at, due_at, access_ends_at)
+    SELECT :account_id, CAST(item ->> 'user_id' AS BIGINT), CAST(item ->> 'group_id' AS BIGINT),
+           CAST(item ->> 'course_id' AS BIGINT), CAST(item ->> 'session_id' AS BIGINT), item ->> 'tag', 'Enrolled',
+           :now_at, :now_at, :now_at,
+           CAST(item ->> 'due_at' AS {time_type}), CAST(item ->> 'access_ends_at' AS {time_type})
+    FROM {rows} AS r
+    ORDER BY CAST(item ->> 'user_id' AS BIGINT), CAST(item ->> 'course_id' AS BIGINT), block
+    ON CONFLICT (user_id, course_id) WHERE unenrolled_at IS NULL AND status <> 'Completed' DO NOTHING
+    RETURNING id, user_id, course_id
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An enrolment that is asked for; the learner goes by e-mail or by employee id, and nothing has the id 0."""
+
+    email: str | None
+    employee_id: str | None
+    group_name: str
+    course_id: int
+    session_id: int | None
+    tag: str | None
+    due_at: datetime | None
+    access_ends_at: datetime | None
+
+
+class Found(NamedTuple):
+    """What the account has of an enrolment that is asked for, None for what it has not. Inactive is not there."""
+
+    user_id: int | None
+    course_id: int | None
+    session_id: int | None
+    named_group_id: int | None
+    allowed_group_id: int | None
+    group_id: int | None
+
+
+def manages_a_group(connection: sa.Connection, caller: Caller) -> bool:
+    """Tell whether the caller is Group Manager, or may Manage Group Users, of any group at all."""
+    given = {"account_id": caller.account_id, "caller_id": caller.user_id}
+    return connection.execute(statement(connection, _MANAGES_A_GROUP), given).first() is not None
+
+
+def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]) -> list[Found]:
+    """Find what the caller's account has of each enrolment, in their order."""
+    who = {"account_id": caller.account_id, "caller_id": caller.user_id, "administers": caller.administers}
+    given = [asdict(item) | folded(item.email) for item in asked]
+    rows = connection.execute(statement(connection, _FIND), who | {"rows": given})
+    return [Found(*row) for row in rows]
+
+
+def add_enrollments(
+    connection: sa.Connection, account_id: int, complete: Sequence[tuple[Asked, Found]], now: datetime
+) -> dict[tuple[int | None, int | None], int]:
+    """Enrol, and return the ids of the new enrolments by learner and course.
+
+    Not among them is who has an enrolment in the course that is neither ended nor completed.
+    """
+    rows = [asdict(asked) | found._asdict() for asked, found in complete]
+    added = connection.execute(statement(connection, _ADD), {"account_id": account_id, "rows": rows, "now_at": now})
+    return {(row.user_id, row.course_id): row.id for row in added}

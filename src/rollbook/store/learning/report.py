@@ -1,0 +1,121 @@
+"""The learner report: a page of an account's current enrolments, found by filters. The only SQL about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.store.database.tables import courses, enrollments, groups, users
+from rollbook.store.people.emails import alike, exactly
+
+Condition = sa.ColumnElement[bool]
+
+# What a row can hold, by the names that callers of `find_learners` use.
+FIELDS: dict[str, sa.ColumnElement[object]] = {
+    **dict(enrollments.c),
+    "course_name": courses.c.name,
+    "course_duration": courses.c.duration,
+    "group_name": groups.c.name,
+    "given_name": users.c.given_name,
+    "family_name": users.c.family_name,
+    "email": users.c.email,
+    "alternate_email": users.c.alternate_email,
+    "employee_id": users.c.employee_id,
+    "title": users.c.title,
+    "division": users.c.division,
+}
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of time that includes both ends; None leaves one of them open."""
+
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class ReportFilter:
+    """Which enrolments are meant: those that agree with every field; a field that is empty or None leaves out nothing.
+
+    Several values of a field mean any of them; `emails` and `employee_ids` together are one field. `periods` stand by
+    the column of enrollments that they are about.
+    """
+
+    enrollment_id: int | None = None
+    statuses: Sequence[str] = ()
+    periods: Mapping[str, Sequence[Period]] = field(default_factory=dict)
+    group_active: Sequence[bool] = ()
+    group_names: Sequence[str] = ()
+    course_statuses: Sequence[str] = ()
+    course_names: Sequence[str] = ()
+    user_active: Sequence[bool] = ()
+    emails: Sequence[str] = ()
+    employee_ids: Sequence[str] = ()
+
+
+def find_learners(
+    connection: sa.Connection,
+    account_id: int,
+    chosen: ReportFilter,
+    fields: Sequence[str | None],
+    *,
+    limit: int,
+    offset: int,
+) -> Sequence[sa.Row[*tuple[object, ...]]]:
+    """Read a page of current enrolments in the order of their ids: the fields named, and NULL for None."""
+    e = enrollments.c
+    picked = sa.select(e.id).where(*_conditions(account_id, chosen)).order_by(e.id).limit(limit).offset(offset)
+    page = picked.subquery("page")
+    joined = (
+        page.join(enrollments, e.id == page.c.id)
+        .join(users, users.c.id == e.user_id)
+        .join(courses, courses.c.id == e.course_id)
+        .join(groups, groups.c.id == e.group_id)
+    )
+    values = [sa.null() if name is None else FIELDS[name] for name in fields]
+    return connection.execute(sa.select(*values).select_from(joined).order_by(page.c.id)).all()
+
+
+def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
+    e = enrollments.c
+    of_group = [*_among(groups.c.active, chosen.group_active), *_among(groups.c.name, chosen.group_names)]
+    of_course = [*_among(courses.c.status, chosen.course_statuses), *_among(courses.c.name, chosen.course_names)]
+    emails = [exactly(chosen.emails), alike(chosen.emails)] if chosen.emails else []
+    named = [*emails, *_among(users.c.employee_id, chosen.employee_ids)]
+    of_user = [*_among(users.c.active, chosen.user_active), *([sa.or_(*named)] if named else [])]
+    # A few users are best found by the index of their enrolments, but SQLite prefers the account's index, by which it
+    # would read all that the account has. No index matches the sum (decision 0002).
+    account = e.account_id + 0 if named else e.account_id
+    conditions: list[Condition] = [account == account_id, e.unenrolled_at.is_(None)]
+    if chosen.enrollment_id is not None:
+        conditions.append(e.id == chosen.enrollment_id)
+    conditions += _among(e.status, chosen.statuses)
+    for name, periods in chosen.periods.items():
+        if periods:
+            conditions.append(sa.or_(*(_within(e[name], period) for period in periods)))
+    # Groups and courses have no index of their enrolments. "IS TRUE" keeps PostgreSQL from joining them first, which it
+    # likes as long as it has no statistics: 6 s instead of 0.1 s at a million enrolments.
+    if of_group:
+        conditions.append(e.group_id.in_(_ids(groups, account_id, of_group)).is_(True))
+    if of_course:
+        conditions.append(e.course_id.in_(_ids(courses, account_id, of_course)).is_(True))
+    if of_user:
+        conditions.append(e.user_id.in_(_ids(users, account_id, of_user)))
+    return conditions
+
+
+def _among(column: sa.ColumnElement[Any], values: Sequence[object]) -> list[Condition]:
+    return [column.in_(values)] if values else []
+
+
+def _ids(table: sa.Table, account_id: int, wanted: Sequence[Condition]) -> sa.Select[int]:
+    return sa.select(table.c.id).where(table.c.account_id == account_id, *wanted)
+
+
+def _within(column: sa.ColumnElement[Any], period: Period) -> Condition:
+    after = [] if period.first is None else [column >= period.first]
+    before = [] if period.last is None else [column <= period.last]
+    return sa.and_(*after, *before)

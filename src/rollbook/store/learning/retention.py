@@ -1,0 +1,75 @@
+"""Until when what was unenrolled can be undone: the account's retention, and how far its progress is deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.tables import accounts, enrollments, unenrollments
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many days an account keeps progress after an unenrollment (None: without limit), and what is deleted."""
+
+    days: int | None
+    purged_through: datetime | None
+
+    def kept_after(self, now: datetime) -> datetime | None:
+        """The moment at or before which whatever ended can no longer be undone; None when there is none."""
+        over = [] if self.days is None else [now - timedelta(days=self.days)]
+        return max([*over, *([self.purged_through] if self.purged_through else [])], default=None)
+
+    def until(self, ended_at: datetime) -> datetime | None:
+        """Until when an unenrollment of then can be undone; None without limit."""
+        if self.days is not None:
+            return ended_at + timedelta(days=self.days)
+        return self.purged_through if self.purged_through and ended_at <= self.purged_through else None
+
+
+@dataclass(frozen=True)
+class UndoTerm:
+    """Of the `complete` items of a batch, `lost` can no longer be undone, all that ended by `kept_after`.
+
+    The others can, the first of them until `until`; None without limit.
+    """
+
+    complete: int
+    lost: int
+    days: int | None
+    kept_after: datetime | None
+    until: datetime | None
+
+
+def read_retention(connection: sa.Connection, account_id: int) -> Retention:
+    """Read what the account has decided, and how far its progress is deleted."""
+    query = sa.select(accounts.c.retention_days, accounts.c.purged_through).where(accounts.c.id == account_id)
+    days, purged_through = connection.execute(query).one()
+    return Retention(days, purged_through)
+
+
+def find_undo_term(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> UndoTerm:
+    """Tell until when the items of a batch of the account that are complete can be undone."""
+    retention, u = read_retention(connection, account_id), unenrollments.c
+    kept_after = retention.kept_after(now)
+    lost = sa.false() if kept_after is None else u.finished_at <= kept_after
+    columns = (
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(sa.case((lost, 1), else_=0)), 0),
+        sa.func.min(sa.case((sa.not_(lost), u.finished_at))),
+    )
+    done = sa.and_(u.batch_id == batch_id, u.account_id + 0 == account_id, u.status == UnenrollmentStatus.COMPLETE)
+    complete, over, first = connection.execute(sa.select(*columns).where(done)).one()
+    until = retention.until(first) if first else None
+    return UndoTerm(int(complete), int(over), retention.days, kept_after, until)
+
+
+def count_lost_undos(connection: sa.Connection, account_id: int, days: int | None, now: datetime) -> int:
+    """Count the unenrollments that can be undone now and could no longer be with a retention of so many days."""
+    if days is None:
+        return 0
+    e, kept_after = enrollments.c, read_retention(connection, account_id).kept_after(now)
+    over = sa.and_(e.account_id == account_id, e.purged_at.is_(None), e.unenrolled_at <= now - timedelta(days=days))
+    undoable = over if kept_after is None else sa.and_(over, e.unenrolled_at > kept_after)
+    return int(connection.execute(sa.select(sa.func.count()).where(undoable)).scalar_one())

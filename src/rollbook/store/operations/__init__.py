@@ -1,0 +1,1 @@
+"""What is kept about calls and changes, and what keeps a database well."""

@@ -1,0 +1,75 @@
+"""The audit: a line for every change of an account's records, written in the transaction of the change itself.
+
+The only SQL about it. Lines are never changed, and kept for good.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from rollbook.model import Action, Actor, Change, utc_now
+from rollbook.store.database.execute import run
+from rollbook.store.database.tables import audit
+
+_ADD = """
+    INSERT INTO audit (account_id, user_id, actor, action, subject, details, address, request_id, happened_at)
+    VALUES (:account_id, :user_id, :actor, :action, :subject, :details, :address, :request_id, :happened_at)
+"""
+
+
+def record_change(connection: sa.Connection, account_id: int, by: Actor, change: Change) -> None:
+    """Write the line of a change into the transaction that makes it.
+
+    What came by a request goes to the log too, once it is committed (Database.write); a command has no log.
+    """
+    line = {
+        "account_id": account_id,
+        "user_id": by.user_id,
+        "actor": by.name,
+        "action": change.action.value,
+        "subject": change.subject,
+        "address": by.address,
+        "request_id": by.request_id,
+    }
+    stored = {"details": json.dumps(change.details, ensure_ascii=False), "happened_at": utc_now()}
+    run(connection, _ADD, line | stored)
+    committed = connection.get_execution_options().get("committed")
+    if committed is not None and by.request_id is not None:
+        committed.append(line | {"details": change.details})
+
+
+def list_changes(
+    connection: sa.Connection,
+    account_id: int,
+    *,
+    actor: str | None = None,
+    action: Action | None = None,
+    since: datetime | None = None,
+    before_id: int | None = None,
+    limit: int = 100,
+) -> list[dict[str, object]]:
+    """List the lines of an account, the latest first; `before_id` goes on after the last line of the page before."""
+    wanted = [audit.c.account_id == account_id]
+    if actor is not None:
+        wanted.append(audit.c.actor == actor)
+    if action is not None:
+        wanted.append(audit.c.action == action.value)
+    if since is not None:
+        wanted.append(audit.c.happened_at >= since)
+    if before_id is not None:
+        wanted.append(audit.c.id < before_id)
+    query = sa.select(audit).where(*wanted).order_by(audit.c.id.desc()).limit(limit)
+    return [row._asdict() | {"details": json.loads(row.details or "{}")} for row in connection.execute(query)]
+
+
+def list_actors(connection: sa.Connection, account_id: int) -> list[str]:
+    """List who has changed anything in an account."""
+    query = sa.select(audit.c.actor).where(audit.c.account_id == account_id).distinct()
+    return list(connection.execute(query.order_by(audit.c.actor)).scalars())
+
+
+def compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
+    """Describe what is different after a change, for its details: from what to what, by name."""
+    return {name: {"from": before.get(name), "to": to} for name, to in after.items() if before.get(name) != to}

@@ -1,0 +1,83 @@
+"""The last calls of an account and how they were answered: the only SQL about them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from rollbook.store.database.database import Database, load_rows
+from rollbook.store.database.expiry import forget
+from rollbook.store.database.sql import write_time
+from rollbook.store.database.tables import calls
+
+
+@dataclass(frozen=True)
+class AnsweredCall:
+    """A call and its answer; `errors` says how often each code was answered. It holds no key."""
+
+    account_id: int
+    user_id: int
+    method: str | None
+    status: int
+    result: str
+    errors: dict[str, int]
+    detail: str | None
+    batch_id: int | None
+    address: str | None
+    request_id: str
+    milliseconds: float
+    answered_at: datetime
+
+
+# The last calls to be kept of every account that has more, by the first that goes beyond.
+_BEYOND = """
+    SELECT account_id, beyond FROM (
+        SELECT a.id AS account_id,
+               (SELECT c.id FROM calls AS c WHERE c.account_id = a.id ORDER BY c.id DESC LIMIT 1 OFFSET :most) AS beyond
+        FROM accounts AS a) AS counted
+    WHERE beyond IS NOT NULL
+"""
+
+
+def keep_calls(connection: sa.Connection, answered: Sequence[AnsweredCall]) -> None:
+    """Keep calls of any accounts, in their order."""
+    names = [field.name for field in fields(AnsweredCall)]
+    load_rows(connection, calls, map(_write, answered), names)
+
+
+def last_calls(
+    connection: sa.Connection, account_id: int, limit: int, before: int | None = None
+) -> list[tuple[int, AnsweredCall]]:
+    """Give the last calls of an account, the latest first, each with its number; `before` goes on from a number."""
+    query = sa.select(calls).where(calls.c.account_id == account_id)
+    if before is not None:
+        query = query.where(calls.c.id < before)
+    rows = connection.execute(query.order_by(calls.c.id.desc()).limit(limit)).mappings()
+    return [(row["id"], _read(row)) for row in rows]
+
+
+def purge_calls(database: Database, now: datetime, days: float, most: int, limit: int) -> int:
+    """Forget calls that are older than `days`, and those of an account beyond its `most` latest; return how many.
+
+    At most `limit` for each reason and account, each in a short transaction, and none when there is nothing to forget.
+    """
+    old = calls.c.answered_at < now - timedelta(days=days)
+    with database.read() as connection:
+        surplus = connection.execute(sa.text(_BEYOND), {"most": most}).all()
+    reasons = [sa.and_(calls.c.account_id == row.account_id, calls.c.id <= row.beyond) for row in surplus]
+    forgotten = 0
+    for reason in [*reasons, old]:
+        forgotten += forget(database, calls, reason, limit)
+    return forgotten
+
+
+def _write(call: AnsweredCall) -> list[object]:
+    values = vars(call) | {"errors": json.dumps(call.errors), "answered_at": write_time(call.answered_at)}
+    return list(values.values())
+
+
+def _read(row: sa.RowMapping) -> AnsweredCall:
+    values = {name: value for name, value in row.items() if name != "id"}
+    return AnsweredCall(**values | {"errors": json.loads(row["errors"])})

@@ -1,0 +1,1 @@
+"""Accounts, users, keys, passwords, and who is signed in to the console."""

@@ -1,0 +1,84 @@
+"""Finds users by e-mail in any case of its letters, by one rule for both databases. The only SQL about it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.model import fold_email
+from rollbook.store.database.database import Database
+from rollbook.store.database.sql import statement
+from rollbook.store.database.tables import accounts, users
+
+# What an older release, or an import, has added or changed.
+_UNFOLDED = "users.email IS DISTINCT FROM users.email_folded_from"
+_FOLDED = users.c.email_folded_from == users.c.email
+
+_FOLD = """
+    UPDATE users SET email_folded = item ->> 'folded', email_folded_from = item ->> 'email' FROM {rows} AS r
+    WHERE users.id = CAST(item ->> 'id' AS BIGINT) AND users.email IS NOT DISTINCT FROM item ->> 'email'
+"""
+
+
+def folded(email: str | None) -> dict[str, str | None]:
+    """Give the columns that stand beside an e-mail in a row of users."""
+    return {"email_folded": None if email is None else fold_email(email), "email_folded_from": email}
+
+
+def exactly(emails: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Which users have one of these e-mails to the letter; of one not folded yet, in what the database takes for that.
+
+    The first half leads to the index.
+    """
+    same = sa.func.lower(users.c.email).in_([sa.func.lower(email) for email in emails])
+    return sa.and_(same, sa.or_(users.c.email.in_(emails), sa.text(_UNFOLDED)))
+
+
+def alike(emails: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Which users have one of these e-mails in any case of its letters."""
+    return sa.and_(_FOLDED, users.c.email_folded.in_([fold_email(email) for email in emails]))
+
+
+def find_by_email(
+    connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], email: str
+) -> sa.Row[*tuple[Any, ...]] | None:
+    """Find the one user whom a query of users means by an e-mail: to the letter, or else in any case of its letters."""
+    for same in (exactly([email]), alike([email])):
+        if (found := connection.execute(query.where(same)).one_or_none()) is not None:
+            return found
+    return None
+
+
+def fold_emails(connection: sa.Connection, limit: int = 1000) -> int:
+    """Fold up to `limit` e-mails that are not yet, and return how many; one that another user has is left without."""
+    query = sa.select(users.c.id, users.c.account_id, users.c.email).where(sa.text(_UNFOLDED)).order_by(users.c.id)
+    rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
+    forms = {row.id: row.email and fold_email(row.email) for row in rows}
+    among = sa.and_(users.c.account_id.in_({row.account_id for row in rows}), users.c.email_folded.in_(forms.values()))
+    kept = sa.select(users.c.account_id, users.c.email_folded).where(among, _FOLDED)
+    taken = {tuple(row) for row in connection.execute(kept)}
+    changes: list[dict[str, object]] = []
+    for row in rows:
+        key = (row.account_id, forms[row.id])
+        changes.append({"id": row.id, "email": row.email, "folded": None if key in taken else forms[row.id]})
+        taken.add(key)
+    if changes:
+        connection.execute(statement(connection, _FOLD), {"rows": changes})
+    return len(rows)
+
+
+def fold_all_emails(database: Database) -> None:
+    """Fold every e-mail that is not yet, in steps that hold up nobody for long."""
+    while database.transact(fold_emails):
+        pass
+
+
+def list_collisions(connection: sa.Connection) -> list[tuple[str, str, str]]:
+    """List account, e-mail and the e-mail of another user, where both are the same in another case of their letters."""
+    left = sa.select(accounts.c.name, users.c.account_id, users.c.email).join(accounts)
+    left = left.where(users.c.email_folded.is_(None), _FOLDED).order_by(users.c.id)
+    found = []
+    for name, account_id, email in connection.execute(left).all():
+        others = sa.select(users.c.email).where(users.c.account_id == account_id, alike([email]))
+        found += [(name, email, other) for other in connection.execute(others).scalars()]
+    return found

@@ -1,0 +1,85 @@
+"""Passwords of those who may sign in to the console: argon2 with its own salt, never readable again."""
+
+import secrets
+import threading
+from dataclasses import dataclass
+from functools import cache
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from rollbook.errors import UserError
+from rollbook.model import Action, Actor, Change, Role, utc_now
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import accounts, sign_ins, users
+from rollbook.store.operations.audit import record_change
+from rollbook.store.people.accounts import Account, find_user
+from rollbook.store.people.emails import find_by_email
+
+SHORTEST, LONGEST = 12, 1000
+ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)
+
+# 19 MiB a hash, two at once: guessing is slow, and a flood of attempts cannot fill the memory.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_at_once = threading.BoundedSemaphore(2)
+
+
+def set_password(connection: sa.Connection, account: Account, email: str, password: str, *, by: Actor) -> None:
+    """Give an administrator or owner a password, and end the sign-ins that the old one had; errors: UserError."""
+    user = find_user(connection, account, email)
+    if user.role not in ADMINISTERING:
+        raise UserError(f"{user.email} is a {user.role}; the console is for administrators and owners.")
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise UserError(f"A password has {SHORTEST} to {LONGEST} characters.")
+    mine = sa.and_(users.c.account_id == account.id, users.c.id == user.id)
+    changed = {"password_hash": _hasher.hash(password), "modified_at": utc_now()}
+    connection.execute(sa.update(users).where(mine).values(changed))
+    ended = sa.and_(sign_ins.c.account_id == account.id, sign_ins.c.user_id == user.id)
+    connection.execute(sa.delete(sign_ins).where(ended))
+    record_change(connection, account.id, by, Change(Action.SET_PASSWORD, user.email))
+
+
+def generate_password() -> str:
+    """Make a password that nobody has to think up."""
+    return secrets.token_urlsafe(15)
+
+
+def has_several_accounts(connection: sa.Connection) -> bool:
+    """Tell whether an e-mail alone would not say which account is meant."""
+    return len(connection.execute(sa.select(accounts.c.id).limit(2)).all()) > 1
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user who may sign in to the console with the right password."""
+
+    account_id: int
+    user_id: int
+    password_hash: str | None
+
+
+def find_login(database: Database, account: str, email: str) -> Login | None:
+    """Find the user who may sign in by this e-mail; `account` may be empty when there is only one."""
+    with database.read() as connection:
+        wanted = [] if not account and not has_several_accounts(connection) else [accounts.c.name == account]
+        among = sa.select(accounts.c.id).where(*wanted)  # names each account, so that the index of e-mails serves
+        query = sa.select(users.c.account_id, users.c.id, users.c.password_hash)
+        query = query.where(users.c.account_id.in_(among), users.c.active, users.c.role.in_(ADMINISTERING))
+        found = find_by_email(connection, query, email)
+    return Login(*found) if found else None
+
+
+def is_password_of(login: Login | None, password: str) -> bool:
+    """Check a password; it takes as long when there is no such user, so that the time tells a stranger nothing."""
+    stored = (login and login.password_hash) or _nobody()
+    with _at_once:
+        try:
+            return _hasher.verify(stored, password[: LONGEST + 1]) and login is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+@cache
+def _nobody() -> str:
+    return _hasher.hash(secrets.token_hex(32))

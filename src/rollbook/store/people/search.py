@@ -1,0 +1,67 @@
+"""Finds learners by a part of what is known of them, and reads what one was enrolled in. The only SQL about it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.model import Role
+from rollbook.store.database.tables import courses, enrollments, groups, sessions, users
+
+Row = sa.Row[*tuple[Any, ...]]
+
+
+def holds(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
+    """Whether a text holds a part, in any case of its letters."""
+    return sa.func.lower(text).contains(part.lower(), autoescape=True)
+
+
+def named(account_id: int, part: str) -> sa.ColumnElement[bool]:
+    """Which users of an account have the part in their name or e-mail, or are known by exactly this employee id."""
+    # One text to look through instead of three: that is most of the time.
+    text = users.c.given_name + " " + users.c.family_name + " " + sa.func.coalesce(users.c.email, "")
+    return sa.and_(users.c.account_id == account_id, sa.or_(holds(text, part), users.c.employee_id == part))
+
+
+def find_ids_of_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> list[int]:
+    """Name the users that `find_people` finds."""
+    return list(connection.execute(sa.select(users.c.id).where(named(account_id, part)).limit(limit)).scalars())
+
+
+def find_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> Sequence[Row]:
+    """Find users by a part of their name or e-mail, or by their employee id."""
+    columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.employee_id)
+    query = sa.select(*columns, users.c.role, users.c.active).where(named(account_id, part))
+    return connection.execute(query.order_by(users.c.id).limit(limit)).all()
+
+
+def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequence[Row]:
+    """List administrators and owners, and whether each has a password and so can sign in."""
+    columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active)
+    query = sa.select(*columns, users.c.password_hash.is_not(None).label("has_password"))
+    # In the words of the index.
+    staff = query.where(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
+    return connection.execute(staff.order_by(users.c.id).limit(limit)).all()
+
+
+def find_person(connection: sa.Connection, account_id: int, user_id: int) -> Row | None:
+    """Read one user of the account; None when it has no such user."""
+    query = sa.select(users).where(users.c.account_id == account_id, users.c.id == user_id)
+    return connection.execute(query).one_or_none()
+
+
+def find_enrollments_of(
+    connection: sa.Connection, account_id: int, user_id: int, limit: int, offset: int
+) -> Sequence[Row]:
+    """Read the enrolments of a user, the latest first, those that were ended too."""
+    e = enrollments.c
+    joined = (
+        enrollments.join(courses, courses.c.id == e.course_id)
+        .join(groups, groups.c.id == e.group_id)
+        .outerjoin(sessions, sessions.c.id == e.session_id)
+    )
+    columns = (courses.c.name.label("course"), groups.c.name.label("origin"), sessions.c.name.label("session"))
+    query = sa.select(enrollments, *columns).select_from(joined)
+    # The sum keeps SQLite to the index of the user (decision 0002).
+    mine = query.where(e.user_id == user_id, e.account_id + 0 == account_id)
+    return connection.execute(mine.order_by(e.id.desc()).limit(limit).offset(offset)).all()

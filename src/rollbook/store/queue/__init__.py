@@ -1,0 +1,1 @@
+"""The unenrollment queue and its history: accepting, processing, undoing, selecting."""

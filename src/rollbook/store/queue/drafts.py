@@ -1,0 +1,102 @@
+"""Drafts: what was chosen in the console to be unenrolled, until it is confirmed. The only SQL about them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller
+from rollbook.store.database.database import Database
+from rollbook.store.database.expiry import forget
+from rollbook.store.database.tables import drafts, users
+from rollbook.store.queue.selection import CourseShare
+
+KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What led to the enrollments, as it is shown: courses and groups as (id, name); none of them for a list of ids.
+
+    `left_out` counts the rows of a list that are no ids, `listed` tells what of it was read.
+    """
+
+    courses: list[tuple[int, str]] = field(default_factory=list)
+    groups: list[tuple[int, str]] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+    left_out: int = 0
+    listed: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was chosen, and what that would mean; `batch_id` is the batch that it became when it was confirmed."""
+
+    id: int
+    user_id: int
+    by: str
+    total: int
+    choice: Choice
+    shares: list[CourseShare]
+    batch_id: int | None
+
+
+def add_draft(
+    connection: sa.Connection,
+    caller: Caller,
+    ids: Sequence[int],
+    choice: Choice,
+    shares: Sequence[CourseShare],
+    now: datetime,
+) -> int:
+    """Keep what was chosen, to be looked at; nothing happens until it is confirmed. Returns the draft's number."""
+    row = {
+        "account_id": caller.account_id,
+        "user_id": caller.user_id,
+        "ids": json.dumps(ids),
+        "total": len(ids),
+        "choice": json.dumps(asdict(choice), ensure_ascii=False),
+        "shares": json.dumps([asdict(share) for share in shares], ensure_ascii=False),
+        "created_at": now,
+    }
+    draft_id: int = connection.execute(drafts.insert().values(row).returning(drafts.c.id)).scalar_one()
+    return draft_id
+
+
+def find_draft(connection: sa.Connection, account_id: int, draft_id: int, now: datetime) -> Draft | None:
+    """Read a draft of the account; None when it has no such draft, or only an expired one."""
+    d = drafts.c
+    columns = (d.id, d.user_id, users.c.email, d.total, d.choice, d.shares, d.batch_id)
+    query = sa.select(*columns).join(users, users.c.id == d.user_id)
+    mine = sa.and_(d.id == draft_id, d.account_id == account_id, d.created_at > now - KEPT)
+    row = connection.execute(query.where(mine)).one_or_none()
+    if row is None:
+        return None
+    shares = [CourseShare(**share) for share in json.loads(row.shares)]
+    choice = Choice(**json.loads(row.choice))
+    return Draft(row.id, row.user_id, row.email or f"user {row.user_id}", row.total, choice, shares, row.batch_id)
+
+
+def read_draft_ids(connection: sa.Connection, draft_id: int) -> list[int]:
+    """Read the ids that were chosen."""
+    ids: list[int] = json.loads(connection.execute(sa.select(drafts.c.ids).where(drafts.c.id == draft_id)).scalar_one())
+    return ids
+
+
+def claim_draft(connection: sa.Connection, draft_id: int) -> tuple[list[int], int | None]:
+    """Give the ids of a draft, and the batch that it has become, to one transaction at a time."""
+    query = sa.select(drafts.c.ids, drafts.c.batch_id).where(drafts.c.id == draft_id).with_for_update()
+    ids, batch_id = connection.execute(query).one()
+    return json.loads(ids), batch_id
+
+
+def finish_draft(connection: sa.Connection, draft_id: int, batch_id: int) -> None:
+    """Keep which batch a draft has become, so that confirming it again leads there."""
+    connection.execute(drafts.update().where(drafts.c.id == draft_id).values(batch_id=batch_id))
+
+
+def purge_drafts(database: Database, now: datetime, limit: int) -> int:
+    """Forget drafts that are a day old, up to `limit` of them; return how many."""
+    return forget(database, drafts, drafts.c.created_at < now - KEPT, limit)

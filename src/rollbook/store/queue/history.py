@@ -1,0 +1,199 @@
+"""Reads the queue and its history: items with their learners and courses, batches with their counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.tables import (
+    batches,
+    courses,
+    enrollments,
+    groups,
+    refusals,
+    sessions,
+    unenrollments,
+    users,
+)
+
+Item = sa.Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place of an item in the order of changes."""
+
+    change: int
+    batch_id: int
+    block: int
+
+
+@dataclass(frozen=True)
+class ItemFilter:
+    """Which items are meant; what is empty or None leaves out nothing. `…_before` is not included, `…_from` is.
+
+    With `finished_from` or `after` only items that are no longer pending are meant, in the order of their changes.
+    No id in `user_ids` or `course_ids` leaves out everything, None nothing.
+    """
+
+    batch_id: int | None = None
+    blocks: Sequence[int] = ()
+    statuses: Sequence[str] = ()
+    enrollment_ids: Sequence[int] = ()
+    requested_from: datetime | None = None
+    requested_before: datetime | None = None
+    through_batch: int | None = None
+    user_ids: Sequence[int] | None = None
+    course_ids: Sequence[int] | None = None
+    finished_from: datetime | None = None
+    after: Cursor | None = None
+
+    @property
+    def by_change(self) -> bool:
+        """Whether the items are read as a feed of changes."""
+        return self.finished_from is not None or self.after is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to look for, because nobody or no course has the name that was asked for."""
+        return [] in (self.user_ids, self.course_ids)
+
+
+def find_items(
+    connection: sa.Connection,
+    account_id: int,
+    chosen: ItemFilter,
+    limit: int,
+    offset: int,
+    *,
+    latest_first: bool = False,
+) -> Sequence[Item]:
+    """Read items with everything that is shown of them, by batch and block, or in the order of changes."""
+    if chosen.empty:
+        return []
+    u = unenrollments.c
+    by_batch = (u.batch_id.desc() if latest_first else u.batch_id, u.block)
+    order = (u.change, u.batch_id, u.block) if chosen.by_change else by_batch
+    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(chosen))
+    picked = page.order_by(*order).limit(limit).offset(offset).subquery("picked")
+    found = sa.and_(u.batch_id == picked.c.batch_id, u.block == picked.c.block)
+    return connection.execute(_items(picked, found).order_by(*order)).all()
+
+
+def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+    u = unenrollments.c
+    live = u.status.in_([sa.literal_column("'Pending'"), sa.literal_column("'Complete'")])
+    conditions: list[sa.ColumnElement[bool]] = []
+    if chosen.batch_id is not None:
+        conditions.append(u.batch_id == chosen.batch_id)
+    if chosen.statuses:
+        conditions.append(u.status.in_(chosen.statuses))
+    if chosen.enrollment_ids:
+        wanted = u.enrollment_id.in_(chosen.enrollment_ids)
+        conditions.append(sa.or_(sa.and_(live, wanted), sa.and_(sa.not_(live), wanted)))  # each half has its index
+    if chosen.requested_from is not None:
+        conditions.append(u.requested_at >= chosen.requested_from)
+    if chosen.requested_before is not None:
+        conditions.append(u.requested_at < chosen.requested_before)
+    conditions += _in_console(chosen)
+    if chosen.by_change:
+        conditions.append(u.change.is_not(None))
+    if chosen.finished_from is not None:
+        conditions.append(sa.func.coalesce(u.restored_at, u.finished_at) >= chosen.finished_from)
+    if chosen.after is not None:
+        place = (chosen.after.change, chosen.after.batch_id, chosen.after.block)
+        conditions.append(u.change >= chosen.after.change)  # for the index
+        conditions.append(sa.tuple_(u.change, u.batch_id, u.block) > sa.tuple_(*map(sa.literal, place)))
+    return conditions
+
+
+def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+    u = unenrollments.c
+    conditions: list[sa.ColumnElement[bool]] = []
+    if chosen.blocks:
+        conditions.append(u.block.in_(chosen.blocks))
+    if chosen.through_batch is not None:
+        conditions.append(u.batch_id <= chosen.through_batch)
+    if chosen.user_ids is not None:
+        theirs = sa.select(enrollments.c.id).where(enrollments.c.user_id.in_(chosen.user_ids))
+        conditions.append(u.enrollment_id.in_(theirs))
+    if chosen.course_ids is not None:
+        same = sa.and_(enrollments.c.id == u.enrollment_id, enrollments.c.course_id.in_(chosen.course_ids))
+        conditions.append(sa.exists(sa.select(enrollments.c.id).where(same)))
+    return conditions
+
+
+def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> Sequence[Item]:
+    """Name the pending items that are meant: batch_id and enrollment_id, in their order."""
+    if chosen.empty:
+        return []
+    u = unenrollments.c
+    pending = u.status == sa.literal_column("'Pending'")
+    query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, pending)
+    return connection.execute(query.where(*_conditions(chosen)).order_by(u.batch_id, u.block)).all()
+
+
+def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
+    u, e = unenrollments.c, enrollments.c
+    learner, caller = users.alias("learner"), users.alias("caller")
+    remover, restorer = users.alias("remover"), users.alias("restorer")
+    joined = (
+        picked.join(unenrollments, found)
+        .join(batches, batches.c.id == u.batch_id)
+        .join(enrollments, e.id == u.enrollment_id)
+        .join(learner, learner.c.id == e.user_id)
+        .join(courses, courses.c.id == e.course_id)
+        .join(groups, groups.c.id == e.group_id)
+        .outerjoin(sessions, sessions.c.id == e.session_id)
+        .outerjoin(caller, caller.c.id == batches.c.requested_by)
+        .outerjoin(remover, remover.c.id == u.removed_by)
+        .outerjoin(restorer, restorer.c.id == u.restored_by)
+    )
+    return sa.select(
+        *(u.batch_id, u.block, u.enrollment_id, u.status, u.notes, u.change),
+        *(u.requested_at, u.due_at, u.finished_at, u.restored_at),
+        *(e.user_id, learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
+        *(courses.c.name.label("course"), sessions.c.name.label("session"), groups.c.name.label("origin")),
+        *(e.enrolled_at, e.started_at, e.progress, e.purged_at, batches.c.reason),
+        *(caller.c.email.label("requested_by"), remover.c.email.label("removed_by")),
+        restorer.c.email.label("restored_by"),
+    ).select_from(joined)
+
+
+def find_batches(
+    connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int
+) -> Sequence[Item]:
+    """Read batches, the latest first, each with the number of its items by status and of those it refused.
+
+    `first_ended_at` is when the first of its complete items was finished.
+    """
+    chosen = sa.select(batches).where(batches.c.account_id == account_id)
+    if batch_id is not None:
+        chosen = chosen.where(batches.c.id == batch_id)
+    page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
+    u = unenrollments.c
+    by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]
+    ended = sa.func.min(u.finished_at).filter(u.status == UnenrollmentStatus.COMPLETE).label("first_ended_at")
+    items = (
+        sa.select(u.batch_id, *by_status, ended)
+        .where(u.batch_id.in_(sa.select(page.c.id)))
+        .group_by(u.batch_id)
+        .subquery()
+    )
+    refused = sa.select(sa.func.count()).where(refusals.c.batch_id == page.c.id).scalar_subquery().label("refused")
+    counts = [sa.func.coalesce(items.c[status.lower()], 0).label(status.lower()) for status in UnenrollmentStatus]
+    read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused, items.c.first_ended_at)
+    joined = page.outerjoin(users, users.c.id == page.c.requested_by).outerjoin(items, items.c.batch_id == page.c.id)
+    return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
+
+
+def find_refusals(
+    connection: sa.Connection, account_id: int, batch_id: int, limit: int | None = None, offset: int = 0
+) -> Sequence[Item]:
+    """Read what a batch refused, in the order of the request."""
+    mine = sa.and_(refusals.c.batch_id == batch_id, refusals.c.account_id == account_id)
+    query = sa.select(refusals).where(mine).order_by(refusals.c.block)
+    return connection.execute(query.limit(limit).offset(offset)).all()

@@ -1,0 +1,133 @@
+"""Processes the unenrollment queue: what is due ends, unless the account protects it.
+
+Rows are touched in the order of the enrollment's id, always, so that a step and a call cannot deadlock.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.database import Database
+from rollbook.store.database.execute import run
+from rollbook.store.database.sql import statement
+from rollbook.store.queue.state import begin_change, count_items
+
+# The ids of these statements lead to their rows by one index, as in `accept` (decision 0002).
+
+# What was accepted without a hold is due at once, also when the clock was set back since: it is looked for among the
+# first that wait. A hold is never shortened. Only the first in line is read, to which the index of what is pending
+# leads: EXISTS may come to read all the history.
+_FIND_DUE_ACCOUNTS = """
+    SELECT a.id FROM accounts AS a
+    WHERE a.queue_paused_at IS NULL AND (
+        (SELECT due_at FROM unenrollments AS u
+         WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) <= :due_at
+        OR (a.hold_seconds = 0 AND (
+            SELECT MIN(due_at) FROM (
+                SELECT due_at, requested_at FROM unenrollments AS u
+                WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT :ahead) AS first
+            WHERE due_at = requested_at) IS NOT NULL))
+    ORDER BY a.id
+"""
+
+# One worker at a time works on an account, and others go on to the next one. A pause waits for the step under way: once
+# it is answered, nothing more is processed.
+_TAKE_TURN = """
+    SELECT protect_completed, hold_seconds FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
+"""
+
+# Each enrolment is looked up by itself: a join may become one of all that is pending, or of the whole table, at every
+# step. There is nothing to be known of one that somebody else is changing. The ids come back as they are sent again,
+# as a list: to read a thousand of them one by one, and to write them twice, would be most of a worker's own work.
+_CLAIM = """
+    SELECT protected, COUNT(*) AS items, {list_of_ids} AS ids
+    FROM (SELECT u.enrollment_id AS id,
+                 (SELECT status = 'Completed' AND :protect_completed FROM enrollments AS e
+                  WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS protected
+          FROM (SELECT enrollment_id, account_id, due_at, requested_at FROM unenrollments
+                WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
+                ORDER BY due_at LIMIT :first {claim_lock}) AS u
+          WHERE due_at <= :due_at OR due_at = requested_at LIMIT :step) AS claimed
+    WHERE protected IS NOT NULL
+    GROUP BY protected
+"""
+
+_END_ENROLLMENTS = """
+    UPDATE enrollments SET unenrolled_at = :unenrolled_at
+    WHERE id {in_ids} AND CASE WHEN account_id = :account_id THEN unenrolled_at IS NULL END
+"""
+
+# "Pending or Complete" are the words of the index by which the item of an enrolment is found.
+_FINISH = """
+    UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at, change = :change
+    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
+      AND CASE status WHEN 'Pending' THEN account_id = :account_id END
+"""
+
+END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+# Among so many of the first items that wait, one is looked for whose time to be due was set by a wrong clock.
+AHEAD = 1000
+
+PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
+
+# What becomes of an item: its status and the note with it.
+_ENDED = (UnenrollmentStatus.COMPLETE, None)
+_PROTECTED = (UnenrollmentStatus.FAILED, PROTECTED_NOTE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a worker has finished in one transaction."""
+
+    complete: int = 0
+    failed: int = 0
+
+    @property
+    def finished(self) -> int:
+        """The number of items that are no longer pending."""
+        return self.complete + self.failed
+
+
+def find_due_accounts(database: Database, now: datetime) -> list[int]:
+    """Name the accounts that have items to finish now and are not paused."""
+    with database.read() as connection:
+        return list(
+            connection.execute(statement(connection, _FIND_DUE_ACCOUNTS), {"due_at": now, "ahead": AHEAD}).scalars()
+        )
+
+
+def process_due(database: Database, account_id: int, now: datetime, limit: int) -> Step:
+    """Finish up to `limit` due items of an account in one transaction: their enrolments end, they become Complete.
+
+    Those that the account's policy protects become Failed. Any number of workers may do this at once, each for another
+    account; one that dies leaves its items pending.
+    """
+
+    def work(connection: sa.Connection) -> Step:
+        turn = run(connection, _TAKE_TURN, {"account_id": account_id})
+        if not turn:
+            return Step()
+        [(protect_completed, hold_seconds)] = turn
+        due: dict[str, object] = {"due_at": now, "latest_at": now, "first": limit, "step": limit}
+        policy = {"account_id": account_id, "protect_completed": protect_completed}
+        claimed = run(connection, _CLAIM, policy | due)
+        if not claimed and not hold_seconds:
+            claimed = run(connection, _CLAIM, policy | due | {"latest_at": END_OF_TIME, "first": AHEAD})
+        if not claimed:
+            return Step()
+        change = begin_change(connection, account_id)
+        counts = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
+        for protected, items, ids in claimed:
+            affected = {"account_id": account_id, "ids": ids}
+            status, notes = _PROTECTED if protected else _ENDED
+            if not protected:
+                run(connection, _END_ENROLLMENTS, {**affected, "unenrolled_at": now})
+            outcome = {"status": str(status), "notes": notes, "finished_at": now, "change": change}
+            run(connection, _FINISH, {**affected, **outcome})
+            counts[status] = items
+        count_items(connection, account_id, counts)
+        return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
+
+    return database.transact(work)

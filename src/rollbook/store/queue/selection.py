@@ -1,0 +1,122 @@
+"""Which current enrolments are chosen by course, group and status, and what it would mean to unenrol them.
+
+The only SQL about it. There is no index of a course's enrolments, so that choosing reads all of the account's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.store.database.execute import run
+from rollbook.store.database.sql import statement
+from rollbook.store.database.tables import courses, enrollments, groups
+from rollbook.store.people.search import holds
+
+# "Pending or Complete" are the words of the index by which an enrolment's item is found.
+_SHARES = """
+    SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
+           SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
+           SUM(CASE (SELECT u.status FROM unenrollments AS u
+                     WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete'))
+               WHEN 'Pending' THEN 1 ELSE 0 END) AS queued
+    FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
+    WHERE e.id {in_ids} AND CASE WHEN e.account_id = :account_id THEN e.unenrolled_at IS NULL END
+    GROUP BY c.id, c.name ORDER BY c.name, c.id
+"""
+
+_ENROLLED = """
+    SELECT course_id, COUNT(*) AS enrolled FROM enrollments
+    WHERE {of_courses} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+    GROUP BY course_id
+"""
+
+_OF_COURSES = "{of_courses}"
+
+
+@dataclass(frozen=True)
+class CourseShare:
+    """What is chosen of a course: of how many enrolments, how far those have come, how many wait already."""
+
+    course: str
+    chosen: int
+    enrolled: int
+    started: int
+    completed: int
+    queued: int
+
+    @property
+    def percent(self) -> float:
+        """The part of the course's enrolments that is chosen."""
+        return 100 * self.chosen / max(1, self.enrolled)
+
+
+def find_courses(
+    connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
+) -> Sequence[Any]:
+    """Find the courses of an account that have the part in their name, or those with these ids."""
+    columns = (courses.c.id, courses.c.name, courses.c.term, courses.c.status)
+    return _find(connection, sa.select(*columns), courses, account_id, part, ids, limit)
+
+
+def find_groups(
+    connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
+) -> Sequence[Any]:
+    """Find the groups of an account that have the part in their name, or those with these ids."""
+    columns = (groups.c.id, groups.c.name, groups.c.active)
+    return _find(connection, sa.select(*columns), groups, account_id, part, ids, limit)
+
+
+def _find(
+    connection: sa.Connection,
+    query: sa.Select[*tuple[Any, ...]],
+    table: sa.Table,
+    account_id: int,
+    part: str,
+    ids: Sequence[int],
+    limit: int | None,
+) -> Sequence[Any]:
+    query = query.where(table.c.account_id == account_id)
+    query = query.where(holds(table.c.name, part)) if part else query
+    query = query.where(table.c.id.in_(ids)) if ids else query
+    return connection.execute(query.order_by(table.c.name, table.c.id).limit(limit)).all()
+
+
+def choose_enrollments(
+    connection: sa.Connection,
+    account_id: int,
+    *,
+    course_ids: Sequence[int],
+    group_ids: Sequence[int],
+    statuses: Sequence[str],
+    limit: int,
+) -> list[int]:
+    """Name the current enrolments that agree with every choice; an empty one leaves out nothing."""
+    e = enrollments.c
+    query = sa.select(e.id).where(e.account_id + 0 == account_id, e.unenrolled_at.is_(None))
+    if course_ids:
+        query = query.where(statement(connection, _OF_COURSES).bindparams(ids=course_ids))
+    if group_ids:
+        query = query.where(e.group_id.in_(group_ids))
+    if statuses:
+        query = query.where(e.status.in_(statuses))
+    return list(connection.execute(query.order_by(e.id).limit(limit)).scalars())
+
+
+def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[CourseShare]:
+    """Say of each course what is chosen of it; ids that are no current enrolments of the account are in none."""
+    found = run(connection, _SHARES, {"ids": ids, "account_id": account_id})
+    enrolled = dict(run(connection, _ENROLLED, {"ids": [row[0] for row in found], "account_id": account_id}))
+    return [
+        CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
+        for id_, name, chosen, started, completed, queued in found
+    ]
+
+
+def has_progress(connection: sa.Connection, account_id: int) -> bool:
+    """Tell whether any enrollment of the account has progress; without any, counts of 0 say nothing."""
+    e = enrollments.c
+    told = sa.or_(e.started_at.is_not(None), e.progress.is_not(None), e.status == "Completed")
+    first = sa.select(e.id).where(e.account_id == account_id, told).limit(1)
+    return connection.execute(first).first() is not None

@@ -1,0 +1,139 @@
+"""Small accounts to test on: people, keys, courses and enrolments, made through the store."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+import sqlalchemy as sa
+from lxml import etree
+
+from rollbook.model import Acceptance, Actor, EnrollmentStatus, Role, utc_now
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import courses, enrollments, groups, unenrollments, users
+from rollbook.store.people.accounts import Account, add_account, add_user, find_account, new_key, set_policies
+from rollbook.store.queue.accept import accept_batch
+from rollbook.store.queue.process import process_due
+
+_numbers = itertools.count(1)
+
+OPERATOR = Actor("operator root")
+
+
+def read_outcomes(answer: httpx.Response) -> list[str]:
+    """Give `accepted` or the code of the error for every item of a call."""
+    root = etree.fromstring(answer.content)
+    accepted = root.iterfind("Info//Unenrollment")
+    return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
+
+
+@dataclass
+class Campus:
+    """One account with an owner, an administrator and a learner who can call, and any number of enrolments."""
+
+    database: Database
+    name: str = field(default_factory=lambda: f"Campus {next(_numbers)}")
+
+    def __post_init__(self) -> None:
+        with self.database.write() as connection:
+            self.account_key, self.owner_key = add_account(connection, self.name, "owner@example.org", by=OPERATOR)
+            self.account: Account = find_account(connection, self.name)
+            add_user(connection, self.account, "administrator@example.org", Role.ADMINISTRATOR, by=OPERATOR)
+            add_user(connection, self.account, "learner@example.org", Role.LEARNER, by=OPERATOR)
+            self.administrator_key = new_key(connection, self.account, "administrator@example.org", by=OPERATOR)
+            self.learner_key = new_key(connection, self.account, "learner@example.org", by=OPERATOR)
+            stamp = {"created_at": utc_now(), "modified_at": utc_now(), "account_id": self.account.id}
+            group = {"name": "North", "active": True, **stamp}
+            course = {"name": "Fire Safety", "status": "Active", **stamp}
+            self.group_id = connection.execute(groups.insert().returning(groups.c.id), group).scalar_one()
+            self.course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
+
+    def enroll(self, count: int, status: EnrollmentStatus = EnrollmentStatus.ENROLLED) -> list[int]:
+        """Add learners, each enrolled in the one course, and return the ids of their enrolments."""
+        now = utc_now()
+        stamp = {"account_id": self.account.id, "created_at": now, "modified_at": now}
+        person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True, **stamp}
+        place = {"group_id": self.group_id, "course_id": self.course_id, "enrolled_at": now, "status": status}
+        with self.database.write() as connection:
+            added = connection.execute(users.insert().returning(users.c.id), [person] * count).scalars()
+            rows = [{"user_id": user_id, **place, **stamp} for user_id in added]
+            ids = connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars()
+            return sorted(ids)
+
+    def add(self, table: sa.Table, **values: object) -> int:
+        """Add a row to a table of the account, with the times that the table has, and return its id."""
+        row = {"account_id": self.account.id, "created_at": utc_now(), "modified_at": utc_now(), **values}
+        known = {name: value for name, value in row.items() if name in table.columns}
+        with self.database.write() as connection:
+            added: int = connection.execute(table.insert().returning(table.columns[0]), known).scalar_one()
+        return added
+
+    def set(self, **policies: bool | int | None) -> None:
+        """Change the account's policies."""
+        with self.database.write() as connection:
+            set_policies(connection, self.account, policies, by=OPERATOR)
+
+    def package(self, identifiers: Sequence[object], user_key: str | None = None) -> str:
+        """Write the call that unenrols the identifiers, in the owner's name unless another key is given."""
+        items = "".join(
+            "<Unenrollment><AccountUserLearningModuleRelID>"
+            f"{identifier}</AccountUserLearningModuleRelID></Unenrollment>"
+            for identifier in identifiers
+        )
+        parameters = f"<LearningModuleEnrollment>{items}</LearningModuleEnrollment>"
+        return self.call("unenrollLearningModules", parameters, user_key)
+
+    def call(self, method: str, parameters: str, user_key: str | None = None) -> str:
+        """Write a call of any method, in the owner's name unless another key is given."""
+        return (
+            f"<SmarterU><AccountAPI>{self.account_key}</AccountAPI><UserAPI>{user_key or self.owner_key}</UserAPI>"
+            f"<Method>{method}</Method><Parameters>{parameters}</Parameters></SmarterU>"
+        )
+
+    def drain(self) -> None:
+        """Finish everything that is due, as a worker would."""
+        while process_due(self.database, self.account.id, utc_now(), 1000).finished:
+            pass
+
+    def accept(self, ids: Sequence[int | None], requested_at: datetime | None = None) -> Acceptance:
+        """Put enrolments into the queue as one batch, without a call; as if it were the given time."""
+        with self.database.write() as connection:
+            return accept_batch(
+                connection,
+                account_id=self.account.id,
+                requested_by=None,
+                ids=ids,
+                policies=find_account(connection, self.name).policies,
+                reason=None,
+                requested_at=requested_at or utc_now(),
+            )
+
+    def wait_until_drained(self) -> None:
+        """Wait until a worker has finished everything that was in the queue."""
+        deadline = time.monotonic() + 60
+        pending = sa.select(sa.func.count()).select_from(unenrollments)
+        pending = pending.where(unenrollments.c.account_id == self.account.id, unenrollments.c.status == "Pending")
+        while self._count(pending):
+            assert time.monotonic() < deadline, "the queue is not drained"
+            time.sleep(0.05)
+
+    def queue(self) -> dict[int, str]:
+        """Tell the latest status in the queue of every enrolment that has one."""
+        query = sa.select(unenrollments.c.enrollment_id, unenrollments.c.status)
+        query = query.where(unenrollments.c.account_id == self.account.id)
+        with self.database.read() as connection:
+            rows = connection.execute(query.order_by(unenrollments.c.batch_id, unenrollments.c.block)).all()
+        return {row.enrollment_id: row.status for row in rows}
+
+    def current(self) -> int:
+        """Count the current enrolments."""
+        query = sa.select(sa.func.count()).where(
+            enrollments.c.account_id == self.account.id, enrollments.c.unenrolled_at.is_(None)
+        )
+        return self._count(query)
+
+    def _count(self, query: sa.Select[int]) -> int:
+        with self.database.read() as connection:
+            return connection.execute(query).scalar_one()

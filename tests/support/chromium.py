@@ -1,0 +1,111 @@
+"""The Chromium that tests drive: the machine's own, or Debian's packages unpacked into the checkout's .browser.
+
+Run as a program it fetches what is missing. Nothing outside the checkout is changed, and root is not needed.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+FOLDER = Path(__file__).parents[2] / ".browser"
+UNPACKED = FOLDER / "root"
+EXECUTABLE = UNPACKED / "usr" / "lib" / "chromium" / "chromium"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PACKAGES = ("chromium", "fonts-dejavu-core")
+QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+ABSENT = "NO BROWSER: there is no Chromium and none can be fetched ({}): the pages are not tested in a browser."
+
+
+class NoChromiumError(Exception):
+    """There is none, and why none can be fetched."""
+
+
+@dataclass(frozen=True)
+class Chromium:
+    """An executable, and what its environment needs beyond the machine's."""
+
+    executable: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def find_chromium() -> Chromium | None:
+    """Give the one of ROLLBOOK_TEST_CHROMIUM, of the PATH, or of the checkout; None when there is none."""
+    if named := os.environ.get("ROLLBOOK_TEST_CHROMIUM"):
+        return Chromium(Path(named))
+    if found := next(filter(None, map(shutil.which, NAMES)), None):
+        return Chromium(Path(found))
+    if (FOLDER / "ready").exists():
+        libraries = UNPACKED / "usr" / "lib" / f"{platform.machine()}-linux-gnu"
+        # PulseAudio keeps its own library in a folder that its packages would have made known to the linker.
+        path = f"{libraries}:{libraries / 'pulseaudio'}"
+        return Chromium(EXECUTABLE, {"LD_LIBRARY_PATH": path})
+    return None
+
+
+@contextmanager
+def run_chromium() -> Iterator[Browser]:
+    """Run it headless; errors: NoChromiumError."""
+    chromium = find_chromium()
+    if chromium is None:
+        raise NoChromiumError(ABSENT.format("run: make browser"))
+    # Its own sandbox does not work for root, and in many containers for nobody.
+    arguments = [*QUIET, "--no-sandbox"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.executable, args=arguments, env={**os.environ, **chromium.environment}
+        )
+        yield browser
+        browser.close()
+
+
+def fetch_chromium() -> None:
+    """Unpack Debian's packages, those that the machine lacks, into the checkout; errors: NoChromiumError."""
+    if shutil.which("apt-get") is None:
+        raise NoChromiumError("the machine has no apt-get")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    lists, cache = FOLDER / "lists", FOLDER / "cache"
+    for folder in (lists / "partial", cache / "archives" / "partial"):
+        folder.mkdir(parents=True)
+    # Lists and cache of our own, so that the machine's stay as they are.
+    options = [f"Dir::State::lists={lists}", f"Dir::Cache={cache}", "Debug::NoLocking=1", "APT::Sandbox::User="]
+    apt = ["apt-get", "--quiet=2", "--assume-yes", *(f"--option={option}" for option in options)]
+    _run([*apt, "update"])
+    _run([*apt, "--no-install-recommends", "--download-only", "install", *PACKAGES])
+    for package in sorted((cache / "archives").glob("*.deb")):
+        _run(["dpkg-deb", "--extract", str(package), str(UNPACKED)])
+    shutil.rmtree(cache)
+    shutil.rmtree(lists)
+    if not EXECUTABLE.exists():
+        raise NoChromiumError(
+            f"apt-get takes {PACKAGES[0]} for installed, but none of {', '.join(NAMES)} is on the PATH"
+        )
+    (FOLDER / "ready").touch()
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise NoChromiumError(f"{command[0]}: {lines[-1]}")
+
+
+def main() -> None:
+    """Fetch one when there is none; say loudly when that cannot be, and let the other tests run."""
+    if find_chromium() is None:
+        try:
+            sys.stderr.write("Fetching Chromium into .browser, for the tests of the pages.\n")
+            fetch_chromium()
+        except NoChromiumError as error:
+            sys.stderr.write(f"\n{'!' * 80}\n{ABSENT.format(error)}\n{'!' * 80}\n\n")
+
+
+if __name__ == "__main__":
+    main()

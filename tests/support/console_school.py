@@ -1,0 +1,174 @@
+"""A school whose console has something to show: learners like those of demo/roster, and a day of batches behind it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from campus import Campus
+from rollbook.model import Policies, utc_now
+from rollbook.store.database.database import Database
+from rollbook.store.database.tables import courses, enrollments, groups, memberships, users
+from rollbook.store.queue.accept import accept_batch, keep_refusals
+from rollbook.store.queue.process import process_due
+from rollbook.store.queue.undo import Undo
+from visitor import give_password
+
+COURSES = ("Fire Safety (spring)", "Fire Safety (autumn)", "First Aid (spring)", "First Aid (all year)")
+NUMBERS = ["One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten"]
+NUMBERS += [
+    "Eleven",
+    "Twelve",
+    "Thirteen",
+    "Fourteen",
+    "Fifteen",
+    "Sixteen",
+    "Seventeen",
+    "Eighteen",
+    "Nineteen",
+    "Twenty",
+]
+
+
+class School(Campus):
+    """An account with 20 learners in four courses; times count back from the hour that is now."""
+
+    def __init__(self, database: Database, name: str = "Example Academy") -> None:
+        super().__init__(database, name)
+        give_password(self)
+        self.now = utc_now().replace(minute=0, second=0, microsecond=0)
+        self._fill()
+
+    def live_a_day(self) -> None:
+        """Let batches of every outcome have happened, one of them still waiting."""
+        spring, autumn, aid, year = self.courses
+        self.moved = self._ask(21, spring[:12], "Fire Safety moves to the new provider")
+        self._drain(20.5)
+        self._enroll_again(spring[2])
+        self.left = self._ask(14, [*year[:3], None, year[4], None, None], "Left the company", by_call=True)
+        refused = [(4, "twelve", "ULM:01"), (6, "987654321", "ULM:03"), (7, str(year[0]), "ULM:05")]
+        with self.database.write() as connection:
+            keep_refusals(connection, self.account.id, self.left, refused)
+        self._drain(13.5)
+        self.wrong = self._ask(9, year[8:17], "The wrong course was chosen")
+        self._drain(8.75)
+        self._undo(self.wrong, 8, "They stay in First Aid")
+        self.late = self._ask(5, autumn[:11], "No longer required", policies=Policies(hold_seconds=3600))
+        self._remove(autumn[:2], 4.5, "Asked to stay")
+        self._complete(autumn[2:4])
+        self.set(protect_completed=True)
+        self._drain(3.75)
+        self.learner = self.learner_ids[8]
+        self.waiting = self._ask(0.75, aid[2:16], "End of the spring term", policies=Policies(hold_seconds=7200))
+
+    def _fill(self) -> None:
+        stamp = {"account_id": self.account.id, "created_at": self._ago(300), "modified_at": self._ago(300)}
+        people = [
+            {
+                "given_name": "Learner",
+                "family_name": number,
+                "email": f"learner.{number.lower()}@example.org",
+                "employee_id": f"L{place:03}",
+                "role": "learner",
+                "active": True,
+            }
+            for place, number in enumerate(NUMBERS, 1)
+        ]
+        with self.database.write() as connection:
+            connection.execute(groups.update().where(groups.c.id == self.group_id).values(name="Example Academy"))
+            connection.execute(courses.delete().where(courses.c.id == self.course_id))
+            self.course_ids = [
+                connection.execute(
+                    courses.insert().returning(courses.c.id), {"name": name, "status": "Active", **stamp}
+                ).scalar_one()
+                for name in COURSES
+            ]
+            insert = users.insert().returning(users.c.id)
+            self.learner_ids = list(connection.execute(insert, [person | stamp for person in people]).scalars())
+            place = {"group_id": self.group_id, "account_id": self.account.id}
+            rights = {"group_manager": False, "manage_group_users": False}
+            connection.execute(memberships.insert(), [{"user_id": id_, **place, **rights} for id_ in self.learner_ids])
+            self.courses = [self._enroll_all(connection, course, stamp) for course in self.course_ids]
+
+    def _enroll_all(self, connection: sa.Connection, course_id: int, stamp: dict[str, object]) -> list[int]:
+        rows = [
+            {
+                "user_id": user_id,
+                "group_id": self.group_id,
+                "course_id": course_id,
+                "enrolled_at": self._ago(24 * 40 + place * 7),
+                **_progress(place + course_id, self._ago(24 * 20)),
+                **stamp,
+            }
+            for place, user_id in enumerate(self.learner_ids)
+        ]
+        return sorted(connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars())
+
+    def _ago(self, hours: float) -> datetime:
+        return self.now - timedelta(hours=hours)
+
+    def _ask(
+        self,
+        hours: float,
+        ids: Sequence[int | None],
+        reason: str,
+        *,
+        by_call: bool = False,
+        policies: Policies | None = None,
+    ) -> int:
+        email = "administrator@example.org" if by_call else "owner@example.org"
+        with self.database.write() as connection:
+            asked = accept_batch(
+                connection,
+                account_id=self.account.id,
+                requested_by=self._user_id(connection, email),
+                ids=ids,
+                policies=policies or Policies(),
+                reason=reason,
+                requested_at=self._ago(hours),
+            )
+        assert asked.batch_id is not None
+        return asked.batch_id
+
+    def _user_id(self, connection: sa.Connection, email: str) -> int:
+        mine = sa.and_(users.c.account_id == self.account.id, users.c.email == email)
+        found: int = connection.execute(sa.select(users.c.id).where(mine)).scalar_one()
+        return found
+
+    def _drain(self, hours: float) -> None:
+        process_due(self.database, self.account.id, self._ago(hours), 1000)
+
+    def _undo(self, batch_id: int, hours: float, reason: str) -> None:
+        with self.database.write() as connection:
+            undo = self._begin(connection, hours, reason)
+            undo.restore(undo.find_batch(batch_id) or [])
+
+    def _remove(self, ids: Sequence[int], hours: float, reason: str) -> None:
+        with self.database.write() as connection:
+            undo = self._begin(connection, hours, reason)
+            undo.remove(undo.find_enrollments(ids))
+
+    def _begin(self, connection: sa.Connection, hours: float, reason: str) -> Undo:
+        owner = self._user_id(connection, "owner@example.org")
+        return Undo(connection, account_id=self.account.id, user_id=owner, reason=reason, now=self._ago(hours))
+
+    def _complete(self, ids: Sequence[int]) -> None:
+        change = enrollments.update().where(enrollments.c.id.in_(ids))
+        with self.database.write() as connection:
+            connection.execute(change.values(status="Completed", progress="100", completed_at=self._ago(4)))
+
+    def _enroll_again(self, id_: int) -> None:
+        with self.database.read() as connection:
+            old = connection.execute(sa.select(enrollments).where(enrollments.c.id == id_)).mappings().one()
+        fresh = {"unenrolled_at": None, "status": "Enrolled", "enrolled_at": self._ago(12), "progress": None}
+        kept = {name: old[name] for name in ("user_id", "group_id", "course_id")}
+        self.add(enrollments, **kept, **fresh)
+
+
+def _progress(place: int, started: datetime) -> dict[str, object]:
+    """Every third has not begun, every eighth is done."""
+    if place % 3 == 0:
+        return {"status": "Enrolled", "progress": None, "started_at": None}
+    if place % 8 == 0:
+        return {"status": "Completed", "progress": "100", "started_at": started}
+    return {"status": "In Progress", "progress": str(place * 17 % 90 + 5), "started_at": started}

@@ -1,0 +1,106 @@
+"""Writes the tables of docs/wire.md from the messages and codes of the methods: `make docs`.
+
+A table stands between `<!-- kind: what -->` and `<!-- end -->`, where `kind` is one of the functions below.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rollbook.errors import GENERAL, WRONG_STRUCTURE, WireCode
+from rollbook.methods import METHODS
+from rollbook.methods.get_learner_report import COLUMNS
+from rollbook.wire.messages import ANY_NUMBER, Element
+
+PAGE = Path(__file__).parents[2] / "docs" / "wire.md"
+TABLE = re.compile(r"(<!-- (\w+): ([\w ]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
+
+
+def codes(names: str) -> Iterator[str]:
+    """The codes of some methods, or the general ones."""
+    listed: Iterable[WireCode] = GENERAL
+    if names != "general":
+        listed = [code for name in names.split() for code in METHODS[name].codes]
+    yield from _head("code", "message", "when")
+    yield from (_row(code.code, code.message, code.when) for code in listed)
+
+
+def takes(name: str) -> Iterator[str]:
+    """What stands in Parameters."""
+    return _elements(METHODS[name].takes)
+
+
+def gives(name: str) -> Iterator[str]:
+    """What stands in Info."""
+    return _elements(METHODS[name].gives)
+
+
+def methods(_all: str) -> Iterator[str]:
+    """Every method: whether it changes anything, and who may call it."""
+    yield from _head("method", "changes records", "may be called by", "others get")
+    for method in METHODS.values():
+        changes = "yes" if method.changes else "no"
+        yield _row(f"`{method.name}`", changes, method.allowed.who, method.forbidden.code)
+
+
+def columns(_all: str) -> Iterator[str]:
+    """The columns of the learner report."""
+    yield from _head("column", "element")
+    yield from (_row(name, f"`{column.name}`") for name, column in COLUMNS.items())
+
+
+KINDS = {function.__name__: function for function in (codes, takes, gives, methods, columns)}
+
+
+def _head(*names: str) -> tuple[str, str]:
+    return _row(*names), "|" + "---|" * len(names)
+
+
+def _row(*cells: str) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _elements(root: Element) -> Iterator[str]:
+    yield from _head("element", "how often", "holds", "")
+    yield from _rows(root, "")
+
+
+def _rows(parent: Element, depth: str) -> Iterator[str]:
+    for element in parent.children:
+        yield _row(f"{depth}`{element.name}`", _often(element), _holds(element), element.help)
+        for each in element.attributes:
+            yield _row(f"{depth}· attribute `{each.name}`", _often(each), each.kind.name, each.help)
+        yield from _rows(element, f"{depth}· ")
+
+
+def _often(element: Element) -> str:
+    if element.most == ANY_NUMBER:
+        return "any number"
+    if element.least == element.most:
+        return str(element.least)
+    return f"{element.least} {'or' if element.most == 1 else 'to'} {element.most}"
+
+
+def _holds(element: Element) -> str:
+    if element.children:
+        return "; ".join(
+            f"{'one' if choice.least else 'at most one'} of {', '.join(f'`{name}`' for name in choice.names)}"
+            for choice in element.choices
+        )
+    refused = [] if element.wrong is WRONG_STRUCTURE else [f"else {element.wrong.code}"]
+    refused += ["not empty"] if element.empty else []
+    return ", ".join([element.kind.name, *refused])
+
+
+def fill(text: str) -> str:
+    """Write every table of a page anew."""
+
+    def table(found: re.Match[str]) -> str:
+        start, kind, what, end = found.groups()
+        return "\n".join([start, *KINDS[kind](what), end])
+
+    return TABLE.sub(table, text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(fill(PAGE.read_text()))
