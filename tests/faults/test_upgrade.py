@@ -26,8 +26,8 @@ VERSIONS = Path(rollbook.__file__).parent / "store" / "database" / "migrations" 
 MAKE_CAMPUS = """
 import json, sys
 from campus import Campus
-from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
+from rollbook.store.engine import Database
+from rollbook.store.schema import migrate
 database = Database(sys.argv[1])
 migrate(database)
 campus = Campus(database)
@@ -50,7 +50,7 @@ class OldCampus(Campus):
 def previous_release(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The code of the release before the newest migration, from the history of the repository."""
     newest = max(VERSIONS.glob("0*.py"))
-    added = ["git", "log", "--diff-filter=A", "--format=%H", "--", str(newest)]
+    added = ["git", "log", "--follow", "--diff-filter=A", "--format=%H", "--", str(newest)]
     commits = subprocess.run(added, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     folder = tmp_path_factory.mktemp("previous")
     archive = ["git", "archive", f"{commits[-1]}^" if commits else "no-history", "src", "tests"]

@@ -172,14 +172,17 @@ def run_server(
     forked: bool = True,
     **settings: object,
 ) -> Iterator[ServerProcess]:
-    """Run `rollbook serve` on a free port with the given options and settings, and kill it at the end of the block.
+    """Run `rollbook serve` with the given options and settings, and kill it at the end of the block.
+
+    Its port is a free one, unless an option names one.
 
     With `forked=False` as a program of its own, for tests that look at it from the system's side or that change its
     code: that is a second slower. A test that is about an orderly end calls `stop`.
     """
     log = data_dir / f"server-{time.monotonic_ns()}.log"
     log.touch()
-    command = ["serve", "--port", "0", *options]
+    port = [] if "--port" in options else ["--port", "0"]
+    command = ["serve", *port, *options]
     env = environment(database_url, data_dir, **settings)
     process: subprocess.Popen[bytes] | ForkedProcess
     if forked:
