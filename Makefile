@@ -17,7 +17,7 @@ setup: .venv/ready ## make .venv with the locked dependencies and the rollbook c
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## show the main job on SQLite: import, serve, unenrol, drain, undo
+demo: setup ## show the main job on SQLite: import, serve, unenroll, drain, undo
 	$(BIN)/python demo/demo.py
 
 serve: setup ## make an account in ./data if there is none, then serve until stopped

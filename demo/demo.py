@@ -59,7 +59,7 @@ class School:
         self._client = httpx.Client(verify=trusted, trust_env=False, timeout=30)
 
     def write_unenroll(self, identifiers: list[object]) -> str:
-        """Write the call that unenrols the identifiers."""
+        """Write the call that unenrolls the identifiers."""
         items = "\n".join(
             f"      <Unenrollment><{IDENTIFIER}>{identifier}</{IDENTIFIER}></Unenrollment>"
             for identifier in identifiers
@@ -87,10 +87,10 @@ class School:
 
     def show_queue(self) -> None:
         """Print the queue as a table."""
-        print("\nbatch  block  enrolment  status    finished (UTC)")
+        print("\nbatch  block  enrollment  status    finished (UTC)")
         for row in self._read_queue():
             values = [row.findtext(name) or "-" for name in ("BatchID", "Block", IDENTIFIER, "Status", "FinishedDate")]
-            print("{:>5}  {:>5}  {:>9}  {:8}  {}".format(*values))
+            print("{:>5}  {:>5}  {:>10}  {:8}  {}".format(*values))
 
     def wait_until_drained(self) -> None:
         """Wait until nothing is pending."""

@@ -18,12 +18,12 @@ else:
     print("The keys for programs, shown this once:")
     for name, key in keys.items():
         print(f"  {name}: {key}")
-    print(f"The ids to unenrol by are in {DATA / 'ids.csv'}.")
+    print(f"The ids to unenroll by are in {DATA / 'ids.csv'}.")
     print()
     print("Sign in to the console: https://localhost:8443/console")
     print(f"  e-mail: {OWNER}")
     print(f"  password, shown this once: {password}")
     print("The browser warns of the certificate, which is one that this server has made for itself: go on to the page.")
-    print("There, Unenrol, tick a course, and follow the pages; Batches is where it can be undone.")
+    print("There, Unenroll, tick a course, and follow the pages; Batches is where it can be undone.")
 print(flush=True)
 os.execve(ROLLBOOK, [str(ROLLBOOK), "serve"], environment(DATA))  # noqa: S606 nothing of ours is left to do
