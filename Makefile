@@ -11,47 +11,47 @@ setup: .venv/ready ## make .venv with the locked dependencies and the rollbook c
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Rollbook needs Python 3.11 or later; name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
+		{ echo "Rollbook needs Python 3.11 or later. Name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## show the main job on SQLite: import, serve, unenroll, drain, undo
+demo: setup ## show the main job on SQLite: import, serve, unenroll, drain, undo; ends by itself
 	$(BIN)/python demo/demo.py
 
-serve: setup ## make an account in ./data if there is none, then serve until stopped
+serve: setup ## make an account in ./data if there is none, and serve until stopped
 	$(BIN)/python demo/serve.py
 
-browser: setup ## fetch a Chromium for the tests into .browser, when the machine has none
+browser: setup ## download Chromium for the tests into .browser if the machine has none
 	@$(BIN)/python tests/support/chromium.py
 
-docs: setup ## write the tables of docs/wire.md from the messages and codes of the methods
+docs: setup ## generate the tables of docs/wire.md from the messages and codes of the methods
 	$(BIN)/python tests/support/contract_tables.py
 
-audit: setup ## look for known vulnerabilities of the locked dependencies, where the service can be reached
+audit: setup ## check the locked dependencies for known vulnerabilities, if the service is reachable
 	@$(BIN)/python tests/support/vulnerabilities.py
 
-images: browser ## take the pictures of docs/images anew
+images: browser ## take the screenshots of docs/images again
 	ROLLBOOK_WRITE_IMAGES=1 $(BIN)/python -m pytest --numprocesses 0 tests/console/test_browser_pages.py
 
-test: lint types browser audit ## pass every test, on SQLite and on a real PostgreSQL
+test: lint types browser audit ## run every check and test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest
 
-bench: setup ## measure, each figure beside its limit: ROWS=accept-sqlite,drain for some, ROUNDS=5; ten minutes for all
+bench: setup ## measure every row beside its limit (10 min); ROWS=accept-sqlite,drain for some, ROUNDS=5
 	$(BIN)/python bench "$(ROWS)" "$(ROUNDS)"
 	$(if $(ROWS),,$(BIN)/python bench/client.py)
 
-fuzz: setup .fuzz/ready ## look for inputs that a reader cannot stand, FUZZ_SECONDS (60) for each of nine targets
+fuzz: setup .fuzz/ready ## fuzz every reader, FUZZ_SECONDS=60 for each target
 	PYTHONPATH=$(CURDIR)/.fuzz $(BIN)/python fuzz/run.py
 
 .fuzz/ready: fuzz/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .fuzz --no-deps \
 		--only-binary :all: --require-hashes -r fuzz/requirements.lock || \
-		{ echo "make fuzz needs atheris, and pip finds none for this Python and machine: nothing was fuzzed." >&2; exit 1; }
+		{ echo "make fuzz needs atheris, and pip finds no build of it for this Python and machine: nothing was fuzzed." >&2; exit 1; }
 	@touch $@
 
-soak: setup ## put the server through every fault, for minutes, and print the figures; about twenty minutes
+soak: setup ## run the long form of the fault tests and print their figures (20 min)
 	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
 	$(BIN)/python -m pytest tests/server/test_extensions.py tests/acceptance tests/importers tests/console/test_browser_pages.py --soak
 
@@ -59,10 +59,10 @@ lint: setup ## check style with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup ## check types with mypy, strictly
+types: setup ## check types with mypy --strict
 	$(BIN)/mypy
 
-lock: setup ## bring requirements.lock up to date with pyproject.toml, and the one of make fuzz
+lock: setup ## update requirements.lock from pyproject.toml, and fuzz/requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --group dev --upgrade \

@@ -1,4 +1,4 @@
-"""The main job, from an empty directory to a drained queue: `make demo`. Ends by itself."""
+"""`make demo`: the main job, from an empty directory to a drained queue and its undo. Ends by itself."""
 
 import csv
 import re
@@ -21,36 +21,36 @@ UNKNOWN_ID = 987_654_321
 
 
 def main() -> None:
-    """Show a mixed batch, the queue before and after the worker, the same call again, and the undo."""
+    """Show a mixed batch, the queue before and after the worker, the same call again and the undo."""
     shutil.rmtree(DATA, ignore_errors=True)
-    _title("An account, and a roster of a school that does not exist")
+    _title("Make an account and import a made-up roster")
     keys = prepare(DATA)
     with (DATA / "ids.csv").open(newline="") as file:
         first, second, *_ = (row[IDENTIFIER] for row in csv.DictReader(file))
 
     with _running("serve", "--port", "0", "--no-worker") as log:
         school = School(_address(log), keys)
-        _title(f"A call of five: POST {school.url}")
+        _title(f"Unenroll five items in one call: POST {school.url}")
         package = school.write_unenroll([first, "twelve", UNKNOWN_ID, second, first])
         print(_without_keys(package, keys))
-        _title("Its answer: two accepted; no identifier, unknown and twice the same are told apart")
+        _title("The answer: two accepted; a malformed, an unknown and a repeated id are refused, each with its code")
         batch = school.post(package)
-        _title("The unenrollment queue, before a worker has run")
+        _title("The queue before the worker runs")
         school.show_queue()
         with _running("worker"):
             school.wait_until_drained()
-        _title("The unenrollment queue, after")
+        _title("The queue after the worker has run")
         school.show_queue()
-        _title("The same call again: nothing is done twice")
+        _title("The same call again: nothing happens twice")
         school.post(package)
-        _title(f"Undo: restoreUnenrollments of batch {batch}")
+        _title(f"Undo batch {batch} with restoreUnenrollments")
         school.post(school.write("restoreUnenrollments", f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"))
         school.show_queue()
-    _show_how_to_go_on()
+    _print_next_steps()
 
 
 class School:
-    """The account of the demo, and calls in the name of its owner."""
+    """The demo's account, called with its owner's key."""
 
     def __init__(self, url: str, keys: dict[str, str]) -> None:
         self.url = url
@@ -59,7 +59,7 @@ class School:
         self._client = httpx.Client(verify=trusted, trust_env=False, timeout=30)
 
     def write_unenroll(self, identifiers: list[object]) -> str:
-        """Write the call that unenrolls the identifiers."""
+        """Write an unenrollLearningModules call."""
         items = "\n".join(
             f"      <Unenrollment><{IDENTIFIER}>{identifier}</{IDENTIFIER}></Unenrollment>"
             for identifier in identifiers
@@ -68,7 +68,7 @@ class School:
         return self.write("unenrollLearningModules", f"\n    <{container}>\n{items}\n    </{container}>\n  ")
 
     def write(self, method: str, parameters: str) -> str:
-        """Write a call of any method."""
+        """Write a call of a method."""
         return (
             f"<SmarterU>\n  <AccountAPI>{self._keys['account_key']}</AccountAPI>\n"
             f"  <UserAPI>{self._keys['user_key']}</UserAPI>\n  <Method>{method}</Method>\n"
@@ -76,7 +76,7 @@ class School:
         )
 
     def post(self, package: str) -> str | None:
-        """Send a call, show its answer, and return the number of the batch if it made one."""
+        """Send a call, print its answer and return the batch id, if there is one."""
         answer = self._client.post(self.url, data={"Package": package})
         batch: str | None = answer.headers.get("Rollbook-Batch")
         print(f"HTTP {answer.status_code}" + (f", Rollbook-Batch: {batch}" if batch else ""))
@@ -93,11 +93,11 @@ class School:
             print("{:>5}  {:>5}  {:>10}  {:8}  {}".format(*values))
 
     def wait_until_drained(self) -> None:
-        """Wait until nothing is pending."""
+        """Wait until no item is pending."""
         deadline = time.monotonic() + 30
         while any(row.findtext("Status") == "Pending" for row in self._read_queue()):
             if time.monotonic() > deadline:
-                sys.exit("The worker does not finish.")
+                sys.exit("The worker did not drain the queue within 30 seconds.")
             time.sleep(0.1)
 
     def _read_queue(self) -> list[etree._Element]:
@@ -108,7 +108,7 @@ class School:
 
 @contextmanager
 def _running(*arguments: str) -> Iterator[Path]:
-    """Run a command of Rollbook as long as the block; gives the file of its log."""
+    """Run a rollbook command for the length of the block; yields the path of its log."""
     log = DATA / f"{arguments[0]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen([str(ROLLBOOK), *arguments], env=environment(DATA), stderr=output)
@@ -121,12 +121,12 @@ def _running(*arguments: str) -> Iterator[Path]:
 
 
 def _address(log: Path) -> str:
-    """Wait until the server has said where it is; from then on its port is open."""
+    """Wait until the server prints its address; its port is open from then on."""
     for _ in range(300):
         if found := re.search(r"Serving (https://\S+)", log.read_text()):
             return found[1].replace("127.0.0.1", "localhost")
         time.sleep(0.1)
-    sys.exit(f"The server does not start:\n{log.read_text()}")
+    sys.exit(f"The server did not start within 30 seconds:\n{log.read_text()}")
 
 
 def _without_keys(package: str, keys: dict[str, str]) -> str:
@@ -139,10 +139,10 @@ def _title(text: str) -> None:
     print(f"\n── {text}\n", flush=True)
 
 
-def _show_how_to_go_on() -> None:
-    _title("Go on from here")
+def _print_next_steps() -> None:
+    _title("Next steps")
     print(f"  export ROLLBOOK_DATA_DIR={DATA}")
-    print(f"  {ROLLBOOK} serve            # the same server, with its worker, until Ctrl-C")
+    print(f"  {ROLLBOOK} serve   # this account, with a worker, until Ctrl-C")
     print(f"  {ROLLBOOK} user list")
     print(f"  {ROLLBOOK} key new --user owner@example.org")
     print(f"  {ROLLBOOK} --help")

@@ -1,4 +1,4 @@
-"""What demo and serve begin with: a data directory with one account and the small made-up roster of this folder."""
+"""Prepares a data directory with one account and the made-up roster of this folder, for the demo and `make serve`."""
 
 import json
 import os
@@ -13,13 +13,13 @@ OWNER = "owner@example.org"
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """Give the environment in which commands work on this data directory and on nothing else."""
+    """Return the environment for commands on this data directory alone."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROLLBOOK_")}
     return inherited | {"ROLLBOOK_DATA_DIR": str(data_dir)}
 
 
 def rollbook(data_dir: Path, *arguments: str) -> str:
-    """Run one command of Rollbook on the data directory and return what it printed."""
+    """Run a rollbook command on the data directory and return its output."""
     done = subprocess.run(
         [str(ROLLBOOK), *arguments], env=environment(data_dir), stdout=subprocess.PIPE, text=True, check=True
     )
@@ -27,12 +27,12 @@ def rollbook(data_dir: Path, *arguments: str) -> str:
 
 
 def new_password(data_dir: Path) -> str:
-    """Give the owner a new password for the console and return it."""
+    """Set a new console password for the owner and return it."""
     return rollbook(data_dir, "user", "password", OWNER, "--account", ACCOUNT, "--generate").strip()
 
 
 def prepare(data_dir: Path) -> dict[str, str]:
-    """Make the account, import the roster, write the ids to ids.csv, and return the two keys."""
+    """Make the account, import the roster, write the ids to ids.csv and return the two keys."""
     data_dir.mkdir(parents=True, mode=0o700)
     answer = rollbook(data_dir, "init", "--account", ACCOUNT, "--owner", OWNER, "--format", "json")
     keys: dict[str, str] = json.loads(answer)

@@ -9,6 +9,8 @@ import pytest
 import typer.main
 
 import contract_tables
+from campus import Campus
+from conftest import Served
 from rollbook.cli import app
 from rollbook.methods import CODES, METHODS
 from rollbook.settings import RemoteSettings, Settings
@@ -106,6 +108,19 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
 def test_every_defence_of_the_threat_model_names_a_test() -> None:
     rows = re.findall(r"^\| (?!attack|---)(.+) \| (.+) \| (.+) \|$", (DOCS / "security.md").read_text(), re.MULTILINE)
     assert [attack for attack, _, shown in rows if "::test_" not in shown and "make setup" not in shown] == []
+
+
+def test_call_of_the_readme_is_answered_as_it_says(served: Served) -> None:
+    text = (ROOT / "README.md").read_text()
+    [package] = re.findall(r"Package='(.+?)'\n```", text, re.DOTALL)
+    [answer] = re.findall(r"```xml\n(.+?)\n```", text, re.DOTALL)
+    campus = Campus(served.database)
+    [enrollment] = campus.enroll(1)
+    package = package.replace("<AccountAPI>…", f"<AccountAPI>{campus.account_key}")
+    package = package.replace("<UserAPI>…", f"<UserAPI>{campus.owner_key}")
+    package, answer = (each.replace("RelID>1<", f"RelID>{enrollment}<") for each in (package, answer))
+    package = package.replace(">999<", ">999999999<")
+    assert served.server.post(package).text == answer
 
 
 def test_each_picture_is_shown_in_a_page() -> None:
