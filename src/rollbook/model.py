@@ -23,6 +23,25 @@ class Role(StrEnum):
     LEARNER = "learner"
 
 
+class Permission(StrEnum):
+    """What a learner may be allowed to do in a group, by its code on the wire (protocol-neighbours §9)."""
+
+    MANAGE_GROUP = "MANAGE_GROUP"
+    CREATE_COURSE = "CREATE_COURSE"
+    MANAGE_GROUP_COURSES = "MANAGE_GROUP_COURSES"
+    MANAGE_USERS = "MANAGE_USERS"
+    MANAGE_GROUP_USERS = "MANAGE_GROUP_USERS"
+    VIEW_LEARNER_RESULTS = "VIEW_LEARNER_RESULTS"
+    PROCTOR = "PROCTOR"
+    MARKER = "MARKER"
+    INSTRUCTOR = "INSTRUCTOR"
+
+    @property
+    def column(self) -> str:
+        """The column of `memberships` that holds it."""
+        return "group_manager" if self is Permission.MANAGE_GROUP else self.lower()
+
+
 class EnrollmentStatus(StrEnum):
     """How far a learner has come in a course, in the words of the wire (protocol §6)."""
 

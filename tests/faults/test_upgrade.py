@@ -26,8 +26,8 @@ VERSIONS = Path(rollbook.__file__).parent / "store" / "database" / "migrations" 
 MAKE_CAMPUS = """
 import json, sys
 from campus import Campus
-from rollbook.store.engine import Database
-from rollbook.store.schema import migrate
+from rollbook.store.database.database import Database
+from rollbook.store.database.schema import migrate
 database = Database(sys.argv[1])
 migrate(database)
 campus = Campus(database)

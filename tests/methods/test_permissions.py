@@ -48,7 +48,7 @@ def test_who_may_call_what(served: Served, campus: Campus, method: str, caller: 
     foreign, forbidden = FOREIGN.get(method), METHODS[method].forbidden
     outcomes = read_outcomes(answer)
     manages_a_group = caller in ("group_manager", "manage_group_users")
-    if caller not in ("owner", "administrator") and not (manages_a_group and METHODS[method].allowed.any_group):
+    if caller not in ("owner", "administrator") and not (manages_a_group and METHODS[method].allowed.permissions):
         assert outcomes == [forbidden.code]
     elif own:
         assert b"<Result>Success</Result>" in answer.content

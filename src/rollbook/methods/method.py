@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollbook import store
 from rollbook.errors import CallError, TransportError, WireCode
-from rollbook.model import Actor, Caller, Extensions
+from rollbook.model import Actor, Caller, Extensions, Permission
 from rollbook.wire.answer import Answer, ErrorEntry
 from rollbook.wire.call import Call, call_of, compile_call
 from rollbook.wire.messages import Element, Values
@@ -50,20 +50,29 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Who may call a method besides owners and administrators; `any_group` asks the database about a learner."""
+    """Who may call a method besides owners and administrators: learners with one of the permissions in any group."""
 
     who: str
-    any_group: Callable[["Connection", Caller], bool] | None = None
+    permissions: tuple[Permission, ...] = ()
 
-
-def _manages_a_group(connection: "Connection", caller: Caller) -> bool:
-    return store.enroll.manages_a_group(connection, caller)
+    def admits(self, connection: "Connection", caller: Caller) -> bool:
+        """Ask the database about a learner."""
+        return store.permissions.holds_anywhere(connection, caller, self.permissions)
 
 
 ADMINISTRATORS = Allowed("owners and administrators")
 GROUP_MANAGERS = Allowed(
     "owners and administrators; learners who are Group Manager or may Manage Group Users, for their groups",
-    _manages_a_group,
+    (Permission.MANAGE_GROUP, Permission.MANAGE_GROUP_USERS),
+)
+USER_MANAGERS = Allowed(
+    "owners and administrators; learners with MANAGE_GROUP, MANAGE_GROUP_USERS or MANAGE_USERS in a group, for the "
+    "users of these groups",
+    (Permission.MANAGE_GROUP, Permission.MANAGE_GROUP_USERS, Permission.MANAGE_USERS),
+)
+GROUP_EDITORS = Allowed(
+    "owners and administrators; learners with MANAGE_GROUP, MANAGE_GROUP_COURSES or MANAGE_GROUP_USERS in a group",
+    (Permission.MANAGE_GROUP, Permission.MANAGE_GROUP_COURSES, Permission.MANAGE_GROUP_USERS),
 )
 
 
@@ -95,13 +104,12 @@ class Method:
         if caller.administers:
             reading = self.read(call)
             return lambda connection: self._answer(connection, caller, by, call, reading)
-        may = self.allowed.any_group
-        if may is None:
+        if not self.allowed.permissions:
             raise CallError(self.forbidden, f"the caller is a {caller.role}")
 
         def work(connection: "Connection") -> Answer:
             # A learner's permissions are in the database, and without any nothing of the call is read.
-            if not may(connection, caller):
+            if not self.allowed.admits(connection, caller):
                 raise CallError(self.forbidden, "the caller is a learner without a permission for any group")
             return self._answer(connection, caller, by, call, self.read(call))
 

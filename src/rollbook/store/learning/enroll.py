@@ -18,14 +18,6 @@ from rollbook.store.people.emails import folded
 # `account_id + 0` keeps it to the index of the ids (decision 0002), `(SELECT :account_id)` to that of the e-mails: when
 # it sees the number of an account without statistics, it takes any index of the account to be as good.
 
-_MANAGES_A_GROUP = """
-    SELECT 1 FROM groups AS g
-    WHERE g.account_id = :account_id
-      AND (SELECT m.group_manager OR m.manage_group_users FROM memberships AS m
-           WHERE m.group_id = g.id AND m.user_id = :caller_id)
-    LIMIT 1
-"""
-
 # Of the groups that have the name: the first one, the first one for which the caller may enrol, and of these the first
 # one that the learner is in.
 _FIND = """
@@ -103,12 +95,6 @@ class Found(NamedTuple):
     named_group_id: int | None
     allowed_group_id: int | None
     group_id: int | None
-
-
-def manages_a_group(connection: sa.Connection, caller: Caller) -> bool:
-    """Tell whether the caller is Group Manager, or may Manage Group Users, of any group at all."""
-    given = {"account_id": caller.account_id, "caller_id": caller.user_id}
-    return connection.execute(statement(connection, _MANAGES_A_GROUP), given).first() is not None
 
 
 def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]) -> list[Found]:

@@ -5,14 +5,26 @@ from rollbook.store.database.tables.learning import (
     accounts,
     courses,
     enrollments,
+    group_courses,
+    group_tags,
     groups,
     keys,
     memberships,
     sessions,
+    user_teams,
     users,
 )
 from rollbook.store.database.tables.queue import batches, drafts, refusals, run_parts, runs, unenrollments
-from rollbook.store.database.tables.service import answers, audit, calls, sign_ins, throttles, workers
+from rollbook.store.database.tables.service import (
+    answers,
+    audit,
+    calls,
+    external_authorizations,
+    learner_sessions,
+    sign_ins,
+    throttles,
+    workers,
+)
 
 __all__ = [
     "accounts",
@@ -23,8 +35,12 @@ __all__ = [
     "courses",
     "drafts",
     "enrollments",
+    "external_authorizations",
+    "group_courses",
+    "group_tags",
     "groups",
     "keys",
+    "learner_sessions",
     "memberships",
     "metadata",
     "refusals",
@@ -34,6 +50,7 @@ __all__ = [
     "sign_ins",
     "throttles",
     "unenrollments",
+    "user_teams",
     "users",
     "workers",
 ]

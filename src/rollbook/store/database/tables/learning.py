@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from rollbook.model import EnrollmentStatus, Role, UnenrollmentStatus
+from rollbook.model import EnrollmentStatus, Permission, Role, UnenrollmentStatus
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
 ENDED = [status for status in UnenrollmentStatus if status is not UnenrollmentStatus.PENDING]
@@ -24,6 +24,8 @@ accounts = sa.Table(
     time_column("created_at"),
     # The progress of whatever ended until then has been deleted, or is just being deleted.
     time_column("purged_through", nullable=True),
+    # The addresses from which requestExternalAuthorization may be called, as a JSON list; NULL: all of them.
+    sa.Column("authorization_addresses", sa.Text),
     sa.CheckConstraint("hold_seconds >= 0", name="hold_seconds"),
     sa.CheckConstraint("retention_days >= 0", name="retention_days"),
 )
@@ -49,8 +51,13 @@ users = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     # Of who may sign in to the console: argon2, with its parameters and salt.
     sa.Column("password_hash", sa.Text),
+    sa.Column("timezone", sa.Text),
+    # What the API keeps as it came and gives back, as JSON by the names of its elements.
+    sa.Column("profile", sa.Text),
     time_column("created_at"),
     time_column("modified_at"),
+    # Personal data has been removed; the row stays for the history.
+    time_column("erased_at", nullable=True),
     sa.UniqueConstraint("account_id", "external_id"),
     sa.UniqueConstraint("account_id", "employee_id"),
     one_of("role", Role),
@@ -59,6 +66,18 @@ users = sa.Table(
 _staff = sa.text("role <> 'learner'")
 sa.Index("ix_users_staff", users.c.account_id, sqlite_where=_staff, postgresql_where=_staff)
 sa.Index("uq_users_account_id_email", users.c.account_id, sa.func.lower(users.c.email), unique=True)
+# listUsers lists the learners by name or by employee id.
+_learner = sa.text("role = 'learner'")
+_name_order = (sa.func.lower(users.c.given_name), sa.func.lower(users.c.family_name))
+for _order, _columns in (("name", _name_order), ("employee_id", (sa.func.lower(users.c.employee_id),))):
+    sa.Index(
+        f"ix_users_{_order}",
+        users.c.account_id,
+        *_columns,
+        users.c.id,
+        sqlite_where=_learner,
+        postgresql_where=_learner,
+    )
 _folded = sa.text("email_folded_from = email")
 sa.Index(
     "uq_users_account_id_email_folded",
@@ -70,6 +89,15 @@ sa.Index(
 )
 _unfolded = sa.text("email IS DISTINCT FROM email_folded_from")
 sa.Index("ix_users_unfolded", users.c.id, sqlite_where=_unfolded, postgresql_where=_unfolded)
+
+user_teams = sa.Table(
+    "user_teams",
+    metadata,
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Index("ix_user_teams_name", "account_id", "name"),
+)
 
 # A key of an account has no user. Only digests are kept; a key is shown once, when it is made.
 keys = sa.Table(
@@ -91,10 +119,41 @@ groups = sa.Table(
     sa.Column("external_id", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
+    # GroupID on the wire, the account's own text; without one it is the number of the group (D24).
+    sa.Column("identifier", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("home_group_message", sa.Text),
+    # A JSON list.
+    sa.Column("notification_emails", sa.Text),
+    sa.Column("user_limit", sa.Integer),
+    # What the API keeps as it came, as JSON by the names of its elements.
+    sa.Column("details", sa.Text),
     time_column("created_at"),
     time_column("modified_at"),
     sa.UniqueConstraint("account_id", "external_id"),
+    sa.Index("uq_groups_account_id_identifier", "account_id", "identifier", unique=True),
+    sa.Index("ix_groups_name", "account_id", "name"),
 )
+
+# A tag of a group; `tag_id` is the number of the tag in its account, the same wherever its name is the same.
+group_tags = sa.Table(
+    "group_tags",
+    metadata,
+    account_id(),
+    sa.Column("group_id", sa.BigInteger, sa.ForeignKey("groups.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("tag_id", sa.BigInteger, nullable=False),
+    # Comma-separated, as on the wire.
+    sa.Column("tag_values", sa.Text, nullable=False),
+    sa.Index("ix_group_tags_name", "account_id", "name"),
+)
+
+
+def _given(permission: Permission) -> sa.ColumnElement[bool] | None:
+    """What a release that does not know the permission writes; the two of the first release have no such default."""
+    first = (Permission.MANAGE_GROUP, Permission.MANAGE_GROUP_USERS)
+    return None if permission in first else sa.false()
+
 
 memberships = sa.Table(
     "memberships",
@@ -102,9 +161,15 @@ memberships = sa.Table(
     account_id(),
     sa.Column("group_id", sa.BigInteger, sa.ForeignKey("groups.id"), primary_key=True),
     sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), primary_key=True),
-    sa.Column("group_manager", sa.Boolean, nullable=False),
-    sa.Column("manage_group_users", sa.Boolean, nullable=False),
+    *(
+        sa.Column(permission.column, sa.Boolean, nullable=False, server_default=_given(permission))
+        for permission in Permission
+    ),
+    sa.Column("is_home", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index("ix_memberships_user", "user_id", "group_id"),
 )
+_home = sa.text("is_home")
+sa.Index("uq_memberships_home", memberships.c.user_id, unique=True, sqlite_where=_home, postgresql_where=_home)
 
 courses = sa.Table(
     "courses",
@@ -122,6 +187,18 @@ courses = sa.Table(
     sa.CheckConstraint("status IN ('Active', 'Inactive', 'Archived')", name="status"),
 )
 
+# The courses of a group. A course in no group can be enrolled through any (D30).
+group_courses = sa.Table(
+    "group_courses",
+    metadata,
+    account_id(),
+    sa.Column("group_id", sa.BigInteger, sa.ForeignKey("groups.id"), primary_key=True),
+    sa.Column("course_id", sa.BigInteger, sa.ForeignKey("courses.id"), primary_key=True),
+    sa.Column("allow_self_enroll", sa.Boolean, nullable=False),
+    sa.Column("auto_enroll", sa.Boolean, nullable=False),
+    sa.Index("ix_group_courses_course", "course_id"),
+)
+
 sessions = sa.Table(
     "sessions",
     metadata,
@@ -131,6 +208,11 @@ sessions = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     time_column("starts_at", nullable=True),
     time_column("ends_at", nullable=True),
+    sa.Column("status", sa.Text, nullable=False, server_default="Active"),
+    sa.Column("grade_type", sa.Text),
+    # What the API keeps as it came, as JSON by the names of its elements.
+    sa.Column("details", sa.Text),
+    sa.Index("ix_sessions_course", "course_id"),
 )
 
 # A current enrolment has no unenrolled_at. Unenrolling sets it and touches nothing else, which makes undo exact.

@@ -92,3 +92,27 @@ workers = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     time_column("seen_at"),
 )
+
+# Keys that requestExternalAuthorization has given out: valid once, for a minute. Only digests are kept.
+external_authorizations = sa.Table(
+    "external_authorizations",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    sa.Index("ix_external_authorizations_user", "user_id"),
+    sa.Index("ix_external_authorizations_created_at", "created_at"),
+)
+
+# Learners who look at their own page. Only a digest of the cookie is kept.
+learner_sessions = sa.Table(
+    "learner_sessions",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    sa.Index("ix_learner_sessions_user", "user_id"),
+    sa.Index("ix_learner_sessions_created_at", "created_at"),
+)

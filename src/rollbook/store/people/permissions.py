@@ -1,0 +1,39 @@
+"""What a learner may do in groups (protocol-neighbours §9): permissions are columns of a membership."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller, Permission
+from rollbook.store.database.tables import memberships
+
+COLUMNS = {permission: memberships.c[permission.column] for permission in Permission}
+
+
+def holds(permissions: Collection[Permission]) -> sa.ColumnElement[bool]:
+    """Tell of a membership whether it has one of the permissions."""
+    return sa.or_(*(COLUMNS[permission] for permission in permissions))
+
+
+def holds_anywhere(connection: sa.Connection, caller: Caller, permissions: Collection[Permission]) -> bool:
+    """Tell whether the caller has one of the permissions in any group."""
+    query = sa.select(memberships.c.group_id).where(memberships.c.user_id == caller.user_id, holds(permissions))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def reaches_user(connection: sa.Connection, caller: Caller, user_id: int, permissions: Collection[Permission]) -> bool:
+    """Tell whether a user is in a group in which the caller has one of the permissions, or the caller administers."""
+    if caller.administers:
+        return True
+    return (
+        connection.execute(reachable_users(caller, permissions).where(_THEIRS.c.user_id == user_id)).first() is not None
+    )
+
+
+def reachable_users(caller: Caller, permissions: Collection[Permission]) -> sa.Select[tuple[int]]:
+    """Select the ids of the users who are in a group in which the caller has one of the permissions (D26)."""
+    mine = sa.select(memberships.c.group_id).where(memberships.c.user_id == caller.user_id, holds(permissions))
+    return sa.select(_THEIRS.c.user_id).where(_THEIRS.c.group_id.in_(mine))
+
+
+_THEIRS = memberships.alias("theirs")
