@@ -1,5 +1,6 @@
 """The documentation is complete: every setting, command and wire code is in it, and its links lead somewhere."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
 def test_every_defence_of_the_threat_model_names_a_test() -> None:
     rows = re.findall(r"^\| (?!attack|---)(.+) \| (.+) \| (.+) \|$", (DOCS / "security.md").read_text(), re.MULTILINE)
     assert [attack for attack, _, shown in rows if "::test_" not in shown and "make setup" not in shown] == []
+
+
+def _log_events() -> Iterator[str]:
+    """Give the events that the program logs, where they are written out in the call."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and re.search(r"log\.\w+$|get_logger\(.*\)\.\w+$", ast.unparse(node.func)):
+                yield from (arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant))
+
+
+def test_table_of_log_events_has_each_event_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", _sections(DOCS / "run.md")["Logs"], re.MULTILINE)
+    # The event of a periodic task is handed to it.
+    assert {event for row in rows for event in re.findall("`(.+?)`", row)} == {*_log_events(), "last calls not kept"}
 
 
 def test_call_of_the_readme_is_answered_as_it_says(served: Served) -> None:
