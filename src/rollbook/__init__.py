@@ -1,4 +1,4 @@
-"""Rollbook: a self-hosted enrolment server that speaks SmarterU's XML API, and a client for it.
+"""Rollbook: a self-hosted enrollment server that speaks SmarterU's XML API, and a client for it.
 
 What a program needs stands here: the client, what its calls take and give back, and the errors that it can catch.
 """

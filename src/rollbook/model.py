@@ -69,7 +69,7 @@ class UnenrollmentStatus(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why an enrolment was not put into the unenrollment queue."""
+    """Why an enrollment was not put into the unenrollment queue."""
 
     UNKNOWN = "unknown"
     QUEUED = "queued"
@@ -135,8 +135,8 @@ class Actor:
 class Policies:
     """What an account has decided about its unenrollments.
 
-    `protect_completed`: a completed enrolment stays (D11). `hold_seconds`: how long an accepted item waits before it is
-    due. `retention_days`: how long the progress of an unenrolled learner is kept; None keeps it for good.
+    `protect_completed`: a completed enrollment stays (D11). `hold_seconds`: how long an accepted item waits before it
+    is due. `retention_days`: how long the progress of an unenrolled learner is kept; None: without limit.
     """
 
     protect_completed: bool = False
@@ -157,7 +157,7 @@ class Caller:
 
     @property
     def administers(self) -> bool:
-        """Whether the caller is one of those who may change other people's enrolments (protocol §3)."""
+        """Whether the caller is one of those who may change other people's enrollments (protocol §3)."""
         return self.role in (Role.OWNER, Role.ADMINISTRATOR)
 
     def require_administration(self, forbidden: WireCode) -> None:

@@ -25,7 +25,7 @@ def _run(database_url: str, folder: Path, *arguments: str) -> subprocess.Complet
 
 
 class Load:
-    """Two clients that unenrol with hardly a pause; `answered` are the ids of the calls that have been answered."""
+    """Two clients that unenroll with hardly a pause; `answered` are the ids of the calls that have been answered."""
 
     def __init__(self, server: ServerProcess, campus: Campus, ids: list[int]) -> None:
         self.answered: list[int] = []

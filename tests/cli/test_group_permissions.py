@@ -1,4 +1,4 @@
-"""`rollbook user grant` gives and takes the permissions by which a learner may enrol the members of a group."""
+"""`rollbook user grant` gives and takes the permissions by which a learner may enroll the members of a group."""
 
 from collections.abc import Callable
 

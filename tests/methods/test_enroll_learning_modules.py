@@ -1,4 +1,4 @@
-"""enrollLearningModules through HTTPS: who may enrol whom, every way an item can be wrong, and calls at once."""
+"""enrollLearningModules through HTTPS: who may enroll whom, every way an item can be wrong, and calls at once."""
 
 import random
 from collections import Counter
@@ -89,7 +89,7 @@ class Registrar:
         return [by_block[str(block)] for block in range(1, len(items) + 1)]
 
     def rows(self) -> list[dict[str, object]]:
-        """The enrolments of the account."""
+        """The enrollments of the account."""
         query = sa.select(enrollments).where(enrollments.c.account_id == self.campus.account.id)
         with self.campus.database.read() as connection:
             return [row._asdict() for row in connection.execute(query.order_by(enrollments.c.id))]

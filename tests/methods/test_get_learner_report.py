@@ -26,7 +26,7 @@ DATES = ("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_acces
 STAMPS = ("created_at", "modified_at")
 ALL = "abcdefgh"
 
-# Eight enrolments: learner, group, course, status.
+# Eight enrollments: learner, group, course, status.
 ROWS: dict[str, tuple[str, str, str, str]] = {
     "a": ("ann", "North", "Fire Safety", "Enrolled"),
     "b": ("bob", "North", "First Aid", "In Progress"),
@@ -48,7 +48,7 @@ LEARNERS: dict[str, dict[str, object]] = {
 def _times(place: int) -> dict[str, datetime | None]:
     """Give the times of a row: a month of 2022 a column, a day a row, its first moment and its last one in turns.
 
-    The last row has only those that no enrolment is without.
+    The last row has only those that no enrollment is without.
     """
     of_day = timedelta(days=1, microseconds=-1) if place % 2 else timedelta(0)
     times = {
@@ -337,7 +337,7 @@ def test_a_thousand_values_of_a_filter_and_a_hundred_ranges_are_answered(populat
 
 
 NOON = datetime(2022, 7, 1, 12, tzinfo=UTC)
-# One enrolment with everything set: what the tables hold, and what the columns then say.
+# One enrollment with everything set: what the tables hold, and what the columns then say.
 LEARNER: dict[str, object] = {
     "given_name": "Zoë",
     "family_name": "O'Neil & <Sons>",
@@ -398,7 +398,7 @@ LAST = [
 
 @pytest.fixture(scope="module")
 def detailed(served: Served) -> Iterator[tuple[Office, dict[str, int]]]:
-    """An account with the one enrolment that has everything, and the ids that its columns show."""
+    """An account with the one enrollment that has everything, and the ids that its columns show."""
     campus = Campus(served.database)
     course = campus.add(courses, name="Ladders", duration="90 min", status="Active")
     ids = {

@@ -61,7 +61,7 @@ def test_who_may_call_what(served: Served, campus: Campus, method: str, caller: 
 
 
 def _things(campus: Campus) -> dict[str, object]:
-    """Make what a call can be about: an enrolment, a batch that is pending, a group with a learner, a course."""
+    """Make what a call can be about: an enrollment, a batch that is pending, a group with a learner, a course."""
     (id_,) = campus.enroll(1)
     (queued,) = campus.enroll(1)
     batch = campus.accept([queued]).batch_id

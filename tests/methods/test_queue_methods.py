@@ -48,7 +48,7 @@ class Office:
         return [{child.tag: child.text or "" for child in row} for row in rows]
 
     def change(self, method: str, ids: Sequence[int], **headers: str) -> dict[int, str]:
-        """Remove or restore enrolments; gives the new status or the code of the error by id."""
+        """Remove or restore enrollments; gives the new status or the code of the error by id."""
         chosen = "".join(f"<Unenrollment><{IDENTIFIER}>{id_}</{IDENTIFIER}></Unenrollment>" for id_ in ids)
         return self._outcomes(self.call(method, f"<Unenrollments>{chosen}</Unenrollments>", **headers), ids)
 

@@ -34,7 +34,11 @@ def whole(element: Element) -> etree._Element:
 
 def break_call(method: Method) -> Iterator[Broken]:
     """Change the parameters of a whole call in every way that the tree knows of."""
-    tree = method.takes
+    return break_tree(method.takes)
+
+
+def break_tree(tree: Element) -> Iterator[Broken]:
+    """Change the parameters that a tree describes in every way that it knows of."""
     yield Broken("nothing", whole(tree), None)
     yield from _with_more(tree, tree, ())
     yield from _break_below(tree, tree, ())
@@ -50,7 +54,7 @@ def _break_below(tree: Element, parent: Element, path: Path) -> Iterator[Broken]
         if element.children:
             yield from _break_below(tree, element, here)
         else:
-            yield from _with_other_text(tree, element, here)
+            yield from _with_other_text(tree, parent, element, here)
     for choice in parent.choices:
         more = [whole(parent.by_name[name]) for name in choice.names[1:]]
         yield Broken(f"all of {choice.names}", _changed(tree, path, more), WRONG_STRUCTURE)
@@ -76,7 +80,8 @@ def _repeated(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
 
 def _with_more(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
     nonsense = etree.Element("Nonsense")
-    yield Broken(f"Nonsense in {element.name}", _changed(tree, path, [nonsense]), UNEXPECTED_ELEMENT)
+    code = None if element.kind.markup else UNEXPECTED_ELEMENT
+    yield Broken(f"Nonsense in {element.name}", _changed(tree, path, [nonsense]), code)
     if element.children and path:
         parameters = whole(tree)
         record = _at(parameters, path)
@@ -85,11 +90,13 @@ def _with_more(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
         yield Broken(f"text in {element.name}", parameters, WRONG_STRUCTURE)
 
 
-def _with_other_text(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
+def _with_other_text(tree: Element, parent: Element, element: Element, path: Path) -> Iterator[Broken]:
+    needed = any(choice.filled and choice.names[0] == element.name for choice in parent.choices)
     for text in ("", SNOWMAN):
         parameters = whole(tree)
         _at(parameters, path).text = text
-        yield Broken(f"{element.name} is {text!r}", parameters, _code_of(element, text))
+        code = WRONG_STRUCTURE if needed and not text else _code_of(element, text)
+        yield Broken(f"{element.name} is {text!r}", parameters, code)
 
 
 def _code_of(element: Element, text: str) -> WireCode | None:

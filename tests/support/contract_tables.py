@@ -10,7 +10,7 @@ from pathlib import Path
 from rollbook.errors import GENERAL, WRONG_STRUCTURE, WireCode
 from rollbook.methods import METHODS
 from rollbook.methods.get_learner_report import COLUMNS
-from rollbook.wire.messages import ANY_NUMBER, Element
+from rollbook.wire.messages import ANY_NUMBER, Choice, Element
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire.md"
 TABLE = re.compile(r"(<!-- (\w+): ([\w ]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -27,12 +27,12 @@ def codes(names: str) -> Iterator[str]:
 
 def takes(name: str) -> Iterator[str]:
     """What stands in Parameters."""
-    return _elements(METHODS[name].takes)
+    return describe_elements(METHODS[name].takes)
 
 
 def gives(name: str) -> Iterator[str]:
     """What stands in Info."""
-    return _elements(METHODS[name].gives)
+    return describe_elements(METHODS[name].gives)
 
 
 def methods(_all: str) -> Iterator[str]:
@@ -60,7 +60,8 @@ def _row(*cells: str) -> str:
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
-def _elements(root: Element) -> Iterator[str]:
+def describe_elements(root: Element) -> Iterator[str]:
+    """The table of what a message holds."""
     yield from _head("element", "how often", "holds", "")
     yield from _rows(root, "")
 
@@ -83,13 +84,17 @@ def _often(element: Element) -> str:
 
 def _holds(element: Element) -> str:
     if element.children:
-        return "; ".join(
-            f"{'one' if choice.least else 'at most one'} of {', '.join(f'`{name}`' for name in choice.names)}"
-            for choice in element.choices
-        )
+        return "; ".join(map(_choice, element.choices))
     refused = [] if element.wrong is WRONG_STRUCTURE else [f"else {element.wrong.code}"]
     refused += ["not empty"] if element.empty else []
     return ", ".join([element.kind.name, *refused])
+
+
+def _choice(choice: Choice) -> str:
+    names = ", ".join(f"`{name}`" for name in choice.names)
+    if choice.filled:
+        return f"exactly one of {names}, with a value"
+    return f"{'one' if choice.least else 'at most one'} of {names}"
 
 
 def fill(text: str) -> str:

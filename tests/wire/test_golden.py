@@ -1,7 +1,7 @@
 """Every code of the contract, as pairs of a request and its answer in tests/wire/cases, posted over HTTPS.
 
-A request is the XML of the package, or with `.request.form` the body of the form itself. `${…}` names an enrolment or a
-key of the account that `_values` makes.
+A request is the XML of the package, or with `.request.form` the body of the form itself. `${…}` names an enrollment or
+a key of the account that `_values` makes.
 """
 
 import re
@@ -39,7 +39,7 @@ QUEUE_METHODS = ("gun", "gub", "guq", "pau", "rsm", "rem", "res")
 
 
 def _values(served: Served, campus: Campus) -> dict[str, object]:
-    """Make enrolments in every state that a call can meet, and name them and the keys."""
+    """Make enrollments in every state that a call can meet, and name them and the keys."""
     current, queued, gone = campus.enroll(3)
     with served.database.write() as connection:
         ended = sa.update(enrollments).where(enrollments.c.id == gone)
@@ -87,7 +87,7 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
 
 
 def _report_values(campus: Campus) -> dict[str, object]:
-    """Make two enrolments of 2022 in the group South: one has everything, the other what none is without."""
+    """Make two enrollments of 2022 in the group South: one has everything, the other what none is without."""
     south = campus.add(groups, name="South", active=False)
     ladders = campus.add(courses, name="Ladders & Scaffolds", status="Archived", duration="90 min")
     monday = campus.add(sessions, course_id=ladders, name="Monday")
@@ -151,7 +151,7 @@ def _is_of(campus: Campus) -> sa.ColumnElement[bool]:
 
 
 def _enrolled_ids(campus: Campus) -> dict[str, object]:
-    """Name the newest enrolment of each employee: nobody knows its id before the call."""
+    """Name the newest enrollment of each employee: nobody knows its id before the call."""
     query = sa.select(users.c.employee_id, enrollments.c.id).join(users, users.c.id == enrollments.c.user_id)
     query = query.where(users.c.account_id == campus.account.id).order_by(enrollments.c.id)
     with campus.database.read() as connection:

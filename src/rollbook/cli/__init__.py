@@ -78,7 +78,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     name="rollbook",
     cls=_Group,
-    help="A self-hosted enrolment server: batch unenrolment that you can watch, audit and undo.",
+    help="A self-hosted enrollment server: batch unenrollment that you can watch, audit and undo.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -95,7 +95,7 @@ def _show_version(wanted: bool) -> None:
 def options(
     version: bool = typer.Option(False, "--version", help="Show the version.", is_eager=True, callback=_show_version),
 ) -> None:
-    """A self-hosted enrolment server: batch unenrolment that you can watch, audit and undo."""
+    """A self-hosted enrollment server: batch unenrollment that you can watch, audit and undo."""
 
 
 def main() -> None:

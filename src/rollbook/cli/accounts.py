@@ -45,7 +45,7 @@ def change_policies(
     name: str,
     protect_completed: Annotated[
         bool | None,
-        typer.Option("--protect-completed/--no-protect-completed", help="Whether completed enrolments always stay."),
+        typer.Option("--protect-completed/--no-protect-completed", help="Whether completed enrollments always stay."),
     ] = None,
     hold_seconds: Annotated[int | None, typer.Option(help="How long an accepted item waits in the queue.")] = None,
     retention_days: Annotated[

@@ -28,7 +28,7 @@ def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> N
 def add(
     email: str,
     account: AccountOption = None,
-    role: Annotated[Role, typer.Option(help="Administrators and owners may unenrol.")] = Role.LEARNER,
+    role: Annotated[Role, typer.Option(help="Administrators and owners may unenroll.")] = Role.LEARNER,
     given_name: str = "",
     family_name: str = "",
     employee_id: str = "",
@@ -56,7 +56,7 @@ def grant(
     manage_group_users: Annotated[bool | None, typer.Option("--manage-group-users/--no-manage-group-users")] = None,
     account: AccountOption = None,
 ) -> None:
-    """Let a learner enrol the members of a group, by one of two permissions, or take a permission away."""
+    """Let a learner enroll the members of a group, by one of two permissions, or take a permission away."""
     permissions = {"group_manager": group_manager, "manage_group_users": manage_group_users}
     if group_manager is None and manage_group_users is None:
         raise UserError("Name a permission. See: rollbook user grant --help")

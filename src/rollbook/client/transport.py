@@ -14,8 +14,8 @@ from rollbook.errors import ServerUnreachableError
 from rollbook.model import utc_now
 
 FIRST_DELAY = 0.2
-LONGEST_DELAY = 10.0
-LONGEST_WISH = 300.0  # a server that asks for more is asked again all the same
+MAX_DELAY = 10.0
+MAX_RETRY_AFTER = 300.0  # a server that asks for more is asked again all the same
 BUSY, UNAVAILABLE = 429, 503
 HOST = re.compile(r"[^\s%\[\]]+")
 
@@ -49,7 +49,7 @@ class Transport:
         """
         in_doubt, trouble = False, ""
         for attempt in range(self._attempts):
-            delay = _random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+            delay = _random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2**attempt))
             try:
                 response = self._client.post(self._address, data={"Package": package}, headers=headers)
             except httpx.RequestError as error:
@@ -63,7 +63,7 @@ class Transport:
                     return response, in_doubt
                 trouble = f"it answers HTTP {response.status_code}"
                 in_doubt |= response.status_code == UNAVAILABLE
-                delay = max(delay, min(_read_retry_after(response), LONGEST_WISH))
+                delay = max(delay, min(_read_retry_after(response), MAX_RETRY_AFTER))
             if attempt + 1 < self._attempts:
                 time.sleep(delay)
         # Raised out here, because an error of httpx holds the request, and that holds the keys.

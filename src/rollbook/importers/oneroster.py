@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from rollbook.errors import UserError
-from rollbook.importers.columns import COLUMNS, CONTROL, STATUS, USER_COLUMNS_1_1, Column, parse_name
 from rollbook.importers.csv_file import Record, read_csv
+from rollbook.importers.oneroster_columns import COLUMNS, CONTROL, STATUS, USER_COLUMNS_1_1, CsvColumn, parse_name
 
 Row = tuple[object, ...]
 Watch = Callable[[BinaryIO], BinaryIO]
@@ -40,9 +40,9 @@ class Layout:
     """Where the columns of a file stand in its rows, None for what it lacks."""
 
     width: int
-    columns: tuple[Column, ...]
+    columns: tuple[CsvColumn, ...]
     places: list[int | None]
-    status: Column
+    status: CsvColumn
     status_place: int | None
 
 
@@ -148,8 +148,8 @@ def _damage_reported(name: str) -> Iterator[None]:
         raise UserError(f"{name} is not a zip archive that can be read: {error}.") from None
 
 
-def _lay_out(name: str, header: list[str], columns: tuple[Column, ...], delta: bool) -> Layout:
-    status = Column("status", STATUS, required=delta)
+def _lay_out(name: str, header: list[str], columns: tuple[CsvColumn, ...], delta: bool) -> Layout:
+    status = CsvColumn("status", STATUS, required=delta)
     needed = [column.name for column in (*columns, status) if column.required]
     if missing := [column for column in needed if column not in header]:
         raise UserError(f"{name} has no column {', '.join(missing)}. Its first row is: {', '.join(header)[:200]}")
@@ -196,7 +196,7 @@ def _read_row(
     yield from _arrange(file, line, deleted, values + [None] * (len(columns) - named))
 
 
-def _read_value(row: list[str], place: int | None, column: Column, problems: list[tuple[str, str]]) -> object:
+def _read_value(row: list[str], place: int | None, column: CsvColumn, problems: list[tuple[str, str]]) -> object:
     text = "" if place is None else row[place].strip()
     try:
         if not text.isascii():

@@ -11,7 +11,7 @@ from rollbook.methods.get_unenrollment_batches import ROWS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import EnrollmentStatus
 from rollbook.wire.messages import TEXT, Choice, Element, Kind, Values, info, optional, parameters, record
-from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
 from rollbook.wire.values import DAY, NUMBER, TIME, one_of, word_for
 
 FORBIDDEN = WireCode(
@@ -180,7 +180,7 @@ def _report_of(columns: Sequence[Element]) -> Element:
 
 def get_learner_report(call: MethodCall) -> MethodResult:
     """Give the enrollments that agree with all filters, pending ones included (D17)."""
-    values, page = call.values, Page.of(call.values)
+    values, page = call.values, Pagination.of(call.values)
     # Columns stand in the order of the call, each once.
     columns = [*{column.name: column for column in values.get("columns", ())}.values()]
     fields = [column.field or None for column in (*FIRST, *columns, *LAST)]

@@ -6,7 +6,7 @@ from rollbook.methods.get_unenrollment_queue import COUNTS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.wire.answer import BLOCK
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
-from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
 from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE, TIME
 
 FORBIDDEN = WireCode("GUB:01", "The required permissions are not met to call the getUnenrollmentBatches method.")
@@ -43,7 +43,7 @@ GIVES = info(record("UnenrollmentBatches", BATCH, attributes=(ROWS,)))
 
 def get_batches(call: MethodCall) -> MethodResult:
     """Give batches, the latest first; of one that is asked for, what it refused too."""
-    account_id, batch_id, page = call.caller.account_id, call.values.get("batch_id"), Page.of(call.values)
+    account_id, batch_id, page = call.caller.account_id, call.values.get("batch_id"), Pagination.of(call.values)
     rows = store.history.find_batches(call.connection, account_id, batch_id, page.size, page.offset)
     refusals = [] if batch_id is None else store.history.find_refusals(call.connection, account_id, batch_id)
     refused = {"refusals": [refusal._mapping for refusal in refusals]}

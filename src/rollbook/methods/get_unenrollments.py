@@ -11,7 +11,7 @@ from rollbook.methods.get_unenrollment_batches import ROWS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import UnenrollmentStatus
 from rollbook.wire.messages import Element, Kind, Values, info, optional, parameters, record
-from rollbook.wire.paging import MAX_SIZE, PAGING, Page
+from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
 from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, TIME, one_of
 
 FORBIDDEN = WireCode("GUN:01", "The required permissions are not met to call the getUnenrollments method.")
@@ -89,7 +89,7 @@ GIVES = info(record("Unenrollments", ITEM, attributes=(ROWS, GOES_ON)))
 
 def get_unenrollments(call: MethodCall) -> MethodResult:
     """Give the items that the filters choose."""
-    values, page = call.values, Page.of(call.values)
+    values, page = call.values, Pagination.of(call.values)
     chosen = _filter(values)
     rows = store.history.find_items(call.connection, call.caller.account_id, chosen, page.size, page.offset)
     after = None

@@ -2,7 +2,7 @@
 
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.methods.undo import GIVES, UndoingCodes, undo_items, undoing_call
+from rollbook.methods.undo_methods import GIVES, UndoCodes, undo_items, undo_parameters
 from rollbook.model import Action, Obstacle
 
 FORBIDDEN = WireCode("REM:01", "The required permissions are not met to call the removeUnenrollments method.")
@@ -19,7 +19,7 @@ NOT_PENDING = WireCode(
     "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not in the unenrollment queue.",
     "unknown, or no longer pending",
 )
-CODES = UndoingCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {Obstacle.WRONG_STATUS: NOT_PENDING})
+CODES = UndoCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {Obstacle.WRONG_STATUS: NOT_PENDING})
 
 
 def remove(call: MethodCall) -> MethodResult:
@@ -29,7 +29,7 @@ def remove(call: MethodCall) -> MethodResult:
 
 REMOVE_UNENROLLMENTS = Method(
     "removeUnenrollments",
-    takes=undoing_call(MALFORMED_ID),
+    takes=undo_parameters(MALFORMED_ID),
     gives=GIVES,
     codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_PENDING),
     forbidden=FORBIDDEN,

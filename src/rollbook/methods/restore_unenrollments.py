@@ -2,7 +2,7 @@
 
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.methods.undo import GIVES, UndoingCodes, undo_items, undoing_call
+from rollbook.methods.undo_methods import GIVES, UndoCodes, undo_items, undo_parameters
 from rollbook.model import Action, Obstacle
 
 FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")
@@ -31,7 +31,7 @@ OBSTACLES = {
     Obstacle.ENROLLED_AGAIN: ENROLLED_AGAIN,
     Obstacle.PURGED: PURGED,
 }
-CODES = UndoingCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, OBSTACLES)
+CODES = UndoCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, OBSTACLES)
 
 
 def restore(call: MethodCall) -> MethodResult:
@@ -41,7 +41,7 @@ def restore(call: MethodCall) -> MethodResult:
 
 RESTORE_UNENROLLMENTS = Method(
     "restoreUnenrollments",
-    takes=undoing_call(MALFORMED_ID),
+    takes=undo_parameters(MALFORMED_ID),
     gives=GIVES,
     codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_UNENROLLED, ENROLLED_AGAIN, PURGED),
     forbidden=FORBIDDEN,

@@ -19,11 +19,11 @@ FIELD = b"Package"
 MULTIPART = b"multipart/form-data"
 URLENCODED = b"application/x-www-form-urlencoded"
 # The library reads a longer one in quadratic time.
-LONGEST_CONTENT_TYPE = 500
-MOST_PARTS = 1000
-MOST_PARAMETERS = 8  # of a part's Content-Disposition
+MAX_CONTENT_TYPE = 500
+MAX_PARTS = 1000
+MAX_PARAMETERS = 8  # of a part's Content-Disposition
 # Text that its sender forgot to escape has some of them.
-MOST_BROKEN_ESCAPES = 10_000
+MAX_BROKEN_ESCAPES = 10_000
 
 # The field's name, each letter written as itself or as its escape, and the value after it.
 _PACKAGE = re.compile(
@@ -62,8 +62,8 @@ def read_package(body: bytes, content_type: str) -> bytes:
 
 def read_content_type(value: str) -> tuple[bytes, bytes]:
     """Return the media type and the boundary; errors: SU:02."""
-    if len(value) > LONGEST_CONTENT_TYPE:
-        raise CallError(NO_PACKAGE, f"the content type is longer than {LONGEST_CONTENT_TYPE} characters")
+    if len(value) > MAX_CONTENT_TYPE:
+        raise CallError(NO_PACKAGE, f"the content type is longer than {MAX_CONTENT_TYPE} characters")
     media_type, options = parse_options_header(value)
     return media_type, options.get(b"boundary", b"")
 
@@ -86,9 +86,9 @@ def _unquote(value: bytes) -> bytes:
     The escapes of quoted-printable text are the same but for their sign. What has a meaning of its own there, or is no
     escape here, is escaped first. Errors: SU:02.
     """
-    value, broken = _NO_ESCAPE.subn(b"%25", value.replace(b"+", b" "), count=MOST_BROKEN_ESCAPES + 1)
-    if broken > MOST_BROKEN_ESCAPES:
-        raise CallError(NO_PACKAGE, f"the form has more than {MOST_BROKEN_ESCAPES} signs % that begin no escape")
+    value, broken = _NO_ESCAPE.subn(b"%25", value.replace(b"+", b" "), count=MAX_BROKEN_ESCAPES + 1)
+    if broken > MAX_BROKEN_ESCAPES:
+        raise CallError(NO_PACKAGE, f"the form has more than {MAX_BROKEN_ESCAPES} signs % that begin no escape")
     for special, escape in ((b"=", b"%3D"), (b"\n", b"%0A"), (b"\r", b"%0D")):
         value = value.replace(special, escape)
     return a2b_qp(value.replace(b"%", b"="))
@@ -115,8 +115,8 @@ class _MultipartReader:
         }
 
     def _begin_part(self) -> None:
-        if len(self.parts) == MOST_PARTS:
-            raise CallError(NO_PACKAGE, f"the form has more than {MOST_PARTS} parts")
+        if len(self.parts) == MAX_PARTS:
+            raise CallError(NO_PACKAGE, f"the form has more than {MAX_PARTS} parts")
         self._disposition, self._content = {}, []
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
@@ -127,7 +127,7 @@ class _MultipartReader:
 
     def _end_header(self) -> None:
         if self._header_name.lower() == b"content-disposition":
-            for found in islice(_PARAMETER.finditer(self._header_value), MOST_PARAMETERS):
+            for found in islice(_PARAMETER.finditer(self._header_value), MAX_PARAMETERS):
                 value = re.sub(rb"\\(.)", rb"\1", found[2] or b"") or (found[3] or b"").rstrip(b" \t")
                 self._disposition.setdefault(found[1].lower(), value)
         self._header_name, self._header_value = b"", b""

@@ -7,7 +7,7 @@ from typing import Any
 
 from rollbook.errors import WRONG_STRUCTURE, WireCode
 
-# What a message holds, by the fields of its elements.
+# The values of a message, by the fields of its elements.
 Values = Mapping[str, Any]
 
 ANY_NUMBER = 2**31
@@ -15,32 +15,42 @@ ANY_NUMBER = 2**31
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value: its name in docs and logs, an example, and both directions. `read` raises ValueError."""
+    """A kind of value: its name in docs and logs, an example, and both directions. `read` raises ValueError.
+
+    The value of a `markup` kind is the content of its element, whatever that holds, as XML text.
+    """
 
     name: str
     example: str
     read: Callable[[str], Any] = str
     write: Callable[[Any], str] = str
+    markup: bool = False
 
 
 TEXT = Kind("text", "text")
+# For a container whose content Rollbook does not interpret.
+ANYTHING = Kind("any elements or text, as XML", "text", markup=True)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Elements of a record of which at most one has a value; with `least` 1 one of them must be there."""
+    """Children of a record of which at most one has a value: an empty one beside it does not count.
+
+    With `least` 1 one of them is present; if they are `filled`, exactly one has a value.
+    """
 
     names: tuple[str, ...]
     least: int = 1
+    filled: bool = False
 
 
 @dataclass(frozen=True)
 class Element:
-    """An element, how often it stands in its parent, and the field that holds it: a value of `kind`, or a record.
+    """An element, how often its parent holds it, and the field that holds it: a value of `kind`, or a record.
 
-    A value without a field is checked and not kept; the values of a record without one are its parent's. The field of
-    an element that can stand more than once holds a list. An optional value without text is not given: None, or the
-    code `empty`. Any other text is for its kind to read; `wrong` is the code for what the kind or `check` refuses.
+    A value without a field is checked and dropped; the values of a record without a field belong to its parent. The
+    field of a repeatable element holds a list. An optional value without text is not given: None, or the code `empty`.
+    Its kind reads every other text; `wrong` is the code for what the kind or `check` refuses.
     """
 
     name: str
@@ -55,7 +65,7 @@ class Element:
     wrong: WireCode = WRONG_STRUCTURE
     empty: WireCode | None = None
     as_sent: str = ""  # a second field: the text as it was sent
-    is_item: bool = False  # its place among its like is the `block` of its errors
+    is_item: bool = False  # its position among its siblings is the `block` of its errors
     help: str = ""
 
     @cached_property
@@ -65,7 +75,7 @@ class Element:
 
     @property
     def repeats(self) -> bool:
-        """Whether it can stand more than once."""
+        """Whether the parent can hold more than one."""
         return self.most > 1
 
 
@@ -75,7 +85,7 @@ def optional(name: str, field: str = "", kind: Kind = TEXT, **more: Any) -> Elem
 
 
 def record(name: str, *children: Element, field: str = "", **more: Any) -> Element:
-    """An element that holds others."""
+    """An element that holds other elements."""
     return Element(name, field, children=children, **more)
 
 

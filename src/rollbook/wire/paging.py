@@ -16,18 +16,18 @@ PAGING = (
 
 
 @dataclass(frozen=True)
-class Page:
-    """Which part of a list is wanted: pages count from 1."""
+class Pagination:
+    """The page of a list that a call asks for: pages count from 1."""
 
     number: int
     size: int
 
     @classmethod
-    def of(cls, values: Values) -> "Page":
-        """Take the page that a call asks for; either of its elements may be missing or empty."""
+    def of(cls, values: Values) -> "Pagination":
+        """Take it from the values of a call; either element may be missing or empty."""
         return cls(values.get("page") or 1, values.get("page_size") or DEFAULT_SIZE)
 
     @property
     def offset(self) -> int:
-        """How many rows come before this page."""
+        """The number of rows before this page."""
         return (self.number - 1) * self.size

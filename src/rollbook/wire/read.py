@@ -1,9 +1,9 @@
-"""Reads elements by their tree: a call strictly, for SU:12 and SU:13, compiled to closures; an answer leniently.
+"""Reads elements by their tree: calls strictly, with SU:12 and SU:13, compiled to closures; answers leniently.
 
-SU:12 anywhere in a call comes before SU:13 anywhere in it (D4), and both before values that are refused.
+In a call SU:12 precedes SU:13 (D4), and both precede refused values, wherever they occur.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 from lxml import etree
 
 from rollbook.errors import UNEXPECTED_ELEMENT, WRONG_STRUCTURE, CallError, WireCode
-from rollbook.wire.messages import Element, Values
-from rollbook.wire.xml import WHITE_SPACE, name_of, text_of
+from rollbook.wire.messages import Choice, Element, Values
+from rollbook.wire.xml import WHITE_SPACE, markup_of, name_of, text_of
 
 Read = Callable[[etree._Element, dict[str, Any], "_Notes"], None]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The values of a call, and by block the first code of each item that has a wrong one."""
+    """The values of a call, and by block the first error code of each item with a wrong value."""
 
     values: Values
     wrong: dict[int, WireCode]
@@ -27,7 +27,7 @@ class Reading:
 
 @dataclass
 class _Notes:
-    """What a call is found to have wrong, in document order."""
+    """The mistakes of a call, in document order."""
 
     unexpected: list[etree._Element] = field(default_factory=list)
     wrong: list[tuple[WireCode, int | None, etree._Element, str]] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Notes:
 
 
 def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
-    """Make the function that reads a call; its errors: SU:12, SU:13, and codes of the tree that are about no item."""
+    """Compile the reader of a call; its errors: SU:12, SU:13, and the tree's codes that concern no item."""
     read_root = _compile(tree)
 
     def read(root: etree._Element) -> Reading:
@@ -59,7 +59,7 @@ def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
 
 
 def _compile(record: Element) -> Read:
-    """Make the function that reads a record."""
+    """Compile the reader of a record."""
     read = _compile_any(record)
     first, *others = record.children
     if others or record.check or (first.least, first.most) != (1, 1):
@@ -67,7 +67,7 @@ def _compile(record: Element) -> Read:
     name, read_first = first.name, _compile_child(first)
 
     def read_single(parent: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
-        # An item that holds one element, as most items do, is read in half the time.
+        # The fast path for items with one child, which most items are: half the time.
         if len(parent) == 1:
             child = parent[0]
             if child.tag == name:
@@ -79,7 +79,7 @@ def _compile(record: Element) -> Read:
 
 
 def _compile_any(record: Element) -> Read:
-    """Make the function that reads any record: one walk over its children, then how often each of them was found."""
+    """Compile the reader of any record: one pass over its children, then a check of their numbers."""
     find = {child.name: _compile_child(child) for child in record.children}.get
     limits = [(child.name, child.least, child.most) for child in record.children]
     choices, check = record.choices, record.check
@@ -96,7 +96,7 @@ def _compile_any(record: Element) -> Read:
                 read_child(child, values, notes)
         _count(parent, found, limits)
         for choice in choices:
-            _choose(parent, found, choice.names, choice.least, notes)
+            _choose(parent, found, choice, notes)
         if check is not None:
             try:
                 check(values)
@@ -134,13 +134,16 @@ def _compile_child(element: Element) -> Read:
 
 def _compile_value(element: Element) -> Read:
     key, read_text, as_sent, repeats = element.field, element.kind.read, element.as_sent, element.repeats
-    may_be_empty = not element.least and not repeats
+    may_be_empty, is_markup = not element.least and not repeats, element.kind.markup
 
     def read(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
-        if len(child):
-            notes.unexpected.extend(child)
-        text = child.text
-        text = text.strip(WHITE_SPACE) if text else ""
+        if is_markup:
+            text = markup_of(child)
+        else:
+            if len(child):
+                notes.unexpected.extend(child)
+            text = child.text or ""
+            text = text.strip(WHITE_SPACE)
         value = None
         if text or not may_be_empty:
             try:
@@ -161,45 +164,47 @@ def _compile_value(element: Element) -> Read:
 
 def _count(parent: etree._Element, found: list[str], limits: Iterable[tuple[str, int, int]]) -> None:
     if not found and text_of(parent):
-        # Read as empty, a filter such as <GroupNames>North</GroupNames> would choose everything.
-        raise CallError(WRONG_STRUCTURE, f"{place_of(parent)}: a text, where elements may stand")
+        # Read as empty, a filter such as <GroupNames>North</GroupNames> would select everything.
+        raise CallError(WRONG_STRUCTURE, f"{place_of(parent)}: text instead of elements")
     for name, least, most in limits:
         count = found.count(name)
         if not least <= count <= most:
-            wrong = f"{name} stands {count} times, and may at most {most}" if count else f"no {name}"
+            wrong = f"{count} {name}, and at most {most} allowed" if count else f"no {name}"
             raise CallError(WRONG_STRUCTURE, f"{place_of(parent)}: {wrong}")
 
 
-def _choose(parent: etree._Element, found: list[str], names: Collection[str], least: int, notes: _Notes) -> None:
+def _choose(parent: etree._Element, found: list[str], choice: Choice, notes: _Notes) -> None:
+    names = choice.names
     present = {name for name in found if name in names}
-    if len(present) < least:
-        notes.refuse(WRONG_STRUCTURE, parent, f"none of {', '.join(names)}")
-    elif len(present) > 1:
+    if len(present) > 1 or choice.filled:
         filled = {child.tag for child in parent if child.tag in present and (len(child) or text_of(child))}
         if len(filled) > 1:
             notes.refuse(WRONG_STRUCTURE, parent, f"more than one of {', '.join(names)}")
+        present = filled if choice.filled else present
+    if len(present) < choice.least:
+        notes.refuse(WRONG_STRUCTURE, parent, f"none of {', '.join(names)}")
 
 
 def place_of(element: etree._Element) -> str:
-    """Tell where an element stands, for the log."""
+    """Give the path and line of an element, for the log."""
     names = [name_of(ancestor) for ancestor in element.iterancestors()]
     return "/".join([*reversed(names), name_of(element)]) + f", line {element.sourceline}"
 
 
 def read_known(parent: etree._Element, record: Element) -> dict[str, Any]:
-    """Read of an answer what the tree knows, and pass over what it does not; errors: ValueError for a wrong value."""
+    """Read an answer and skip elements that the tree does not have; errors: ValueError for a wrong value."""
     values: dict[str, Any] = {}
     for attribute in record.attributes:
-        # The contract's samples begin the name of `block` with either letter (protocol §4).
+        # The contract's samples write both `block` and `Block` (protocol §4).
         text = parent.get(attribute.name) or parent.get(attribute.name.title())
-        with suppress(ValueError):  # then it counts as missing
+        with suppress(ValueError):  # which then counts as missing
             values[attribute.field] = attribute.kind.read(text) if text else None
     for child in parent:
         element = record.by_name.get(child.tag)
         if element is None:
             continue
         if not element.children:
-            text = text_of(child)
+            text = markup_of(child) if element.kind.markup else text_of(child)
             value = element.kind.read(text) if text else None
         elif not element.field:
             values |= read_known(child, element)
@@ -214,7 +219,7 @@ def read_known(parent: etree._Element, record: Element) -> dict[str, Any]:
 
 
 def read_rows(info: etree._Element, tree: Element, *needed: str) -> list[dict[str, str]]:
-    """Read a list as texts, by the names of their elements; errors: ValueError for a row without what is needed."""
+    """Read the rows of a list as texts by element name; errors: ValueError for a row without a needed element."""
     (listing,) = tree.children
     row = listing.children[0]
     if len(info) and info.find(listing.name) is None:

@@ -7,17 +7,17 @@ from rollbook.model import LARGEST_ID
 from rollbook.wire.dates import read_date, read_time, write_date, write_moment
 from rollbook.wire.messages import Kind
 
-# The element that names an enrollment, and how many of them a call can name (protocol §4, D9, D14).
+# The element that names an enrollment, and the largest number of them in a call (protocol §4, D9, D14).
 IDENTIFIER = "AccountUserLearningModuleRelID"
 MAX_ITEMS = 100
 
 
 def number(least: int, most: int, name: str = "", example: int = 7) -> Kind:
-    """A whole number in plain digits, with leading zeros or without."""
+    """A whole number in ASCII digits, with or without leading zeros."""
     longest = len(str(most))
 
     def read(text: str) -> int:
-        # The length is looked at first, because a number of a million digits takes its time to be read.
+        # The length is checked first: parsing a number of a million digits is slow.
         digits = text if len(text) <= longest else text.lstrip("0")
         if len(digits) > longest or not (text.isascii() and text.isdigit()):
             raise ValueError("not a whole number")
@@ -29,18 +29,20 @@ def number(least: int, most: int, name: str = "", example: int = 7) -> Kind:
     return Kind(name or f"number from {least} to {most}", str(example), read)
 
 
-def one_of(*words: str) -> Kind:
-    """One of some words, exactly as they are written here."""
-    return word_for({word: word for word in words})
+def one_of(*words: str, any_case: bool = False) -> Kind:
+    """One of some words."""
+    return word_for({word: word for word in words}, any_case=any_case)
 
 
-def word_for(values: Mapping[str, Any]) -> Kind:
-    """A word that stands for a value. One that is not among them is written as it is, for the server to refuse."""
+def word_for(values: Mapping[str, Any], *, any_case: bool = False) -> Kind:
+    """A word that stands for a value. An unknown value is written as it is, for the server to refuse."""
+    known = {word.lower(): value for word, value in values.items()} if any_case else values
 
     def read(text: str) -> Any:
-        if text not in values:
+        word = text.lower() if any_case else text
+        if word not in known:
             raise ValueError("not one of the words")
-        return values[text]
+        return known[word]
 
     def write(value: Any) -> str:
         return next((word for word, meaning in values.items() if meaning == value), str(value))
@@ -49,7 +51,7 @@ def word_for(values: Mapping[str, Any]) -> Kind:
 
 
 def read_identifier(text: str) -> int | None:
-    """Read the number of a record; None for what cannot be one (D7)."""
+    """Read the number of a record; None for any other text (D7)."""
     try:
         value: int = NUMBER.read(text)
     except ValueError:
@@ -59,8 +61,10 @@ def read_identifier(text: str) -> int | None:
 
 NUMBER = number(1, LARGEST_ID, "number from 1", example=8101)
 COUNT = number(0, LARGEST_ID, "number from 0")
-# The number of a record that may not exist: 0, which none has, for what is no number.
+# The number of a record that may not exist: any other text is read as 0, which no record has.
 REFERENCE = Kind("number", "8101", lambda text: read_identifier(text) or 0)
 DAY = Kind("day", "01-Jul-32", read_date, write_date)
 TIME = Kind("day or time", "2022-07-01 12:00:00.0", read_time, write_moment)
 FLAG = word_for({"true": True, "false": False})
+# What the hosted service's own methods take and give.
+BOOLEAN = word_for({"1": True, "0": False, "true": True, "false": False}, any_case=True)

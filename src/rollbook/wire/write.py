@@ -54,6 +54,9 @@ def _compile_part(element: Element, unwritable: str) -> Write:
 
 def _compile(element: Element, unwritable: str) -> Write:
     name = element.name
+    if element.kind.markup:
+        show_markup = element.kind.write
+        return lambda value: f"<{name}>{'' if value is None else show_markup(value)}</{name}>"
     if not element.children:
         show = element.kind.write
         return lambda value: f"<{name}>{'' if value is None else _escape(show(value), unwritable)}</{name}>"
@@ -78,7 +81,9 @@ def _write_each(write: Write) -> Write:
 
 def _compile_rows(element: Element, unwritable: str) -> Write | None:
     """Make the function that writes records of which each has every value: column by column, then row by row."""
-    if not element.children or any(child.children or child.repeats or not child.least for child in element.children):
+    if not element.children or any(
+        child.children or child.repeats or child.kind.markup or not child.least for child in element.children
+    ):
         return None
     marks = [(f' {each.name}="', each.field, each.kind.write) for each in element.attributes]
     values = [(f"<{child.name}>", f"</{child.name}>", child.field, child.kind.write) for child in element.children]

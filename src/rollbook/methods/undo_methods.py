@@ -35,7 +35,7 @@ GIVES = info(record("Unenrollments", *COUNTS, UNDONE, least=0, help="missing whe
 
 
 @dataclass(frozen=True)
-class UndoingCodes:
+class UndoCodes:
     """The codes of one of the two methods, and its name in the audit."""
 
     action: Action
@@ -44,14 +44,14 @@ class UndoingCodes:
     obstacles: Mapping[Obstacle, WireCode]
 
 
-def undoing_call(malformed: WireCode) -> Element:
+def undo_parameters(malformed: WireCode) -> Element:
     """What is to be removed or restored: a whole batch, or items one by one."""
     batch = optional("BatchID", "batch_id", REFERENCE, help="a whole batch, in place of items")
     both = Choice(("BatchID", "Unenrollment"))
     return parameters(record("Unenrollments", batch, unenrollment_item(malformed, least=0), choices=(both,)))
 
 
-def undo_items(call: MethodCall, codes: UndoingCodes) -> MethodResult:
+def undo_items(call: MethodCall, codes: UndoCodes) -> MethodResult:
     """Undo what can be undone, and give the reason for every other item."""
     ids, errors = read_ids(call, codes.repeated)
     who = (call.connection, call.by, call.caller.account_id, codes.action)

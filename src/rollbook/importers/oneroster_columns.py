@@ -73,7 +73,7 @@ def _parse_role(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class CsvColumn:
     """A column that is read; `parse` gives its value or raises ValueError with the reason."""
 
     name: str
@@ -83,27 +83,27 @@ class Column:
 
 STATUS = _one_of("active tobedeleted", "tobedeleted")
 ENABLED = _one_of("true false", "true")  # in any case of letters: spreadsheets write TRUE
-_ID = Column("sourcedId")
+_ID = CsvColumn("sourcedId")
 # Lists, and columns that are not the row's own, stand last.
-COLUMNS: dict[str, tuple[Column, ...]] = {
-    "orgs": (_ID, Column("name", parse_name), Column("type", _one_of(ORG_TYPES, "school"))),
-    "academicSessions": (_ID, Column("title", parse_name)),
+COLUMNS: dict[str, tuple[CsvColumn, ...]] = {
+    "orgs": (_ID, CsvColumn("name", parse_name), CsvColumn("type", _one_of(ORG_TYPES, "school"))),
+    "academicSessions": (_ID, CsvColumn("title", parse_name)),
     "courses": (_ID,),
     "classes": (
-        *(_ID, Column("title", parse_name), Column("courseSourcedId"), Column("schoolSourcedId")),
-        Column("termSourcedIds", _parse_list),
+        *(_ID, CsvColumn("title", parse_name), CsvColumn("courseSourcedId"), CsvColumn("schoolSourcedId")),
+        CsvColumn("termSourcedIds", _parse_list),
     ),
     "users": (
-        *(_ID, Column("enabledUser", lambda text: ENABLED(text.lower()))),
-        *(Column("givenName", parse_name), Column("familyName", parse_name)),
-        *(Column("email", required=False), Column("identifier", required=False)),
+        *(_ID, CsvColumn("enabledUser", lambda text: ENABLED(text.lower()))),
+        *(CsvColumn("givenName", parse_name), CsvColumn("familyName", parse_name)),
+        *(CsvColumn("email", required=False), CsvColumn("identifier", required=False)),
     ),
-    "roles": (_ID, Column("userSourcedId"), Column("orgSourcedId"), Column("role", _parse_role)),
+    "roles": (_ID, CsvColumn("userSourcedId"), CsvColumn("orgSourcedId"), CsvColumn("role", _parse_role)),
     "enrollments": (
-        *(_ID, Column("classSourcedId"), Column("schoolSourcedId"), Column("userSourcedId")),
-        Column("role", _one_of(ENROLLMENT_ROLES, "student")),
-        *(Column("beginDate", _parse_date, required=False), Column("endDate", _parse_date, required=False)),
+        *(_ID, CsvColumn("classSourcedId"), CsvColumn("schoolSourcedId"), CsvColumn("userSourcedId")),
+        CsvColumn("role", _one_of(ENROLLMENT_ROLES, "student")),
+        *(CsvColumn("beginDate", _parse_date, required=False), CsvColumn("endDate", _parse_date, required=False)),
     ),
 }
 # Version 1.2 has moved these two to roles.csv.
-USER_COLUMNS_1_1 = (Column("orgSourcedIds", _parse_list), Column("role", _parse_role))
+USER_COLUMNS_1_1 = (CsvColumn("orgSourcedIds", _parse_list), CsvColumn("role", _parse_role))

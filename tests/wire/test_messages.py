@@ -1,0 +1,93 @@
+"""What the trees of messages can express, on a message that uses all of it: reading, writing, breaking, documenting."""
+
+import pytest
+from lxml import etree
+
+import contract_tables
+from broken_calls import break_tree
+from rollbook.errors import CallError, WireCode
+from rollbook.wire.call import call_of
+from rollbook.wire.messages import ANYTHING, Choice, info, optional, parameters, record
+from rollbook.wire.read import compile_reader, read_known
+from rollbook.wire.values import BOOLEAN, NUMBER, one_of
+from rollbook.wire.write import compile_writer
+
+WRONG_STATUS = WireCode("SU:12", "the status")
+FIELDS = (
+    *(optional("ID", "id", NUMBER), optional("Email", "email")),
+    optional("Status", "status", one_of("Active", "Inactive", any_case=True), wrong=WRONG_STATUS),
+    optional("AllowFeedback", "feedback", BOOLEAN),
+    *(optional("Venues", "venues", ANYTHING), optional("Wages", "", ANYTHING)),
+)
+USER = record("User", *FIELDS, field="user", choices=(Choice(("ID", "Email"), filled=True),))
+TAKES = parameters(USER)
+read = compile_reader(TAKES)
+write = compile_writer(info(USER))
+
+
+def _read(user: str) -> object:
+    return read(etree.fromstring(f"<Parameters><User>{user}</User></Parameters>")).values["user"]
+
+
+def _code(parameters: etree._Element) -> WireCode | None:
+    try:
+        return read(parameters).wrong.get(1)
+    except CallError as error:
+        return error.code
+
+
+def test_one_thing_wrong_is_read_as_its_code() -> None:
+    cases = [case for case in break_tree(TAKES) if len(case.parameters)]
+    assert [(case.what, _code(case.parameters)) for case in cases] == [(case.what, case.code) for case in cases]
+    assert {"Nonsense in Venues", "ID is ''"} <= {case.what for case in cases}
+
+
+@pytest.mark.parametrize(
+    ("user", "code"),
+    [
+        ("<ID>7</ID>", None),
+        ("<ID>7</ID><Email/>", None),
+        ("<ID/><Email>a@example.org</Email>", None),
+        ("<Status>Active</Status>", "SU:12"),
+        ("<ID/>", "SU:12"),
+        ("<ID/><Email/>", "SU:12"),
+        ("<ID>7</ID><Email>a@example.org</Email>", "SU:12"),
+        ("<ID>7</ID><Colour/>", "SU:13"),
+    ],
+)
+def test_exactly_one_of_a_filled_choice_has_a_value(user: str, code: str | None) -> None:
+    found = _code(etree.fromstring(f"<Parameters><User>{user}</User></Parameters>"))
+    assert (found and found.code) == code
+
+
+CONTENTS = [
+    "<Venue><Name>R&amp;D &lt;1&gt;</Name> tail</Venue><Venue/>",
+    "text &amp; more",
+    "text <b>and</b> elements",
+    '<x:Venue xmlns:x="urn:x" level="a&quot;b">é</x:Venue>',
+]
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_content_without_a_meaning_is_given_back_as_it_came(content: str) -> None:
+    user = _read(f"<ID>7</ID><Venues>\n {content}\n</Venues><Wages><Wage>1</Wage></Wages>")
+    assert user == {"id": 7, "venues": content}
+    written = write({"user": user})
+    assert written == f"<User><ID>7</ID><Venues>{content}</Venues></User>"
+    assert read_known(etree.fromstring(f"<Info>{written}</Info>"), info(USER)) == {"user": user}
+
+
+def test_words_and_booleans_are_read_in_any_case() -> None:
+    texts = ("1", "0", "true", "FALSE", "True")
+    flags = [_read(f"<ID>1</ID><AllowFeedback>{text}</AllowFeedback><Status>ACTIVE</Status>") for text in texts]
+    assert flags == [{"id": 1, "feedback": flag, "status": "Active"} for flag in (True, False, True, False, True)]
+    assert write({"user": flags[0]}) == "<User><ID>1</ID><Status>Active</Status><AllowFeedback>1</AllowFeedback></User>"
+    assert _code(etree.fromstring("<Parameters><User><ID>1</ID><Status>Open</Status></User></Parameters>")) == (
+        WRONG_STATUS
+    )
+
+
+def test_docs_name_the_choice_and_the_content() -> None:
+    rows = [*contract_tables.describe_elements(call_of(TAKES))]
+    assert "| · `User` | 1 | exactly one of `ID`, `Email`, with a value |" in "\n".join(rows)
+    assert "| · · `Venues` | 0 or 1 | any elements or text, as XML |" in "\n".join(rows)
