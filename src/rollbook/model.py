@@ -68,16 +68,11 @@ class UnenrollmentStatus(StrEnum):
     RESTORED = "Restored"
 
 
-class Refusal(StrEnum):
-    """Why an enrollment was not put into the unenrollment queue."""
+class RejectReason(StrEnum):
+    """Why an enrollment was not put into the unenrollment queue, or an item was neither removed nor restored."""
 
     UNKNOWN = "unknown"
     QUEUED = "queued"
-
-
-class Obstacle(StrEnum):
-    """Why an item was not removed or not restored."""
-
     WRONG_STATUS = "wrong status"
     ENROLLED_AGAIN = "enrolled again"
     PURGED = "purged"
@@ -185,7 +180,7 @@ class Acceptance:
 
     batch_id: int | None
     accepted: tuple[int, ...]
-    refused: dict[int, Refusal]
+    refused: dict[int, RejectReason]
     before: int = 0
 
 

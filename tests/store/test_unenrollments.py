@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from campus import Campus
-from rollbook.model import EnrollmentStatus, Refusal, utc_now
+from rollbook.model import EnrollmentStatus, RejectReason, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import accounts, enrollments, unenrollments
 from rollbook.store.learning.purge import purge_progress
@@ -84,7 +84,7 @@ def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: 
     process_due(database, campus.account.id, utc_now(), 10)
     again = campus.accept([removed, complete])
     assert again.accepted == (1,)
-    assert again.refused == {2: Refusal.UNKNOWN}
+    assert again.refused == {2: RejectReason.UNKNOWN}
 
 
 # SQLite has no statistics that would lead it elsewhere than to its indexes.
@@ -154,7 +154,7 @@ def test_progress_is_kept_until_retention_is_over(database: Database, age_days: 
     with database.read() as connection:
         kept_by = connection.execute(kept).scalars().all()
     assert kept_by == [campus.account.id] * (2 - purged) + [keeper.account.id] * 2
-    assert campus.accept([1]).refused == {1: Refusal.UNKNOWN}
+    assert campus.accept([1]).refused == {1: RejectReason.UNKNOWN}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rollbook import store
 from rollbook.errors import WireCode
-from rollbook.model import Acceptance, Action, Actor, Change, Policies, Refusal
+from rollbook.model import Acceptance, Action, Actor, Change, Policies, RejectReason
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -19,7 +19,7 @@ def unenroll(
     policies: Policies,
     ids: Sequence[int | None],
     *,
-    codes: Mapping[Refusal, WireCode],
+    codes: Mapping[RejectReason, WireCode],
     reason: str | None,
     now: datetime,
     idempotency_key: str | None = None,

@@ -3,7 +3,7 @@
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.methods.undo_methods import GIVES, UndoCodes, undo_items, undo_parameters
-from rollbook.model import Action, Obstacle
+from rollbook.model import Action, RejectReason
 
 FORBIDDEN = WireCode("REM:01", "The required permissions are not met to call the removeUnenrollments method.")
 MALFORMED_ID = WireCode("REM:02", "AccountUserLearningModuleRelID provided is not valid.", "as ULM:01")
@@ -19,7 +19,7 @@ NOT_PENDING = WireCode(
     "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not in the unenrollment queue.",
     "unknown, or no longer pending",
 )
-CODES = UndoCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {Obstacle.WRONG_STATUS: NOT_PENDING})
+CODES = UndoCodes(Action.REMOVE, REPEATED_ID, UNKNOWN_BATCH, {RejectReason.WRONG_STATUS: NOT_PENDING})
 
 
 def remove(call: MethodCall) -> MethodResult:

@@ -3,7 +3,7 @@
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.methods.undo_methods import GIVES, UndoCodes, undo_items, undo_parameters
-from rollbook.model import Action, Obstacle
+from rollbook.model import Action, RejectReason
 
 FORBIDDEN = WireCode("RES:01", "The required permissions are not met to call the restoreUnenrollments method.")
 MALFORMED_ID = WireCode("RES:02", "AccountUserLearningModuleRelID provided is not valid.", "as ULM:01")
@@ -26,12 +26,12 @@ ENROLLED_AGAIN = WireCode(
     "at once, the later one comes back",
 )
 PURGED = WireCode("RES:07", "Unenrollment {block} - The learner's progress is no longer kept.", "retention is over")
-OBSTACLES = {
-    Obstacle.WRONG_STATUS: NOT_UNENROLLED,
-    Obstacle.ENROLLED_AGAIN: ENROLLED_AGAIN,
-    Obstacle.PURGED: PURGED,
+REJECT_CODES = {
+    RejectReason.WRONG_STATUS: NOT_UNENROLLED,
+    RejectReason.ENROLLED_AGAIN: ENROLLED_AGAIN,
+    RejectReason.PURGED: PURGED,
 }
-CODES = UndoCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, OBSTACLES)
+CODES = UndoCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, REJECT_CODES)
 
 
 def restore(call: MethodCall) -> MethodResult:

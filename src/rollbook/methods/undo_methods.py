@@ -7,7 +7,7 @@ from rollbook import actions
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import MethodCall, MethodResult
-from rollbook.model import Action, Obstacle, utc_now
+from rollbook.model import Action, RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import ANY_NUMBER, Choice, Element, info, optional, parameters, record
 from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE
@@ -41,7 +41,7 @@ class UndoCodes:
     action: Action
     repeated: WireCode
     unknown_batch: WireCode
-    obstacles: Mapping[Obstacle, WireCode]
+    reject_codes: Mapping[RejectReason, WireCode]
 
 
 def undo_parameters(malformed: WireCode) -> Element:
@@ -67,7 +67,7 @@ def undo_items(call: MethodCall, codes: UndoCodes) -> MethodResult:
         size = len(targets)
     is_large = size > MAX_ANSWERED
     told = sorted(done.refused.items())[: MAX_ANSWERED if is_large else None]
-    entries = in_order(errors, (ErrorEntry.of_item(codes.obstacles[why], block) for block, why in told))
+    entries = in_order(errors, (ErrorEntry.of_item(codes.reject_codes[why], block) for block, why in told))
     if is_large:
         return MethodResult({**done.counts(), "refused": len(done.refused)} if done.changed else {}, entries)
     items = [{"block": block, "id": id_, "status": status} for block, (id_, status) in sorted(done.changed.items())]

@@ -4,7 +4,7 @@ from rollbook import actions
 from rollbook.errors import WireCode
 from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import Refusal, utc_now
+from rollbook.model import RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import Element, info, parameters, record
 from rollbook.wire.values import IDENTIFIER, MAX_ITEMS
@@ -34,7 +34,7 @@ REPEATED_ID = WireCode(
     "AccountUserLearningModuleRelID from Unenrollment {first}.",
     "the call holds the number before, at `{first}`",
 )
-REFUSALS = {Refusal.UNKNOWN: UNKNOWN_ID, Refusal.QUEUED: QUEUED_ID}
+REJECT_CODES = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.QUEUED: QUEUED_ID}
 
 TAKES = parameters(record("LearningModuleEnrollment", unenrollment_item(MALFORMED_ID)))
 ACCEPTED = record(
@@ -59,7 +59,7 @@ def unenroll(call: MethodCall) -> MethodResult:
         call.caller.account_id,
         call.caller.policies,
         ids,
-        codes=REFUSALS,
+        codes=REJECT_CODES,
         reason=call.extensions.reason,
         now=utc_now(),
         idempotency_key=call.extensions.idempotency_key,
@@ -67,7 +67,7 @@ def unenroll(call: MethodCall) -> MethodResult:
         sent=sent,
         unreadable={block: entry.code for block, entry in errors.items()},
     )
-    entries = in_order(errors, (ErrorEntry.of_item(REFUSALS[why], block) for block, why in done.refused.items()))
+    entries = in_order(errors, (ErrorEntry.of_item(REJECT_CODES[why], block) for block, why in done.refused.items()))
     accepted = [{"block": block, "sent": sent[block - 1]} for block in done.accepted]
     return MethodResult({"items": accepted}, entries, done.batch_id if accepted else None)
 

@@ -13,16 +13,16 @@ from rollbook.console.request import PageError, Visit, redirect
 from rollbook.console.views.batches import find_batch
 from rollbook.console.views.queue import read_filter
 from rollbook.errors import UserError
-from rollbook.model import Action, Obstacle, UnenrollmentStatus, utc_now
+from rollbook.model import Action, RejectReason, UnenrollmentStatus, utc_now
 from rollbook.store.learning.retention import find_undo_term
 from rollbook.store.queue.history import ItemFilter, find_items, find_pending
 from rollbook.store.queue.undo import Target, Undoing, UndoPreview
 
 SHOWN = 200
 
-OBSTACLES = {
-    Obstacle.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrollment first.",
-    Obstacle.PURGED: "The progress is no longer kept: the account's retention is over.",
+REJECT_REASONS = {
+    RejectReason.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrollment first.",
+    RejectReason.PURGED: "The progress is no longer kept: the account's retention is over.",
 }
 # Why there is nothing to be undone about an item that neither waits nor is complete.
 SETTLED = {
@@ -135,7 +135,7 @@ def _say_undone(done: Undoing) -> list[str]:
 def _say_left(targets: Sequence[Target], done: Undoing) -> list[str]:
     """Say how many had been settled before, and how many could not be undone."""
     left = [target for target in targets if target.block in done.refused]
-    before = Counter(target.status for target in left if done.refused[target.block] is Obstacle.WRONG_STATUS)
+    before = Counter(target.status for target in left if done.refused[target.block] is RejectReason.WRONG_STATUS)
     said = [f"{count(before[status], 'item')} {had} before." for status, had in HAD.items() if before[status]]
     if kept_out := len(left) - before.total():
         said.append(f"{count(kept_out, 'item')} could not be undone; Undo batch says why.")
@@ -145,4 +145,4 @@ def _say_left(targets: Sequence[Target], done: Undoing) -> list[str]:
 def _explain(target: Target, done: Undoing) -> str:
     why = done.refused[target.block]
     settled = SETTLED.get(target.status, "") if target.status else ""
-    return OBSTACLES.get(why, settled)
+    return REJECT_REASONS.get(why, settled)

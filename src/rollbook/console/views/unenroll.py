@@ -7,7 +7,7 @@ from rollbook import actions
 from rollbook.console.request import PageError, Visit, redirect
 from rollbook.console.views.choice import read_choice
 from rollbook.errors import UserError
-from rollbook.methods.unenroll_learning_modules import REFUSALS
+from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
@@ -119,7 +119,7 @@ def confirm(visit: Visit) -> Response:
                 caller.account_id,
                 caller.policies,
                 ids,
-                codes=REFUSALS,
+                codes=REJECT_CODES,
                 reason=reason,
                 now=utc_now(),
             )

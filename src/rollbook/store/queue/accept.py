@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.errors import TransportError
-from rollbook.model import Acceptance, Policies, Refusal
+from rollbook.model import Acceptance, Policies, RejectReason
 from rollbook.store.database.deadline import renew_deadline
 from rollbook.store.database.execute import run
 from rollbook.store.database.tables import batches, refusals
@@ -136,10 +136,10 @@ def keep_refusals(
 
 def _explain_refusals(
     connection: sa.Connection, asked: dict[str, object], ids: Sequence[int | None], accepted: Collection[int]
-) -> dict[int, Refusal]:
+) -> dict[int, RejectReason]:
     left = {block: id_ for block, id_ in enumerate(ids, 1) if id_ is not None and block not in accepted}
     refused = [*left.values()]
     queued: set[int] = set()
     for start in range(0, len(refused), STEP):
         queued.update(id_ for (id_,) in run(connection, _FIND_QUEUED, {**asked, "ids": refused[start : start + STEP]}))
-    return {block: Refusal.QUEUED if id_ in queued else Refusal.UNKNOWN for block, id_ in left.items()}
+    return {block: RejectReason.QUEUED if id_ in queued else RejectReason.UNKNOWN for block, id_ in left.items()}

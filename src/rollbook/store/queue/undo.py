@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.model import Obstacle, UnenrollmentStatus
+from rollbook.model import RejectReason, UnenrollmentStatus
 from rollbook.store.database.deadline import renew_deadline
 from rollbook.store.database.execute import run
 from rollbook.store.database.tables import batches, unenrollments
@@ -36,7 +36,7 @@ _REMOVE = """
 # An enrolment does not come back when the learner was enrolled again after it had ended; of two such that are restored
 # together, the later one does. A completed one and another may both have been there before, and then both come back.
 # A row for each enrolment that is purged, or that another one may be in the way of.
-_FIND_OBSTACLES = """
+_FIND_REJECTED = """
     SELECT e.id, e.purged_at IS NOT NULL AS purged, other.id AS other_id, other.unenrolled_at IS NULL AS is_current
     FROM {ids} AS asked
     JOIN enrollments AS e ON e.id = asked.id
@@ -75,7 +75,7 @@ class Undoing:
     """The outcome: the new status of the items that changed, and why the others did not, by block."""
 
     changed: dict[int, tuple[int, UnenrollmentStatus]]
-    refused: dict[int, Obstacle]
+    refused: dict[int, RejectReason]
 
     def ids(self, status: UnenrollmentStatus) -> list[int]:
         """The enrolments whose items have this status now."""
@@ -115,12 +115,12 @@ class UndoPreview:
         """Take pending items out of the queue; their enrolments stay as they are."""
         removed = UnenrollmentStatus.REMOVED
         changed = {t.block: (t.enrollment_id, removed) for t in targets if t.status is UnenrollmentStatus.PENDING}
-        return Undoing(changed, {t.block: Obstacle.WRONG_STATUS for t in targets if t.block not in changed})
+        return Undoing(changed, {t.block: RejectReason.WRONG_STATUS for t in targets if t.block not in changed})
 
     def restore(self, targets: Sequence[Target]) -> Undoing:
         """Bring back the enrolments of complete items, and take pending ones out of the queue."""
         complete = {t.block: t.enrollment_id for t in targets if t.status is UnenrollmentStatus.COMPLETE}
-        obstacles = self._find_obstacles(complete.values())
+        obstacles = self._find_rejected(complete.values())
         restored = UnenrollmentStatus.RESTORED
         changed = {block: (id_, restored) for block, id_ in complete.items() if id_ not in obstacles}
         removal = UndoPreview.remove(self, targets)
@@ -128,14 +128,14 @@ class UndoPreview:
         refused = {block: obstacles[id_] for block, id_ in complete.items() if id_ in obstacles}
         return Undoing(removal.changed | changed, others | refused)
 
-    def _find_obstacles(self, ids: Collection[int]) -> dict[int, Obstacle]:
+    def _find_rejected(self, ids: Collection[int]) -> dict[int, RejectReason]:
         together = set(ids)
-        found: dict[int, Obstacle] = {}
-        for id_, purged, other_id, is_current in self._run(_FIND_OBSTACLES, ids, {}):
+        found: dict[int, RejectReason] = {}
+        for id_, purged, other_id, is_current in self._run(_FIND_REJECTED, ids, {}):
             if purged:
-                found[id_] = Obstacle.PURGED
+                found[id_] = RejectReason.PURGED
             elif is_current or other_id in together:
-                found[id_] = Obstacle.ENROLLED_AGAIN
+                found[id_] = RejectReason.ENROLLED_AGAIN
         return found
 
     def _run(self, sql: str, ids: Iterable[int], given: Mapping[str, object]) -> list[Any]:

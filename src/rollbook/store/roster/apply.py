@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.model import Action, Actor, Change, Refusal, utc_now
+from rollbook.model import Action, Actor, Change, RejectReason, utc_now
 from rollbook.store.database.sql import statement
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.accounts import Account
@@ -202,7 +202,7 @@ def _queue_ended(connection: sa.Connection, account: Account, reason: str, prote
         requested_at=utc_now(),
     )
     # What is in the queue already is unchanged; what the account protects is refused.
-    protected = [block for block, refusal in acceptance.refused.items() if refusal is Refusal.UNKNOWN]
+    protected = [block for block, refusal in acceptance.refused.items() if refusal is RejectReason.UNKNOWN]
     if protected:
         _run(connection, _ADD_REFUSED, [{"line": ended[block - 1].line} for block in protected])
     if acceptance.batch_id is not None:
