@@ -26,7 +26,7 @@ serve: setup ## make an account in ./data if there is none, and serve until stop
 browser: setup ## download Chromium for the tests into .browser if the machine has none
 	@$(BIN)/python tests/support/chromium.py
 
-docs: setup ## generate the tables of docs/wire.md from the messages and codes of the methods
+docs: setup ## generate the tables of docs/wire*.md from the messages and codes of the methods
 	$(BIN)/python tests/support/contract_tables.py
 
 audit: setup ## check the locked dependencies for known vulnerabilities, if the service is reachable

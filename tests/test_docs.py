@@ -78,11 +78,13 @@ def test_the_table_of_commands_has_every_command_with_all_its_options_and_no_oth
 
 def test_tables_of_the_contract_say_what_the_methods_do() -> None:
     """Run `make docs` when this fails."""
-    assert contract_tables.PAGE.read_text() == contract_tables.fill(contract_tables.PAGE.read_text())
+    assert [
+        page.name for page in contract_tables.PAGES if page.read_text() != contract_tables.fill(page.read_text())
+    ] == []
 
 
 def test_contract_has_a_table_of_each_method_and_lists_every_code_in_its_order() -> None:
-    text = contract_tables.PAGE.read_text()
+    text = "".join(page.read_text() for page in contract_tables.PAGES)
     assert [name for name in METHODS if f"<!-- gives: {name} -->" not in text] == SAME_ANSWERS
     assert re.findall(r"^\| ([A-Z]+:\d+) \|", text, re.MULTILINE) == [code.code for code in CODES]
 

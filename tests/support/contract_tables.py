@@ -1,4 +1,4 @@
-"""Writes the tables of docs/wire.md from the messages and codes of the methods: `make docs`.
+"""Writes the tables of docs/wire*.md from the messages and codes of the methods: `make docs`.
 
 A table stands between `<!-- kind: what -->` and `<!-- end -->`, where `kind` is one of the functions below.
 """
@@ -12,7 +12,8 @@ from rollbook.methods import METHODS
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.wire.messages import ANY_NUMBER, Choice, Element
 
-PAGE = Path(__file__).parents[2] / "docs" / "wire.md"
+# In the order of the methods.
+PAGES = [Path(__file__).parents[2] / "docs" / f"wire{of}.md" for of in ("", "-people", "-groups", "-courses")]
 TABLE = re.compile(r"(<!-- (\w+): ([\w ]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 
 
@@ -108,4 +109,5 @@ def fill(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(fill(page.read_text()))
