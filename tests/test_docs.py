@@ -128,6 +128,11 @@ def test_table_of_log_events_has_each_event_and_no_other() -> None:
     assert {event for row in rows for event in re.findall("`(.+?)`", row)} == {*_log_events(), "last calls not kept"}
 
 
+def test_readme_lists_every_method_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", _sections(ROOT / "README.md")["Methods"], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {*METHODS}
+
+
 def test_call_of_the_readme_is_answered_as_it_says(served: Served) -> None:
     text = (ROOT / "README.md").read_text()
     [package] = re.findall(r"Package='(.+?)'\n```", text, re.DOTALL)
