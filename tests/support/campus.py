@@ -70,6 +70,11 @@ class Campus:
             added: int = connection.execute(table.insert().returning(table.columns[0]), known).scalar_one()
         return added
 
+    def user_id(self, email: str) -> int:
+        """Give the number of a user of the account."""
+        query = sa.select(users.c.id).where(users.c.account_id == self.account.id, users.c.email == email)
+        return self._count(query)
+
     def set(self, **policies: bool | int | None) -> None:
         """Change the account's policies."""
         with self.database.write() as connection:

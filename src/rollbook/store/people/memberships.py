@@ -1,0 +1,90 @@
+"""Who is in which group, with which permissions: users join and leave groups here. The only SQL about it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from rollbook.model import Permission
+from rollbook.store.database.sql import statement
+from rollbook.store.database.tables import memberships
+
+# In the order of group and user, so that two calls at once wait for each other in one direction only.
+_JOIN = """
+    INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
+    SELECT :account_id, CAST(item ->> 'group_id' AS BIGINT), CAST(item ->> 'user_id' AS BIGINT), false, false
+    FROM {rows} AS r
+    WHERE true
+    ORDER BY 2, 3
+    ON CONFLICT (group_id, user_id) DO NOTHING
+    RETURNING group_id, user_id
+"""
+_LEAVE_HOME = """
+    UPDATE memberships SET is_home = false FROM {rows} AS r
+    WHERE is_home AND user_id = CAST(item ->> 'user_id' AS BIGINT) AND CAST(item ->> 'is_home' AS BOOLEAN)
+"""
+# What is not named stays as it is.
+_SET = """
+    UPDATE memberships
+    SET group_manager = COALESCE(CAST(item ->> 'group_manager' AS BOOLEAN), group_manager),
+        create_course = COALESCE(CAST(item ->> 'create_course' AS BOOLEAN), create_course),
+        manage_group_courses = COALESCE(CAST(item ->> 'manage_group_courses' AS BOOLEAN), manage_group_courses),
+        manage_users = COALESCE(CAST(item ->> 'manage_users' AS BOOLEAN), manage_users),
+        manage_group_users = COALESCE(CAST(item ->> 'manage_group_users' AS BOOLEAN), manage_group_users),
+        view_learner_results = COALESCE(CAST(item ->> 'view_learner_results' AS BOOLEAN), view_learner_results),
+        proctor = COALESCE(CAST(item ->> 'proctor' AS BOOLEAN), proctor),
+        marker = COALESCE(CAST(item ->> 'marker' AS BOOLEAN), marker),
+        instructor = COALESCE(CAST(item ->> 'instructor' AS BOOLEAN), instructor),
+        is_home = COALESCE(CAST(item ->> 'is_home' AS BOOLEAN), is_home)
+    FROM {rows} AS r
+    WHERE group_id = CAST(item ->> 'group_id' AS BIGINT) AND user_id = CAST(item ->> 'user_id' AS BIGINT)
+"""
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A user in a group: the permissions that are given or taken there, and whether it is the home group.
+
+    A permission that is not named stays as it is, and so does the home group when `is_home` is None.
+    """
+
+    group_id: int
+    user_id: int
+    permissions: Mapping[Permission, bool] = field(default_factory=dict)
+    is_home: bool | None = None
+
+    def row(self) -> dict[str, object]:
+        """Name the columns that are written."""
+        given = {permission.column: has for permission, has in self.permissions.items()}
+        return {"group_id": self.group_id, "user_id": self.user_id, "is_home": self.is_home, **given}
+
+
+def join_groups(connection: sa.Connection, account_id: int, wanted: Sequence[Membership]) -> set[tuple[int, int]]:
+    """Put users into groups, or change the permissions of members; return (group, user) of those who are new there.
+
+    Of two entries for the same user and group the later one adds to the first. Groups and users are the account's.
+    """
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    for each in wanted:
+        key = (each.group_id, each.user_id)
+        rows[key] = rows.get(key, {}) | {name: value for name, value in each.row().items() if value is not None}
+    if not rows:
+        return set()
+    given = {"account_id": account_id, "rows": [*rows.values()]}
+    joined = {(row.group_id, row.user_id) for row in connection.execute(statement(connection, _JOIN), given)}
+    if any(row.get("is_home") for row in rows.values()):
+        connection.execute(statement(connection, _LEAVE_HOME), given)
+    connection.execute(statement(connection, _SET), given)
+    return joined
+
+
+def leave_groups(
+    connection: sa.Connection, account_id: int, user_ids: Collection[int], group_ids: Collection[int]
+) -> int:
+    """Take users out of groups and return how many memberships end; their enrollments stay."""
+    ended = sa.delete(memberships).where(
+        memberships.c.account_id == account_id,
+        memberships.c.group_id.in_(group_ids),
+        memberships.c.user_id.in_(user_ids),
+    )
+    return connection.execute(ended).rowcount
