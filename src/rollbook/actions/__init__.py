@@ -1,4 +1,7 @@
-"""What people do to an account's records: each action is the same, with the same audit line, from every door."""
+"""The changes that users make to an account's records, the same for the API, the console, imports and commands.
+
+Each action does the store's work, keeps the refusals and writes the audit line.
+"""
 
 from rollbook.actions.enroll import enroll as enroll
 from rollbook.actions.pause import pause as pause

@@ -20,9 +20,9 @@ def enroll(
     refused: int,
     now: datetime,
 ) -> dict[tuple[int | None, int | None], int]:
-    """Enroll, and give the ids of the new enrollments by learner and course; `refused` items are counted in the audit.
+    """Enroll, and return the ids of the new enrollments by learner and course; the audit counts `refused` items.
 
-    A learner with an enrollment in the course that is neither ended nor completed gets no other one.
+    A learner with an enrollment in the course that is neither ended nor completed gets no second one.
     """
     ids = store.enroll.add_enrollments(connection, account_id, complete, now)
     if ids:

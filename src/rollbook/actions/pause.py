@@ -1,4 +1,4 @@
-"""Pauses and resumes the queue of an account, and writes the audit line when that changes something."""
+"""Pauses and resumes the queue of an account; an audit line records each change."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def pause(connection: "Connection", by: Actor, account_id: int, now: datetime) -> None:
-    """Process nothing from now on; calls are still accepted."""
+    """Stop the processing of the queue; calls are still accepted."""
     if store.state.pause_queue(connection, account_id, now):
         store.audit.record_change(connection, account_id, by, Change(Action.PAUSE))
 
 
 def resume(connection: "Connection", by: Actor, account_id: int) -> None:
-    """Process what is due again."""
+    """Resume the processing of due items."""
     if store.state.resume_queue(connection, account_id):
         store.audit.record_change(connection, account_id, by, Change(Action.RESUME))

@@ -10,7 +10,7 @@ from rollbook.model import Action, Actor, Change
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# So many enrollments at most are named in a line of the audit; the items themselves name the user who undid them.
+# The largest number of enrollments that an audit line lists; each item also names the user who undid it.
 MAX_NAMED = 1000
 
 

@@ -1,4 +1,4 @@
-"""Unenrolls: queues enrollments as one batch, keeps with it what was refused, and writes the audit line."""
+"""Queues enrollments as one batch, keeps its refusals, and writes the audit line."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,11 +27,11 @@ def unenroll(
     sent: Sequence[str] | None = None,
     unreadable: Mapping[int, str] | None = None,
 ) -> Acceptance:
-    """Queue what can be queued; an id's place in the list, from 1, is its block.
+    """Queue what can be queued; the block of an id is its position in the list, from 1.
 
-    None leaves a block out: `unreadable` has the code that refuses it. No id stands in the list twice. Refusals are
-    kept by their `codes` and as they were `sent`. With `batch_id` the batch is continued; errors: TransportError 422
-    when it cannot be (D32).
+    The ids are distinct. None skips a block: `unreadable` has the code that refuses it. Refusals are kept with their
+    `codes` and the text `sent`. With `batch_id` that batch is continued; errors: TransportError 422 when it cannot be
+    (D32).
     """
     done = store.accept.accept_batch(
         connection,

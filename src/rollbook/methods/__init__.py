@@ -1,6 +1,6 @@
-"""One module an API method, named after it: this folder is the API, as data and the functions that do the work.
+"""The API: one module per method, named after it, with its messages, codes, permissions and function.
 
-It is imported by the client as well, so that nothing here imports the store before a method runs (docs/decisions/0025).
+The client imports it too, so nothing here imports the store before a method runs (docs/decisions/0025).
 """
 
 from rollbook.errors import GENERAL, WireCode

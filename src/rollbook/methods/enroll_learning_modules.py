@@ -13,8 +13,8 @@ from rollbook.wire.values import DAY, IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, 
 FORBIDDEN = WireCode(
     "ELM:01",
     "The required permissions are not met to call the enrollLearningModules method.",
-    "the caller may not enroll for this group. Without `block`: the caller is a learner who may not for any group; "
-    "then nothing else of the call is looked at",
+    "the caller may not enroll for this group. Without `block`: the caller is a learner without a permission for any "
+    "group; the rest of the call is not read",
 )
 UNKNOWN_USER = WireCode(
     "ELM:02", "Enrollment {block} - The User provided is not valid.", "no active user of this account"
@@ -23,44 +23,44 @@ UNKNOWN_GROUP = WireCode(
     "ELM:03", "Enrollment {block} - The GroupName provided is not valid.", "no active group of this account"
 )
 NO_MEMBER = WireCode(
-    "ELM:04", "Enrollment {block} - The User provided is not in the group.", "the user is no member of the group"
+    "ELM:04", "Enrollment {block} - The User provided is not in the group.", "the user is not a member of the group"
 )
 UNKNOWN_COURSE = WireCode(
     "ELM:05",
     "Enrollment {block} - The LearningModuleID provided is not valid.",
-    "no active course of this account; also what is no number at all",
+    "not the number of an active course of this account",
 )
 UNKNOWN_SESSION = WireCode(
     "ELM:06",
     "Enrollment {block} - The LearningModuleSessionID provided is not valid.",
-    "no session of this course; also what is no number at all",
+    "not the number of a session of this course",
 )
 WRONG_DATE = WireCode(
     "ELM:07",
     "Enrollment {block} - The DueDateSettings provided are not valid.",
-    "a date that does not exist or is written otherwise, or a number of days that is none or is too large",
+    "a date that does not exist or has another format, or not a number of days from 0 to 3650",
 )
 IS_ENROLLED = WireCode(
     "ELM:19",
     "Enrollment {block} - The user is already enrolled.",
-    "the user has an enrollment in the course that is neither completed nor unenrolled. The second of two equal "
-    "items of a call gets it as well",
+    "the user has an enrollment in the course that is neither completed nor unenrolled; also the second of two equal "
+    "items of a call",
 )
 
 DAYS = number(0, 3650, "number of days from 0 to 3650", example=30)
 
 USER = record(
     "User",
-    optional("Email", "email", help="in any case of its letters"),
+    optional("Email", "email", help="in upper or lower case"),
     optional("EmployeeID", "employee_id", help="exactly as it is stored"),
     choices=(Choice(("Email", "EmployeeID")),),
 )
 DUE_DATES = record(
     "DueDateSettings",
-    optional("SettingSource", "setting_source", help="any text; it is not kept"),
+    optional("SettingSource", "setting_source", help="any text; not kept"),
     record(
         "DueDateSetup",
-        optional("DueDate", "due_date", DAY, wrong=WRONG_DATE, help="the enrollment is due at 00:00 UTC of this day"),
+        optional("DueDate", "due_date", DAY, wrong=WRONG_DATE, help="due at 00:00 UTC of this day"),
         optional("DueDateDays", "due_days", DAYS, wrong=WRONG_DATE, help="counted from today, a day of UTC"),
         least=0,
         choices=(Choice(("DueDate", "DueDateDays"), least=0),),
@@ -68,13 +68,13 @@ DUE_DATES = record(
     record(
         "AccessSetup",
         optional(
-            "AccessEndDate", "access_end_date", DAY, wrong=WRONG_DATE, help="the access ends at 00:00 UTC of this day"
+            "AccessEndDate", "access_end_date", DAY, wrong=WRONG_DATE, help="access ends at 00:00 UTC of this day"
         ),
         optional("AccessEndDays", "access_end_days", DAYS, wrong=WRONG_DATE, help="counted from today, a day of UTC"),
         least=0,
         choices=(Choice(("AccessEndDate", "AccessEndDays"), least=0),),
     ),
-    optional("CompletionAccessDays", "", DAYS, wrong=WRONG_DATE, help="it is not kept"),
+    optional("CompletionAccessDays", "", DAYS, wrong=WRONG_DATE, help="not kept"),
     least=0,
 )
 ITEM = record(
@@ -83,11 +83,11 @@ ITEM = record(
     Element(
         "GroupName",
         "group_name",
-        help="exactly the name of an active group; of several, the oldest with the learner that the caller manages",
+        help="the exact name of an active group; of several, the oldest that the caller manages and the learner is in",
     ),
     Element("LearningModuleID", "course_id", REFERENCE, as_sent="course", help="the number of an active course"),
     optional("LearningModuleSessionID", "session_id", REFERENCE, help="the number of a session of that course"),
-    optional("EnrollmentTag", "tag", help="any text; it is kept with the enrollment"),
+    optional("EnrollmentTag", "tag", help="any text; kept with the enrollment"),
     DUE_DATES,
     field="items",
     most=MAX_ITEMS,
@@ -95,18 +95,18 @@ ITEM = record(
 )
 ENROLLED = record(
     "Enrollment",
-    Element("User", "user", help="the e-mail address or employee id as it was sent"),
+    Element("User", "user", help="the e-mail address or employee id, as sent"),
     Element("LearningModuleID", "course", help="as it was sent"),
     Element(IDENTIFIER, "id", NUMBER, help="the number of the new enrollment, which unenrollLearningModules takes"),
     field="items",
     most=MAX_ITEMS,
     attributes=(BLOCK,),
 )
-GIVES = info(record("Enrollments", ENROLLED, least=0, help="missing when nobody was enrolled"))
+GIVES = info(record("Enrollments", ENROLLED, least=0, help="missing if no one was enrolled"))
 
 
 def enroll(call: MethodCall) -> MethodResult:
-    """Enroll whoever can be enrolled, and give the reason for every other item."""
+    """Enroll what can be enrolled, and return an error for every other item."""
     now, items = utc_now(), call.values["items"]
     asked = [_ask(item, now.date()) for item in items]
     found = store.enroll.find_asked(call.connection, call.caller, asked)
@@ -119,7 +119,7 @@ def enroll(call: MethodCall) -> MethodResult:
     ids = actions.enroll(call.connection, call.by, call.caller.account_id, complete, refused=refused, now=now)
     enrolled, errors = [], []
     for block, (item, of_item, mistake) in enumerate(zip(items, found, mistakes, strict=True), 1):
-        # Taken out, so that for the second of two equal items the learner is enrolled already.
+        # Removed from the mapping: the second of two equal items is IS_ENROLLED.
         id_ = None if mistake else ids.pop((of_item.user_id, of_item.course_id), None)
         if id_ is None:
             errors.append(ErrorEntry.of_item(mistake or IS_ENROLLED, block))
@@ -130,9 +130,9 @@ def enroll(call: MethodCall) -> MethodResult:
 
 
 def _find_mistake(asked: "store.enroll.Asked", found: "store.enroll.Found", wrong: WireCode | None) -> WireCode | None:
-    """Name the first thing that is wrong with an item.
+    """Find the first error of an item.
 
-    The group comes first, so that a learner finds out nothing by way of a group that is not the learner's to manage.
+    The group is checked first, so that a group manager learns nothing about other groups' members.
     """
     checks = (
         (found.named_group_id is None, UNKNOWN_GROUP),
@@ -159,7 +159,7 @@ def _ask(item: Values, today: date) -> "store.enroll.Asked":
 
 
 def _first_moment(day: date | None, days: int | None, today: date) -> datetime | None:
-    """The first moment of a day, or of the day that is so many days from today."""
+    """The first moment of a day, or of the day `days` from today."""
     if day is None and days is not None:
         day = today + timedelta(days=days)
     return None if day is None else datetime.combine(day, time.min, UTC)

@@ -1,4 +1,4 @@
-"""getLearnerReport: a page of the account's current enrollments, with the columns asked for (protocol §6)."""
+"""getLearnerReport: a page of the account's current enrollments with the requested columns (protocol §6)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +17,11 @@ from rollbook.wire.values import DAY, NUMBER, TIME, one_of, word_for
 FORBIDDEN = WireCode(
     "GLR:01",
     "The required permissions are not met to call the getLearnerReport method.",
-    "the caller is neither administrator nor owner; group permissions do not help. Nothing else of the call is looked "
-    "at. D18 [ours]",
+    "the caller is neither administrator nor owner, whatever group permissions; the rest of the call is not read. D18 "
+    "[ours]",
 )
 
-# How many values and date ranges a filter can have; ours, because a query cannot grow without end.
+# The largest number of values and of date ranges in a filter: ours, to bound the query.
 MAX_VALUES = 1000
 MAX_RANGES = 100
 
@@ -32,7 +32,7 @@ def _column(name: str, field: str = "", kind: Kind = TEXT, **more: Any) -> Eleme
     return Element(name, field, kind, **more)
 
 
-# Each row begins and ends with these, asked for or not.
+# Every row begins and ends with these.
 FIRST = (
     _column("ID", "id", NUMBER, help="the identifier that unenrollLearningModules takes"),
     _column("CourseName", "course_name"),
@@ -45,7 +45,7 @@ LAST = (
     _column("CreatedDate", "created_at", TIME),
     _column("ModifiedDate", "modified_at", TIME),
 )
-# The columns that can be asked for; those without a field are always empty, because Rollbook keeps no such thing.
+# The columns that a call can request; those without a field are always empty: Rollbook does not keep their data.
 COLUMNS = {
     "ALTERNATE_EMAIL": _column("AlternateEmail", "alternate_email"),
     "COMPLETED_DATE": _column("CompletedDate", "completed_at", TIME),
@@ -106,8 +106,8 @@ def _ranges(name: str, field: str) -> Element:
 
 TAG = record(
     "GroupTag2",
-    optional("TagID", help="groups that bear this tag"),
-    optional("TagName", help="groups that bear the tag of this name"),
+    optional("TagID", help="groups with this tag"),
+    optional("TagName", help="groups with the tag of this name"),
     optional("TagValues", help="with one of these values, separated by commas"),
     field="group_tags",
     least=0,
@@ -116,18 +116,25 @@ TAG = record(
 )
 GROUPS = _container(
     "Groups",
-    _one("GroupStatus", "group_active", ACTIVITY, help="groups that are so"),
-    _container("GroupNames", _many("GroupName", "group_names", help="groups of these names")),
+    _one("GroupStatus", "group_active", ACTIVITY, help="groups with this status"),
+    _container("GroupNames", _many("GroupName", "group_names", help="groups with one of these names")),
     _container("GroupTags2", TAG),
 )
 COURSE = _container(
     "LearningModule",
-    _one("LearningModuleStatus", "course_status", one_of("Active", "Inactive", "Archived"), help="courses that are so"),
-    _container("LearningModuleNames", _many("LearningModuleName", "course_names", help="courses of these names")),
+    _one(
+        "LearningModuleStatus",
+        "course_status",
+        one_of("Active", "Inactive", "Archived"),
+        help="courses with this status",
+    ),
+    _container(
+        "LearningModuleNames", _many("LearningModuleName", "course_names", help="courses with one of these names")
+    ),
 )
 STATUSES = _container(
     "EnrollmentStatuses",
-    _many("EnrollmentStatus", "statuses", one_of(*EnrollmentStatus), help="enrollments in these states"),
+    _many("EnrollmentStatus", "statuses", one_of(*EnrollmentStatus), help="enrollments with one of these statuses"),
 )
 COURSES = _container(
     "LearningModules",
@@ -145,10 +152,10 @@ ENROLLMENTS = _container(
 )
 IDENTIFIERS = _container(
     "UserIdentifier",
-    _many("EmailAddress", "emails", help="users with one of these, in any case of the letters"),
-    _many("EmployeeID", "employee_ids", help="users with one of these"),
+    _many("EmailAddress", "emails", help="users with one of these addresses, in upper or lower case"),
+    _many("EmployeeID", "employee_ids", help="users with one of these ids"),
 )
-USERS = _container("Users", _one("UserStatus", "user_active", ACTIVITY, help="users that are so"), IDENTIFIERS)
+USERS = _container("Users", _one("UserStatus", "user_active", ACTIVITY, help="users with this status"), IDENTIFIERS)
 FILTERS = _container(
     "Filters",
     optional("EnrollmentID", "enrollment_id", NUMBER, help="the enrollment with this number"),
@@ -163,7 +170,7 @@ TAKES = parameters(
         *PAGING,
         FILTERS,
         _container("Columns", _many("ColumnName", "columns", COLUMN, help="see [Columns](#columns)")),
-        _container("CustomFields", _many("FieldName", help="adds nothing: Rollbook has no custom fields")),
+        _container("CustomFields", _many("FieldName", help="ignored: Rollbook has no custom fields")),
     )
 )
 PERIODS = (
@@ -173,15 +180,15 @@ PERIODS = (
 
 
 def _report_of(columns: Sequence[Element]) -> Element:
-    """The answer with these columns between the first ones and the last ones."""
+    """The answer with these columns between the first and the last ones."""
     learner = record("Learner", *FIRST, *columns, *LAST, field="learners", least=0, most=MAX_SIZE)
     return info(record("LearnerReport", learner, attributes=(ROWS,)))
 
 
 def get_learner_report(call: MethodCall) -> MethodResult:
-    """Give the enrollments that agree with all filters, pending ones included (D17)."""
+    """Return the enrollments that match all filters, pending ones included (D17)."""
     values, page = call.values, Pagination.of(call.values)
-    # Columns stand in the order of the call, each once.
+    # Columns in the order of the call, without repetition.
     columns = [*{column.name: column for column in values.get("columns", ())}.values()]
     fields = [column.field or None for column in (*FIRST, *columns, *LAST)]
     if "group_tags" in values:  # no group bears a tag
@@ -210,7 +217,7 @@ def _filter(values: Values) -> "store.report.ReportFilter":
 
 
 def _periods(ranges: Values | list[Values]) -> list["store.report.Period"]:
-    """Give date ranges, each from the first moment of a day to the last one of another; one without ends is none."""
+    """Convert date ranges to periods, from the start of one day to the end of another; skip those without ends."""
     listed = ranges if isinstance(ranges, list) else [ranges]
     return [
         store.report.Period(

@@ -1,4 +1,4 @@
-"""getUnenrollmentBatches: who asked for what, when and why, and what became of it (D20)."""
+"""getUnenrollmentBatches: who requested which batch, when and why, and its outcome (D20)."""
 
 from rollbook import store
 from rollbook.errors import WireCode
@@ -20,16 +20,16 @@ REFUSAL = record(
     least=0,
     most=ANY_NUMBER,
     attributes=(BLOCK,),
-    help="only of a batch that was asked for by its `BatchID`",
+    help="only if the call names a `BatchID`",
 )
 BATCH = record(
     "UnenrollmentBatch",
     Element("BatchID", "id", NUMBER),
     Element("RequestedDate", "requested_at", TIME),
-    Element("RequestedBy", "requested_by_email", help="empty for a batch of an import"),
+    Element("RequestedBy", "requested_by_email", help="empty for an import's batch"),
     Element("Reason", "reason"),
     Element("IdempotencyKey", "idempotency_key"),
-    Element("UndoUntilDate", "undo_until", TIME, help="until then all that is complete can be undone; empty: no limit"),
+    Element("UndoUntilDate", "undo_until", TIME, help="until then every complete item can be undone; empty: no limit"),
     *COUNTS,
     Element("Refused", "refused", COUNT, help="items that the call refused"),
     REFUSAL,
@@ -37,12 +37,12 @@ BATCH = record(
     least=0,
     most=MAX_SIZE,
 )
-ROWS = Element("rows", "rows", COUNT, help="how many are in this answer")
+ROWS = Element("rows", "rows", COUNT, help="the number of rows in this answer")
 GIVES = info(record("UnenrollmentBatches", BATCH, attributes=(ROWS,)))
 
 
 def get_batches(call: MethodCall) -> MethodResult:
-    """Give batches, the latest first; of one that is asked for, what it refused too."""
+    """Return batches, the latest first; a batch requested by its number with its refusals."""
     account_id, batch_id, page = call.caller.account_id, call.values.get("batch_id"), Pagination.of(call.values)
     rows = store.history.find_batches(call.connection, account_id, batch_id, page.size, page.offset)
     refusals = [] if batch_id is None else store.history.find_refusals(call.connection, account_id, batch_id)

@@ -1,4 +1,4 @@
-"""getUnenrollmentQueue: paused or not, how many items in which status, how long the oldest waits (D20)."""
+"""getUnenrollmentQueue: whether the queue is paused, items by status, the age of the oldest pending item (D20)."""
 
 from datetime import datetime
 
@@ -11,26 +11,26 @@ from rollbook.wire.values import COUNT, FLAG, TIME
 
 FORBIDDEN = WireCode("GUQ:01", "The required permissions are not met to call the getUnenrollmentQueue method.")
 
-# A method that takes nothing still needs something in Parameters, or its calls would be SU:09.
+# A method without parameters still needs a child of Parameters, or its calls would be SU:09.
 NOTHING_TAKEN = parameters(Element("UnenrollmentQueue", help="empty"))
 COUNTS = tuple(Element(status, status.lower(), COUNT, help="items in this state") for status in UnenrollmentStatus)
 STATE = info(
     record(
         "UnenrollmentQueue",
         Element("Paused", "paused", FLAG),
-        Element("PausedDate", "paused_at", TIME, help="empty unless it is paused"),
+        Element("PausedDate", "paused_at", TIME, help="empty unless paused"),
         *COUNTS,
         Element("OldestPendingDate", "oldest_at", TIME, help="when the oldest pending item was requested"),
         Element("OldestPendingSeconds", "oldest_seconds", COUNT, help="its age"),
-        Element("WorkerSeenSeconds", "worker_seconds", COUNT, help="since a worker was at work; empty: none ever was"),
-        Element("WorkerSilent", "worker_silent", FLAG, help="whether none seems to run"),
+        Element("WorkerSeenSeconds", "worker_seconds", COUNT, help="since a worker was last seen; empty: never"),
+        Element("WorkerSilent", "worker_silent", FLAG, help="whether no worker seems to run"),
         field="queue",
     )
 )
 
 
 def describe_queue(call: MethodCall) -> MethodResult:
-    """Give the state of the caller's queue as it is now; the age of the oldest pending item is in whole seconds."""
+    """Return the present state of the caller's queue; ages are in whole seconds."""
     state = store.state.read_queue(call.connection, call.caller.account_id)
     now, oldest_at, seen_at = utc_now(), state.oldest_pending_at, state.worker_seen_at
     worker = {"worker_seconds": _age(seen_at, now), "worker_silent": store.workers.is_silent(seen_at, now)}

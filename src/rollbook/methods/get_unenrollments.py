@@ -1,4 +1,4 @@
-"""getUnenrollments: the items of the queue and its history, page by page or as a feed of changes (D20)."""
+"""getUnenrollments: the items of the queue and its history, in pages or as a feed of changes (D20)."""
 
 import re
 from dataclasses import replace
@@ -48,19 +48,21 @@ FILTERS = record(
     optional("BatchID", "batch_id", REFERENCE, help="items of this batch"),
     optional("Status", "statuses", STATUS, most=len(UnenrollmentStatus), help="items in one of these states"),
     optional(IDENTIFIER, "enrollment_ids", REFERENCE, most=MAX_ITEMS, help="items of these enrollments"),
-    optional("RequestedDateFrom", "requested_from", TIME, help="requested then or later"),
-    optional("RequestedDateTo", "requested_before", replace(TIME, read=_read_end), help="requested then or earlier"),
-    optional("FinishedDateFrom", "finished_from", TIME, help="begins a feed: what is no longer pending since then"),
+    optional("RequestedDateFrom", "requested_from", TIME, help="requested at that time or later"),
+    optional(
+        "RequestedDateTo", "requested_before", replace(TIME, read=_read_end), help="requested at that time or earlier"
+    ),
+    optional("FinishedDateFrom", "finished_from", TIME, help="begins a feed: items that left the queue since then"),
     least=0,
     check=_check_range,
 )
-AFTER = optional("After", "after", CURSOR, help="goes on with a feed: the `after` of the last answer")
+AFTER = optional("After", "after", CURSOR, help="continues a feed: the `after` of the last answer")
 TAKES = parameters(record("Unenrollments", *PAGING, AFTER, FILTERS))
 
 ITEM = record(
     "Unenrollment",
     Element("BatchID", "batch_id", NUMBER),
-    Element("Block", "block", NUMBER, help="the place in its batch"),
+    Element("Block", "block", NUMBER, help="the position in its batch"),
     Element(IDENTIFIER, "enrollment_id", NUMBER),
     Element("Status", "status", STATUS),
     Element("RequestedDate", "requested_at", TIME),
@@ -72,7 +74,7 @@ ITEM = record(
     Element("SessionName", "session"),
     Element("EnrolledOrigin", "origin", help="the group"),
     Element("EnrolledDate", "enrolled_at", TIME),
-    Element("Progress", "shown_progress", help="`Not Started`, a percentage, or empty once retention is over"),
+    Element("Progress", "shown_progress", help="`Not Started`, a percentage, or empty after retention"),
     Element("Notes", "notes"),
     Element("DueDate", "due_at", TIME),
     Element("FinishedDate", "finished_at", TIME),
@@ -83,18 +85,18 @@ ITEM = record(
     least=0,
     most=MAX_SIZE,
 )
-GOES_ON = optional("after", "after", CURSOR, help="only of a feed: where it goes on")
-GIVES = info(record("Unenrollments", ITEM, attributes=(ROWS, GOES_ON)))
+NEXT = optional("after", "after", CURSOR, help="only in a feed: the cursor of the next page")
+GIVES = info(record("Unenrollments", ITEM, attributes=(ROWS, NEXT)))
 
 
 def get_unenrollments(call: MethodCall) -> MethodResult:
-    """Give the items that the filters choose."""
+    """Return the items that match the filters."""
     values, page = call.values, Pagination.of(call.values)
     chosen = _filter(values)
     rows = store.history.find_items(call.connection, call.caller.account_id, chosen, page.size, page.offset)
     after = None
     if chosen.by_change:
-        # With nothing new a poller goes on where it was.
+        # Without news the cursor stays the same.
         after = f"{rows[-1].change}-{rows[-1].batch_id}-{rows[-1].block}" if rows else values.get("after")
     return MethodResult({"rows": len(rows), "after": after, "items": [_item(row) for row in rows]})
 
@@ -118,7 +120,7 @@ def _item(row: Any) -> dict[str, Any]:
 
 
 def _progress(row: Any) -> str | None:
-    """Say how far the learner had come, as the queue shows it (protocol §7); nothing once that was purged."""
+    """Describe the learner's progress as the queue shows it (protocol §7); None once it is purged."""
     if row.purged_at is not None:
         return None
     if row.progress is not None:

@@ -1,4 +1,4 @@
-"""Items of a call that name enrollments: the identifier on the wire, repetitions, and the errors of items by block."""
+"""The items of a call that name enrollments: their element, repeated ids, and errors by block."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,20 +10,20 @@ from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER
 
 
 def unenrollment_item(malformed: WireCode, least: int = 1) -> Element:
-    """The Unenrollment of a call: the enrollment's number as `id`, and as it was `sent`."""
+    """The Unenrollment of a call: the enrollment's number as `id`, its text as `sent`."""
     identifier = Element(
         IDENTIFIER,
         "id",
         NUMBER,
         wrong=malformed,
         as_sent="sent",
-        help="the number of an enrollment, up to 9223372036854775807; leading zeros do not count",
+        help="the number of an enrollment, up to 9223372036854775807; leading zeros are ignored",
     )
     return record("Unenrollment", identifier, field="items", least=least, most=MAX_ITEMS, is_item=True)
 
 
 def read_ids(call: MethodCall, repeated: WireCode) -> tuple[list[int | None], dict[int, ErrorEntry]]:
-    """Give the numbers of the items, None for the malformed and the repeated, and the errors of these by block (D8)."""
+    """Return the numbers of the items, None for malformed and repeated ones, and the errors of these by block (D8)."""
     errors = {block: ErrorEntry.of_item(code, block) for block, code in call.wrong.items()}
     ids: list[int | None] = []
     first_blocks: dict[int, int] = {}
@@ -37,5 +37,5 @@ def read_ids(call: MethodCall, repeated: WireCode) -> tuple[list[int | None], di
 
 
 def in_order(errors: Mapping[int, ErrorEntry], refused: Iterable[ErrorEntry]) -> list[ErrorEntry]:
-    """Put the errors of items into the order of the call."""
+    """Sort the errors of items into the order of the call."""
     return sorted([*errors.values(), *refused], key=lambda entry: entry.block or 0)

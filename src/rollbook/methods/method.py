@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodCall:
-    """A call that has been read: the values of its parameters, and by block the codes of items with a wrong value.
+    """A parsed call: the values of its parameters, and by block the error codes of items with a wrong value.
 
-    `by` is the caller as the audit names it.
+    `by` is the caller, as the audit names it.
     """
 
     connection: "Connection"
@@ -37,9 +37,9 @@ class MethodCall:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What a method gives; `Info` is empty, and the call Failed, when there are no `values`.
+    """The result of a method; without `values` `Info` is empty, and the call Failed.
 
-    `gives` is the tree of this answer when the call had a say in it.
+    `gives` replaces the method's tree when the answer depends on the call.
     """
 
     values: Values
@@ -78,10 +78,10 @@ GROUP_EDITORS = Allowed(
 
 @dataclass(frozen=True)
 class Method:
-    """One method of the API: what it takes and gives, its own codes, who may call it, and the function that does it.
+    """One method of the API: its messages, its codes, its permissions and the function that does the work.
 
-    `forbidden` is the code for every other caller; of such a call nothing more is read. `continues`: whether a call may
-    name a batch to be continued (D32).
+    `forbidden` is the code for all other callers; the rest of their call is not read. `continues`: whether a call may
+    continue a batch (D32).
     """
 
     name: str
@@ -108,7 +108,7 @@ class Method:
             raise CallError(self.forbidden, f"the caller is a {caller.role}")
 
         def work(connection: "Connection") -> Answer:
-            # A learner's permissions are in the database, and without any nothing of the call is read.
+            # A learner's permissions are in the database; without one the rest of the call is not read.
             if not self.allowed.admits(connection, caller):
                 raise CallError(self.forbidden, "the caller is a learner without a permission for any group")
             return self._answer(connection, caller, by, call, self.read(call))

@@ -1,4 +1,4 @@
-"""pauseUnenrollments: nothing of the queue is processed until it is resumed (D20)."""
+"""pauseUnenrollments: stops the processing of the queue until it is resumed (D20)."""
 
 from rollbook import actions
 from rollbook.errors import WireCode
@@ -10,7 +10,7 @@ FORBIDDEN = WireCode("PAU:01", "The required permissions are not met to call the
 
 
 def pause(call: MethodCall) -> MethodResult:
-    """Pause the queue and give its state."""
+    """Pause the queue and return its state."""
     actions.pause(call.connection, call.by, call.caller.account_id, utc_now())
     return describe_queue(call)
 

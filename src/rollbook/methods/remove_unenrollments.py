@@ -1,4 +1,4 @@
-"""removeUnenrollments: takes pending items out of the queue; enrollments and progress stay as they are (D20)."""
+"""removeUnenrollments: takes pending items out of the queue; enrollments and progress do not change (D20)."""
 
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult

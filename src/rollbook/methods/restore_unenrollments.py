@@ -1,4 +1,4 @@
-"""restoreUnenrollments: brings back enrollments that were ended, with their progress to the byte (D19, D20)."""
+"""restoreUnenrollments: restores ended enrollments with their progress, byte for byte (D19, D20)."""
 
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
@@ -22,8 +22,8 @@ NOT_UNENROLLED = WireCode(
 ENROLLED_AGAIN = WireCode(
     "RES:06",
     "Unenrollment {block} - The learner has been enrolled in the learning module again.",
-    "enrolled after this enrollment had ended, or another that is not completed is current; of two that are asked for "
-    "at once, the later one comes back",
+    "after this enrollment ended, or has another current enrollment that is not completed; of two in one call, the "
+    "later one is restored",
 )
 PURGED = WireCode("RES:07", "Unenrollment {block} - The learner's progress is no longer kept.", "retention is over")
 REJECT_CODES = {
@@ -35,7 +35,7 @@ CODES = UndoCodes(Action.RESTORE, REPEATED_ID, UNKNOWN_BATCH, REJECT_CODES)
 
 
 def restore(call: MethodCall) -> MethodResult:
-    """Undo a batch or items; those that are still pending are removed from the queue instead."""
+    """Undo a batch or items; pending items are removed from the queue instead."""
     return undo_items(call, CODES)
 
 

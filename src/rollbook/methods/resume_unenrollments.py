@@ -1,4 +1,4 @@
-"""resumeUnenrollments: what is due in the queue is processed again (D20)."""
+"""resumeUnenrollments: resumes the processing of the queue (D20)."""
 
 from rollbook import actions
 from rollbook.errors import WireCode
@@ -9,7 +9,7 @@ FORBIDDEN = WireCode("RSM:01", "The required permissions are not met to call the
 
 
 def resume(call: MethodCall) -> MethodResult:
-    """Resume the queue and give its state."""
+    """Resume the queue and return its state."""
     actions.resume(call.connection, call.by, call.caller.account_id)
     return describe_queue(call)
 

@@ -1,4 +1,4 @@
-"""What removeUnenrollments and restoreUnenrollments have in common: their messages, and the answer per block (D20)."""
+"""The common parts of removeUnenrollments and restoreUnenrollments: their messages and the answer by block (D20)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import ANY_NUMBER, Choice, Element, info, optional, parameters, record
 from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE
 
-# A larger batch is answered by counts, and by so many errors at most (D33).
+# A larger batch is answered with counts and at most this number of errors (D33).
 MAX_ANSWERED = 1000
 
 UNDONE = record(
@@ -23,20 +23,20 @@ UNDONE = record(
     least=0,
     most=ANY_NUMBER,
     attributes=(BLOCK,),
-    help="of a batch, the place in it",
+    help="in a batch `block` is the item's position in it",
 )
-_LARGE = f"only of a batch of more than {MAX_ANSWERED} items, in place of `Unenrollment`"
+_LARGE = f"only for a batch of more than {MAX_ANSWERED} items, in place of `Unenrollment`"
 COUNTS = (
     optional("Restored", "restored", COUNT, help=_LARGE),
     optional("Removed", "removed", COUNT, help=_LARGE),
     optional("Refused", "refused", COUNT, help=_LARGE),
 )
-GIVES = info(record("Unenrollments", *COUNTS, UNDONE, least=0, help="missing when nothing changed"))
+GIVES = info(record("Unenrollments", *COUNTS, UNDONE, least=0, help="missing if nothing changed"))
 
 
 @dataclass(frozen=True)
 class UndoCodes:
-    """The codes of one of the two methods, and its name in the audit."""
+    """The codes of one of the two methods, and its action in the audit."""
 
     action: Action
     repeated: WireCode
@@ -45,14 +45,14 @@ class UndoCodes:
 
 
 def undo_parameters(malformed: WireCode) -> Element:
-    """What is to be removed or restored: a whole batch, or items one by one."""
+    """The parameters: a whole batch, or single items."""
     batch = optional("BatchID", "batch_id", REFERENCE, help="a whole batch, in place of items")
     both = Choice(("BatchID", "Unenrollment"))
     return parameters(record("Unenrollments", batch, unenrollment_item(malformed, least=0), choices=(both,)))
 
 
 def undo_items(call: MethodCall, codes: UndoCodes) -> MethodResult:
-    """Undo what can be undone, and give the reason for every other item."""
+    """Undo what can be undone, and return an error for every other item."""
     ids, errors = read_ids(call, codes.repeated)
     who = (call.connection, call.by, call.caller.account_id, codes.action)
     reason, now = call.extensions.reason, utc_now()

@@ -1,4 +1,4 @@
-"""unenrollLearningModules: puts up to 100 enrollments into the unenrollment queue (protocol §4)."""
+"""unenrollLearningModules: queues up to 100 enrollments for unenrollment (protocol §4)."""
 
 from rollbook import actions
 from rollbook.errors import WireCode
@@ -10,7 +10,7 @@ from rollbook.wire.messages import Element, info, parameters, record
 from rollbook.wire.values import IDENTIFIER, MAX_ITEMS
 
 MALFORMED_ID = WireCode(
-    "ULM:01", "AccountUserLearningModuleRelID provided is not valid.", "the text is no identifier (D7)"
+    "ULM:01", "AccountUserLearningModuleRelID provided is not valid.", "the text is not an identifier (D7)"
 )
 FORBIDDEN = WireCode(
     "ULM:02",
@@ -20,19 +20,19 @@ FORBIDDEN = WireCode(
 UNKNOWN_ID = WireCode(
     "ULM:03",
     "Unenrollment {block} - The AccountUserLearningModuleRelID provided is not valid.",
-    "an identifier, but of no current enrollment of this account: unknown, of another account (D5), unenrolled "
-    "already, or protected (D11)",
+    "the identifier of no current enrollment of this account: unknown, of another account (D5), already unenrolled, "
+    "or protected (D11)",
 )
 QUEUED_ID = WireCode(
     "ULM:04",
     "Unenrollment {block} - The AccountUserLearningModuleRelID provided is already in the unenrollment queue.",
-    "it is waiting in the queue",
+    "it is pending in the queue",
 )
 REPEATED_ID = WireCode(
     "ULM:05",
     "Unenrollment {block} - The AccountUserLearningModuleRelID provided is a duplicate of the "
     "AccountUserLearningModuleRelID from Unenrollment {first}.",
-    "the call holds the number before, at `{first}`",
+    "an earlier item of the call, number `{first}`, has the same identifier",
 )
 REJECT_CODES = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.QUEUED: QUEUED_ID}
 
@@ -44,11 +44,11 @@ ACCEPTED = record(
     most=MAX_ITEMS,
     attributes=(BLOCK,),
 )
-GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="missing when nothing was accepted"))
+GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="missing if nothing was accepted"))
 
 
 def unenroll(call: MethodCall) -> MethodResult:
-    """Queue what can be queued, and give the reason for every other item."""
+    """Queue what can be queued, and return an error for every other item."""
     ids, errors = read_ids(call, REPEATED_ID)
     sent = [item["sent"] for item in call.values["items"]]
     if not any(ids) and call.extensions.batch_id is None:

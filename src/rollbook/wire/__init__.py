@@ -1,1 +1,1 @@
-"""XML ↔ Python in both directions; knows no database and no HTTP server."""
+"""Translates between XML and Python; independent of the database and the HTTP server."""

@@ -14,8 +14,7 @@ from rollbook.wire.xml import parse, text_of
 
 NOTHING = Markup("")
 
-# Which item of the call something is about.
-BLOCK = Element("block", "block", NUMBER, help="the place in the call, from 1")
+BLOCK = Element("block", "block", NUMBER, help="the position of the item in the call, from 1")
 
 _ERROR = record(
     "Error",
@@ -51,13 +50,13 @@ class ErrorEntry:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call is answered: `Failed` when every operation failed (protocol §2)."""
+    """The answer to a call: `Failed` when every operation failed (protocol §2)."""
 
     succeeded: bool
     info: Markup = NOTHING
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
-    stored: bytes | None = None  # the body as it was sent before, for the same Idempotency-Key
+    stored: bytes | None = None  # the body of the first answer to the same Idempotency-Key
 
 
 def render(answer: Answer) -> bytes:
@@ -75,7 +74,7 @@ def render(answer: Answer) -> bytes:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that has come; what its Info holds is for the tree of the method to say."""
+    """A parsed answer; the tree of the method reads its Info."""
 
     succeeded: bool
     errors: Sequence[ErrorEntry]
@@ -83,20 +82,20 @@ class Reply:
 
     @property
     def failed_whole(self) -> bool:
-        """Whether the call failed as a whole, and not item by item."""
+        """Whether the call failed as a whole rather than item by item."""
         return not self.succeeded and not any(error.block for error in self.errors)
 
 
 def read_reply(body: bytes) -> Reply:
-    """Read an answer; errors: CallError for what is none."""
+    """Parse an answer; errors: CallError for a body that is none."""
     root = parse(body)
     result, info, errors = (root.find(name) for name in ("Result", "Info", "Errors"))
-    said = "" if result is None else text_of(result)
-    if root.tag != "SmarterU" or said not in ("Success", "Failed"):
+    outcome = "" if result is None else text_of(result)
+    if root.tag != "SmarterU" or outcome not in ("Success", "Failed"):
         raise CallError(NO_ROOT, "the XML is no SmarterU element with a Result")
     entries = [] if errors is None else read_known(errors, _ERRORS).get("errors", [])
     return Reply(
-        said == "Success",
+        outcome == "Success",
         [ErrorEntry(entry.get("code") or "", entry.get("message") or "", entry.get("block")) for entry in entries],
         etree.Element("Info") if info is None else info,
     )

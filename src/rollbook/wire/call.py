@@ -23,7 +23,7 @@ from rollbook.wire.xml import parse, text_of
 
 @dataclass(frozen=True)
 class Call:
-    """A call whose envelope is whole; its parameters are for the tree of its method to read."""
+    """A call whose envelope is complete; the tree of its method reads the parameters."""
 
     account_key: str = field(repr=False)
     user_key: str = field(repr=False)
@@ -36,8 +36,8 @@ class Call:
 def read_call(package: bytes, extensions: Extensions) -> Call:
     """Read a package up to its parameters; errors: SU:03 to SU:09.
 
-    Elements that stand twice or should not be there are found later, with the parameters: SU:12 and SU:13 come after
-    the keys have been checked.
+    Repeated and unexpected elements of the envelope are found later, with the parameters: SU:12 and SU:13 follow the
+    check of the keys.
     """
     root = parse(package)
     if root.tag != "SmarterU":
@@ -51,13 +51,13 @@ def read_call(package: bytes, extensions: Extensions) -> Call:
 
 
 def call_of(parameters: Element) -> Element:
-    """Put the parameters of a method into the envelope."""
+    """Wrap the parameters of a method in the envelope."""
     envelope = (Element("AccountAPI", "account_key"), Element("UserAPI", "user_key"), Element("Method", "method"))
     return record("SmarterU", *envelope, parameters)
 
 
 def compile_call(parameters: Element) -> Callable[[Values], str]:
-    """Make the function that writes a call from its keys, its `method` and its `parameters`."""
+    """Compile the writer of a call from its keys, its `method` and its `parameters`."""
     return compile_writer(record("", call_of(parameters)), REPLACED)
 
 

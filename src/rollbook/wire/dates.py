@@ -1,12 +1,12 @@
-"""Dates and times as the wire writes them, in both directions; all of them are in UTC (protocol §6)."""
+"""Reads and writes the dates and times of the wire, all in UTC (protocol §6)."""
 
 import re
 from datetime import UTC, date, datetime, time
 
-# English whatever the machine's language, which is why strptime is not asked.
+# English in every locale, unlike strptime's.
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-# Two digits from here on are a year of the last century: programs write "since the beginning" as 01-Jan-70 (D22).
+# Two-digit years from here on are in the 20th century: programs write "since the beginning" as 01-Jan-70 (D22).
 FIRST_OF_LAST_CENTURY = 70
 
 _NAMED_MONTH = re.compile(r"([0-9]{2})-([A-Za-z]{3})-([0-9]{2}|[0-9]{4})")
@@ -38,19 +38,19 @@ def read_time(text: str) -> datetime:
 
 
 def write_time(moment: datetime) -> str:
-    """Write an aware time as `yyyy-mm-dd hh:mm:ss.fff` without the fraction's last zeros, of which one may stay."""
+    """Write an aware time as `yyyy-mm-dd hh:mm:ss.fff`, its fraction without trailing zeros but never empty."""
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
     seconds, fraction = text.split(".")
     return f"{seconds}.{fraction.rstrip('0') or '0'}"
 
 
 def write_date(day: date) -> str:
-    """Write `dd-Mon-yy`, which every server reads; ISO for a year that two digits do not tell."""
+    """Write `dd-Mon-yy`, which every server reads; ISO for years outside 1970 to 2069."""
     if not 0 <= day.year - 1900 - FIRST_OF_LAST_CENTURY < 100:
         return date(day.year, day.month, day.day).isoformat()
     return f"{day.day:02}-{MONTHS[day.month - 1].title()}-{day.year % 100:02}"
 
 
 def write_moment(moment: date) -> str:
-    """Write a time, or a day that stands for one."""
+    """Write a time, or a day in place of one."""
     return write_time(moment) if isinstance(moment, datetime) else moment.isoformat()

@@ -1,4 +1,4 @@
-"""Reads forms, urlencoded or multipart, in time that grows with their size alone (protocol T1)."""
+"""Reads forms, urlencoded or multipart, in linear time (protocol T1)."""
 
 import re
 from binascii import a2b_qp
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FIELD = b"Package"
 MULTIPART = b"multipart/form-data"
 URLENCODED = b"application/x-www-form-urlencoded"
-# The library reads a longer one in quadratic time.
+# The library parses longer ones in quadratic time.
 MAX_CONTENT_TYPE = 500
 MAX_PARTS = 1000
 MAX_PARAMETERS = 8  # of a part's Content-Disposition
-# Text that its sender forgot to escape has some of them.
+# Text that its sender did not escape has a few.
 MAX_BROKEN_ESCAPES = 10_000
 
 # The field's name, each letter written as itself or as its escape, and the value after it.
@@ -43,9 +43,9 @@ class Part:
 
 
 def read_package(body: bytes, content_type: str) -> bytes:
-    """Return the XML that the form's field Package holds, the first one if there are several.
+    """Return the XML of the form's first field Package.
 
-    A body without a content type is taken as urlencoded. Errors: SU:02.
+    A body without a content type is read as urlencoded. Errors: SU:02.
     """
     media_type, boundary = read_content_type(content_type)
     if media_type == MULTIPART:
@@ -54,7 +54,7 @@ def read_package(body: bytes, content_type: str) -> bytes:
         found = _PACKAGE.search(body)
         package = None if found is None else _unquote(found[1] or b"")
     else:
-        raise CallError(NO_PACKAGE, f"content type {media_type.decode('latin-1')!r} is no form")
+        raise CallError(NO_PACKAGE, f"content type {media_type.decode('latin-1')!r} is not a form's")
     if package is None:
         raise CallError(NO_PACKAGE, "the form has no field Package")
     return package
@@ -81,21 +81,21 @@ def read_parts(body: bytes, boundary: bytes) -> list[Part]:
 
 
 def _unquote(value: bytes) -> bytes:
-    """Decode as `urllib.parse.unquote_to_bytes` does, but in C: XML is full of escapes, and of what looks like one.
+    """Decode like `urllib.parse.unquote_to_bytes`, but in C, because XML is full of escapes.
 
-    The escapes of quoted-printable text are the same but for their sign. What has a meaning of its own there, or is no
-    escape here, is escaped first. Errors: SU:02.
+    Quoted-printable text has the same escapes with another sign. Its special characters, and percent signs that begin
+    no escape, are escaped first. Errors: SU:02.
     """
     value, broken = _NO_ESCAPE.subn(b"%25", value.replace(b"+", b" "), count=MAX_BROKEN_ESCAPES + 1)
     if broken > MAX_BROKEN_ESCAPES:
-        raise CallError(NO_PACKAGE, f"the form has more than {MAX_BROKEN_ESCAPES} signs % that begin no escape")
+        raise CallError(NO_PACKAGE, f"the form has more than {MAX_BROKEN_ESCAPES} percent signs that begin no escape")
     for special, escape in ((b"=", b"%3D"), (b"\n", b"%0A"), (b"\r", b"%0D")):
         value = value.replace(special, escape)
     return a2b_qp(value.replace(b"%", b"="))
 
 
 class _MultipartReader:
-    """Collects the parts, whether each was sent as a field or as a file."""
+    """Collects the parts of a form, fields and files."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []

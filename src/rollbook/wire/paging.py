@@ -1,4 +1,4 @@
-"""Page and PageSize, which every method that lists something takes (protocol §6)."""
+"""Page and PageSize, the parameters of every method that lists records (protocol §6)."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ MAX_SIZE = 1000
 MAX_PAGE = 2**31
 
 PAGING = (
-    optional("Page", "page", number(1, MAX_PAGE, example=1), help="1 unless given"),
-    optional("PageSize", "page_size", number(1, MAX_SIZE, example=50), help=f"{DEFAULT_SIZE} unless given"),
+    optional("Page", "page", number(1, MAX_PAGE, example=1), help="default 1"),
+    optional("PageSize", "page_size", number(1, MAX_SIZE, example=50), help=f"default {DEFAULT_SIZE}"),
 )
 
 

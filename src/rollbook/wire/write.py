@@ -1,4 +1,4 @@
-"""Writes messages by their tree as XML text, compiled to closures; escaped and formatted here, and nowhere else."""
+"""Writes messages by their tree as XML text, compiled to closures; the only code that escapes and formats values."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
@@ -8,11 +8,11 @@ from xml.sax.saxutils import escape
 from rollbook.wire.messages import Element, Values
 from rollbook.wire.xml import UNWRITABLE
 
-# XML text that has been escaped already.
+# Escaped XML text.
 Markup = NewType("Markup", str)
 
-# A character that XML cannot hold is dropped from an answer, and replaced in a call: an id with one in it is refused,
-# but without it may be another learner's.
+# Answers drop a character that XML cannot hold. Calls replace it: an id with one in it is refused, while the id without
+# it may be another learner's.
 DROPPED, REPLACED = "", "\ufffd"
 
 _IN_TEXT = {"\r": "&#13;"}
@@ -22,9 +22,9 @@ Write = Callable[[Any], str]
 
 
 def compile_writer(tree: Element, unwritable: str = DROPPED) -> Callable[[Values], Markup]:
-    """Make the function that writes what the root of a tree holds.
+    """Compile the writer of the content of a tree's root.
 
-    An optional element without a value is left out, and so is an optional record that would be empty.
+    It omits optional elements without a value, and optional records without content.
     """
     write = _compile_content(tree, unwritable)
     return lambda values: Markup(write(values))
@@ -36,7 +36,7 @@ def _compile_content(record: Element, unwritable: str) -> Write:
 
 
 def _compile_part(element: Element, unwritable: str) -> Write:
-    """Make the function that writes an element, however often it stands there, from the values of its parent."""
+    """Compile the writer of an element, single or repeated, from the values of its parent."""
     key, is_optional = element.field, not element.least
     if element.repeats:
         write_all = _compile_rows(element, unwritable) or _write_each(_compile(element, unwritable))
@@ -80,7 +80,7 @@ def _write_each(write: Write) -> Write:
 
 
 def _compile_rows(element: Element, unwritable: str) -> Write | None:
-    """Make the function that writes records of which each has every value: column by column, then row by row."""
+    """Compile the writer of flat records: it formats values column by column, then joins them row by row."""
     if not element.children or any(
         child.children or child.repeats or child.kind.markup or not child.least for child in element.children
     ):
@@ -89,7 +89,7 @@ def _compile_rows(element: Element, unwritable: str) -> Write | None:
     values = [(f"<{child.name}>", f"</{child.name}>", child.field, child.kind.write) for child in element.children]
 
     def write(rows: Sequence[Values]) -> str:
-        # By turns what stands in every row, and a column of what does not.
+        # Alternates between text common to all rows and a column of values.
         pieces: list[Iterable[str]] = []
         same = f"<{element.name}"
         for start, key, show in marks:

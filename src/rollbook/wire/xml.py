@@ -10,14 +10,13 @@ from rollbook.errors import NOT_XML, CallError
 # Characters that XML 1.0 cannot hold, in any spelling.
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# White space as XML knows it; what Unicode calls white space besides is text.
+# White space in XML; Unicode's other blanks are text.
 WHITE_SPACE = " \t\r\n"
 
-# What may stand before a document type, and it. Each part is taken once and for all, so that no prolog takes long.
+# A document type and what can precede it; possessive, so that matching takes linear time.
 _DOCUMENT_TYPE = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(?:(?>\s+|<\?.*?\?>|<!--.*?-->))*+<!DOCTYPE", re.DOTALL)
 
-# The text has been decoded before it comes here, so that what the declaration says of an encoding is not believed: many
-# programs declare UTF-16 over a text that they then send as UTF-8.
+# The package is UTF-8, whatever its declaration says: many programs declare UTF-16 and send UTF-8.
 _PARSER = etree.XMLParser(
     encoding="utf-8",
     resolve_entities=False,
@@ -32,7 +31,7 @@ _PARSER = etree.XMLParser(
 
 def parse(package: bytes) -> etree._Element:
     """Parse the UTF-8 text of a package; errors: SU:03, with the line and column."""
-    # Looked for before parsing, because a long list of attributes in it would take minutes to be parsed.
+    # Checked before parsing, because a long attribute list in a document type takes minutes to parse.
     if _DOCUMENT_TYPE.match(package):
         raise CallError(NOT_XML, "a document type declaration is not allowed")
     try:
@@ -59,5 +58,5 @@ def markup_of(element: etree._Element) -> str:
 
 
 def name_of(element: etree._Element) -> str:
-    """Return an element's name without its namespace, as a message may show it."""
+    """Return an element's name without its namespace, as messages show it."""
     return etree.QName(element).localname
