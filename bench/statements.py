@@ -5,7 +5,7 @@ import hashlib
 from campus import Campus
 from rollbook.store.database.sql import FRAGMENTS
 from rollbook.store.operations import audit
-from rollbook.store.people import accounts
+from rollbook.store.people import api_keys
 from rollbook.store.queue import accept, process, state
 
 # What the audit keeps of an accepted call, as long as in life.
@@ -22,7 +22,7 @@ AUDIT = {
 def accepting(dialect: str) -> dict[str, str]:
     """Give the statements of a call by what they do, in their order; the first stands before the transaction."""
     given = {
-        "caller": accounts._FIND_CALLER,
+        "caller": api_keys._FIND_CALLER,
         "batch": accept._OPEN_BATCH,
         "accept": accept._ACCEPT,
         "audit": audit._ADD,

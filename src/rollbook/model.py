@@ -140,6 +140,15 @@ class Policies:
 
 
 @dataclass(frozen=True)
+class Account:
+    """An account and its policies."""
+
+    id: int
+    name: str
+    policies: Policies
+
+
+@dataclass(frozen=True)
 class Caller:
     """The user in whose name a call is made, and the account that both keys belong to."""
 

@@ -14,7 +14,7 @@ from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import groups, memberships
 from rollbook.store.operations.audit import list_changes
-from rollbook.store.people.accounts import list_users
+from rollbook.store.people.users import list_users
 
 ROSTER = Path(__file__).parents[2] / "demo" / "roster"
 

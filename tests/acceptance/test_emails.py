@@ -11,8 +11,9 @@ from conftest import Served, Visitors
 from rollbook.model import Role
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import users
-from rollbook.store.people.accounts import add_user, find_account
+from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_emails
+from rollbook.store.people.users import add_user
 from visitor import give_password
 
 # One address in each line: composed and decomposed, the Kelvin sign, a capital sharp s.

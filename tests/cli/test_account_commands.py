@@ -19,7 +19,7 @@ from rollbook.model import Caller, Policies
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
 from rollbook.store.database.tables import metadata
-from rollbook.store.people.accounts import find_caller
+from rollbook.store.people.api_keys import find_caller
 
 INIT = ("init", "--account", "Acme", "--owner", "ann@acme.example")
 

@@ -12,7 +12,7 @@ from conftest import Served, Visitors
 from rollbook.console.routes import PAGES
 from rollbook.model import Role
 from rollbook.store.database.tables import courses, enrollments, sign_ins, users
-from rollbook.store.people.accounts import add_user
+from rollbook.store.people.users import add_user
 from visitor import COOKIE, PASSWORD, Visitor, give_password
 
 SCRIPT = "<script>alert(1)</script>"

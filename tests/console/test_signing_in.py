@@ -9,7 +9,7 @@ from campus import OPERATOR, Campus
 from conftest import Served, Visitors
 from rollbook.model import Role, utc_now
 from rollbook.store.database.tables import sign_ins, users
-from rollbook.store.people.accounts import set_role
+from rollbook.store.people.users import set_role
 from visitor import COOKIE, Visitor, give_password
 
 

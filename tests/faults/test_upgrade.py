@@ -15,9 +15,8 @@ import pytest
 import rollbook
 from campus import Campus
 from load import Load, check_books, report
-from rollbook.model import Policies
+from rollbook.model import Account, Policies
 from rollbook.store.database.database import Database
-from rollbook.store.people.accounts import Account
 from server_process import environment, run_server
 
 ROOT = Path(__file__).parents[2]

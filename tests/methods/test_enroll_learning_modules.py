@@ -16,7 +16,8 @@ from conftest import Served
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.model import EnrollmentStatus, Extensions, Role, utc_now
 from rollbook.store.database.tables import courses, enrollments, groups, memberships, sessions, users
-from rollbook.store.people.accounts import add_user, find_caller, new_key
+from rollbook.store.people.api_keys import find_caller, new_key
+from rollbook.store.people.users import add_user
 from rollbook.wire.call import read_call
 
 IDENTIFIER = "AccountUserLearningModuleRelID"

@@ -7,7 +7,8 @@ from campus import OPERATOR, Campus, read_outcomes
 from conftest import Served
 from rollbook.methods import METHODS
 from rollbook.store.database.tables import memberships, users
-from rollbook.store.people.accounts import find_account, new_key
+from rollbook.store.people.accounts import find_account
+from rollbook.store.people.api_keys import new_key
 
 # What every method is asked about the account of the caller, and about another account.
 PARAMETERS = {

@@ -9,18 +9,9 @@ from campus import OPERATOR
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role
 from rollbook.store.database.database import Database
-from rollbook.store.people.accounts import (
-    add_account,
-    add_user,
-    find_account,
-    find_caller,
-    list_keys,
-    list_users,
-    new_key,
-    revoke_key,
-    set_policies,
-    set_role,
-)
+from rollbook.store.people.accounts import add_account, find_account, set_policies
+from rollbook.store.people.api_keys import find_caller, list_keys, new_key, revoke_key
+from rollbook.store.people.users import add_user, list_users, set_role
 
 Pair = tuple[str, str]
 

@@ -10,10 +10,12 @@ import httpx
 import sqlalchemy as sa
 from lxml import etree
 
-from rollbook.model import Acceptance, Actor, EnrollmentStatus, Role, utc_now
+from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import courses, enrollments, groups, unenrollments, users
-from rollbook.store.people.accounts import Account, add_account, add_user, find_account, new_key, set_policies
+from rollbook.store.people.accounts import add_account, find_account, set_policies
+from rollbook.store.people.api_keys import new_key
+from rollbook.store.people.users import add_user
 from rollbook.store.queue.accept import accept_batch
 from rollbook.store.queue.process import process_due
 

@@ -29,7 +29,7 @@ from rollbook.store.database.tables import (
     unenrollments,
     users,
 )
-from rollbook.store.people.accounts import new_key
+from rollbook.store.people.api_keys import new_key
 from rollbook.wire.messages import TEXT, Element
 from rollbook.wire.read import compile_reader
 

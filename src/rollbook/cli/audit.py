@@ -13,7 +13,8 @@ from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Action, suggest
 from rollbook.store.operations.audit import list_actors, list_changes
-from rollbook.store.people.accounts import find_account, find_user
+from rollbook.store.people.accounts import find_account
+from rollbook.store.people.users import find_user
 
 COLUMNS = ("happened_at", "actor", "action", "subject", "details", "address", "request_id")
 

@@ -6,7 +6,8 @@ import typer
 
 from rollbook.cli.database import open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_json, print_rows
-from rollbook.store.people.accounts import find_account, list_keys, new_key, revoke_key
+from rollbook.store.people.accounts import find_account
+from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 
 AccountOption = Annotated[str | None, typer.Option("--account", help="May be left out when there is only one.")]
 

@@ -10,8 +10,10 @@ from rollbook.cli.keys import AccountOption
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role
-from rollbook.store.people.accounts import add_user, find_account, grant_permissions, list_users, set_role
+from rollbook.store.people.accounts import find_account
+from rollbook.store.people.groups import grant_permissions
 from rollbook.store.people.passwords import generate_password, set_password
+from rollbook.store.people.users import add_user, list_users, set_role
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from rollbook.console.request import Visit, redirect
 from rollbook.console.views.sign_in import leave, try_password
 from rollbook.errors import UserError
-from rollbook.model import Policies, utc_now
+from rollbook.model import Account, Policies, utc_now
 from rollbook.store.learning.retention import count_lost_undos
-from rollbook.store.people.accounts import Account, check_policies, set_policies
+from rollbook.store.people.accounts import check_policies, set_policies
 from rollbook.store.people.passwords import SHORTEST, set_password
 
 

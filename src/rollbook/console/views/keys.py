@@ -7,7 +7,8 @@ from starlette.responses import Response
 from rollbook.console.request import PageError, Visit, redirect
 from rollbook.console.views.account import account_of
 from rollbook.errors import UserError
-from rollbook.store.people.accounts import Rows, find_user, list_keys, new_key, revoke_key
+from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
+from rollbook.store.people.users import find_user
 
 KEEP = "Keep it safe now: it is shown this once, and only a digest of it is stored."
 
@@ -46,6 +47,6 @@ def revoke(visit: Visit) -> Response:
 
 def _keys(visit: Visit) -> Sequence[dict[str, object]]:
     with visit.database.read() as connection:
-        rows: Rows = list_keys(connection, account_of(visit))
+        rows = list_keys(connection, account_of(visit))
     mine = rows if visit.caller.role == "owner" else [row for row in rows if row["user_id"] == visit.caller.user_id]
     return mine[::-1]

@@ -6,9 +6,9 @@ from rollbook.console.request import Visit, redirect
 from rollbook.console.views.account import account_of
 from rollbook.errors import UserError
 from rollbook.model import Role
-from rollbook.store.people.accounts import add_user, set_role
 from rollbook.store.people.passwords import generate_password, set_password
 from rollbook.store.people.search import find_staff
+from rollbook.store.people.users import add_user, set_role
 
 STAFF = 200
 HAND_OVER = "Hand it over now: it is shown this once. It can be changed after signing in."

@@ -4,7 +4,7 @@ from rollbook.errors import INVALID_KEYS, CallError, DatabaseUnavailableError
 from rollbook.model import Caller, Limit
 from rollbook.server.operations.rate_limits import Throttle
 from rollbook.store.database.database import Database
-from rollbook.store.people.accounts import find_caller
+from rollbook.store.people.api_keys import find_caller
 from rollbook.wire.call import Call
 
 

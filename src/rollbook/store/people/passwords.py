@@ -10,12 +10,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from rollbook.errors import UserError
-from rollbook.model import Action, Actor, Change, Role, utc_now
+from rollbook.model import Account, Action, Actor, Change, Role, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import accounts, sign_ins, users
 from rollbook.store.operations.audit import record_change
-from rollbook.store.people.accounts import Account, find_user
 from rollbook.store.people.emails import find_by_email
+from rollbook.store.people.users import find_user
 
 SHORTEST, LONGEST = 12, 1000
 ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)

@@ -8,10 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.model import Action, Actor, Change, RejectReason, utc_now
+from rollbook.model import Account, Action, Actor, Change, RejectReason, utc_now
 from rollbook.store.database.sql import statement
 from rollbook.store.operations.audit import record_change
-from rollbook.store.people.accounts import Account
 from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
 from rollbook.store.roster.checks import CHECKS
