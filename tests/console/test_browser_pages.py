@@ -1,4 +1,4 @@
-"""Every page in a real browser, in every state it can be in: axe-core, both colour schemes, a phone, its picture."""
+"""Every page in a real browser, in every state it can be in: axe-core, both colour schemes, a phone, its image."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from rollbook.store.queue.state import pause_queue, resume_queue
 from server_process import ServerProcess, run_server
 from visitor import give_password
 
-# `make images` has the pictures of the documentation made anew; otherwise a checkout stays as it is.
+# `make images` has the images of the documentation made anew; otherwise a checkout stays as it is.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
 TALLEST = 700
@@ -29,7 +29,7 @@ TALLEST = 700
 class View:
     """A page in one of its states; `path` may name what the school knows, `then` is done once it is open.
 
-    `make test` looks at those that have a picture and those that are told `always`, `make soak` at all.
+    `make test` looks at those that have a image and those that are told `always`, `make soak` at all.
     """
 
     name: str
@@ -37,8 +37,8 @@ class View:
     then: Callable[[Tab], None] | None = None
     refusals: int = 0
     signed_in: bool = True
-    picture: str = ""
-    dark_picture: str = ""
+    image: str = ""
+    dark_image: str = ""
     always: bool = False
 
 
@@ -116,47 +116,47 @@ def _make_a_key(tab: Tab) -> None:
 
 
 VIEWS = [
-    View("sign-in", "/sign-in", signed_in=False, picture="sign-in"),
+    View("sign-in", "/sign-in", signed_in=False, image="sign-in"),
     View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False, always=True),
     View("sign-in ended", "/queue", signed_in=False),
-    View("queue", "/queue", picture="queue", dark_picture="queue-dark"),
+    View("queue", "/queue", image="queue", dark_image="queue-dark"),
     View("queue in figures", "/queue", _open("The same in figures")),
     View("queue of every outcome", "/queue?status=All&course=autumn"),
     View("queue of failures", "/queue?status=Failed"),
     View("queue with nothing found", "/queue?status=Pending&learner=nobody"),
-    View("removing two", "/queue", _tick_two, picture="remove"),
+    View("removing two", "/queue", _tick_two, image="remove"),
     View("removing all", "/queue/remove?all=1"),
     View("removing nothing", "/queue/remove", refusals=1),
-    View("batches", "/batches", picture="batches"),
-    View("batch", "/batches/{moved}", picture="batch", dark_picture="batch-dark"),
-    View("batch with refusals", "/batches/{left}", picture="batch-refused"),
+    View("batches", "/batches", image="batches"),
+    View("batch", "/batches/{moved}", image="batch", dark_image="batch-dark"),
+    View("batch with refusals", "/batches/{left}", image="batch-refused"),
     View("batch undone", "/batches/{wrong}"),
     View("batch with failures", "/batches/{late}"),
     View("batch that waits", "/batches/{waiting}"),
-    View("undoing a batch", "/batches/{moved}/undo", picture="undo"),
+    View("undoing a batch", "/batches/{moved}/undo", image="undo"),
     View("undoing nothing", "/batches/{wrong}/undo"),
     View("undoing two", "/batches/{moved}", _tick_two),
     View("words explained", "/batches", _open("What the words mean")),
-    View("unenroll", "/unenroll", picture="unenroll"),
+    View("unenroll", "/unenroll", image="unenroll"),
     View("unenroll by status", "/unenroll", _open("Only with these statuses")),
     View("unenroll without a choice", "/unenroll", _press("See what would happen"), refusals=1),
-    View("preview of a course", "/unenroll", _choose_a_course, picture="preview"),
+    View("preview of a course", "/unenroll", _choose_a_course, image="preview"),
     View("preview of ids", "/unenroll", _paste_ids),
     View("unenroll without a reason", "/unenroll", _forget_the_reason, refusals=1, always=True),
     View("confirmed", "/unenroll", _start),
     View("learners", "/learners"),
-    View("learners found", "/learners?q=learner", picture="learners"),
+    View("learners found", "/learners?q=learner", image="learners"),
     View("learners not found", "/learners?q=nobody"),
-    View("learner", "/learners/{learner}", picture="learner"),
-    View("account", "/account", picture="account"),
+    View("learner", "/learners/{learner}", image="learner"),
+    View("account", "/account", image="account"),
     View("policy refused", "/account", _mistype_the_hold, refusals=1),
-    View("users", "/account/users", picture="users"),
+    View("users", "/account/users", image="users"),
     View("role refused", "/account/users", _mistype_the_role, refusals=1),
     View("password shown once", "/account/users", _make_a_password),
-    View("keys", "/account/keys", picture="keys"),
+    View("keys", "/account/keys", image="keys"),
     View("key shown once", "/account/keys", _make_a_key, always=True),
-    View("calls", "/account/calls", picture="calls"),
-    View("audit", "/account/audit", picture="audit"),
+    View("calls", "/account/calls", image="calls"),
+    View("audit", "/account/audit", image="audit"),
     View("audit with nothing found", "/account/audit?actor=nobody"),
     View("no such batch", "/batches/987654321", refusals=1),
     View("no such page", "/no-such-page", refusals=1, always=True),
@@ -212,7 +212,7 @@ def _call_from_programs(server: ServerProcess, school: School) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "view" in metafunc.fixturenames:
-        views = [view for view in VIEWS if view.picture or view.always or metafunc.config.getoption("--soak")]
+        views = [view for view in VIEWS if view.image or view.always or metafunc.config.getoption("--soak")]
         metafunc.parametrize("view", views, ids=lambda view: view.name)
 
 
@@ -227,7 +227,7 @@ def test_paused_queue_is_accessible_in_light_and_dark_and_fits_a_phone(place: Pl
     school = place.school
     with school.database.write() as connection:
         pause_queue(connection, school.account.id, utc_now())
-    _look_at(owners_tab, View("paused queue", "/queue", picture="queue-paused"), vars(school))
+    _look_at(owners_tab, View("paused queue", "/queue", image="queue-paused"), vars(school))
     with school.database.write() as connection:
         resume_queue(connection, school.account.id)
 
@@ -249,7 +249,7 @@ def _cookies(open_tab: Tabs, campus: Campus) -> Any:
 
 
 def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
-    """Open the view, have it judged in both schemes, narrow it to a phone, and take its pictures."""
+    """Open the view, have it judged in both schemes, narrow it to a phone, and take its images."""
     tab.refusals = view.refusals
     tab.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     tab.page.emulate_media(color_scheme="light", reduced_motion="reduce")
@@ -262,10 +262,10 @@ def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
     for scheme in schemes:
         tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         flaws += [f"{scheme}: {flaw}" for flaw in tab.judge(RULES if scheme == "light" else COLOURS)]
-        _take_picture(tab.page, view.picture if scheme == "light" else view.dark_picture)
+        _take_image(tab.page, view.image if scheme == "light" else view.dark_image)
     tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     flaws += [f"phone: {flaw}" for flaw in _find_overflow(tab.page)]
-    _take_picture(tab.page, f"{view.picture}-phone" if view.picture == "queue" else "")
+    _take_image(tab.page, f"{view.image}-phone" if view.image == "queue" else "")
     assert flaws + tab.complaints == []
 
 
@@ -275,7 +275,7 @@ def _find_overflow(page: Page) -> list[str]:
     return [f"the page is {width} px wide in a window of {PHONE[0]}"] if width > PHONE[0] else []
 
 
-def _take_picture(page: Page, name: str) -> None:
+def _take_image(page: Page, name: str) -> None:
     if name and WRITE:
         IMAGES.mkdir(exist_ok=True)
         width: int = page.evaluate("innerWidth")

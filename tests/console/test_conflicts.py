@@ -76,7 +76,7 @@ def test_a_choice_that_is_confirmed_twice_at_once_is_queued_once_and_both_are_sh
     owner.submit("/console/unenroll", ids="\n".join(map(str, ids)))
     path = str(owner.answer.url).removeprefix(owner.origin)
     second.open(path)
-    forms = [partial(visitor.submit, path, reason="Twice", meant=1) for visitor in (owner, second)]
+    forms = [partial(visitor.submit, path, reason="Twice", intended="1") for visitor in (owner, second)]
     with _meanwhile(served, *forms) as connection:
         connection.execute(drafts.update().where(drafts.c.account_id == campus.account.id).values(total=3))
     assert [visitor.answer.status_code for visitor in (owner, second)] == [200, 200]

@@ -34,8 +34,8 @@ VALUES = {
 }
 NAMES = (
     *("account", "action", "actor", "again", "all", "batch", "before", "block", "course", "email", "file", "group"),
-    *("hold_seconds", "ids", "in_course", "in_group", "item", "key", "learner", "meant", "name", "new", "next", "old"),
-    *("page", "password", "q", "reason", "retention_days", "role", "status", "through", "user", "done", "n"),
+    *("hold_seconds", "ids", "in_course", "in_group", "item", "key", "learner", "intended", "name", "new", "next"),
+    *("old", "page", "password", "q", "reason", "retention_days", "role", "status", "through", "user", "done", "n"),
 )
 LEAVING = {"/sign-out", "/account/password"}  # would end the sign-in
 

@@ -84,13 +84,13 @@ def test_filters_find_by_learner_course_and_batch(served: Served, campus: Campus
         assert "Nothing here with this filter" in owner.text()
 
 
-def test_the_picture_says_in_words_what_it_shows(campus: Campus, owner: Visitor) -> None:
+def test_chart_has_a_text_alternative(campus: Campus, owner: Visitor) -> None:
     campus.accept(campus.enroll(5))
     campus.drain()
     campus.accept(campus.enroll(2))
     owner.open("/console/queue")
-    (picture,) = owner.page().xpath("//*[local-name()='svg'][@role='img']")
-    assert "7 items accepted and 5 completed; 2 waiting now" in picture.text_content()
+    (chart,) = owner.page().xpath("//*[local-name()='svg'][@role='img']")
+    assert "7 items accepted and 5 completed; 2 waiting now" in chart.text_content()
 
 
 def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: Campus, owner: Visitor) -> None:

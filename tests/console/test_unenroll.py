@@ -38,10 +38,10 @@ def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
     assert campus.queue() == {}
     path = _start(owner, reason="Term over")
     assert "Tick the box" in owner.text()
-    owner.submit(path, reason="", meant="1")
+    owner.submit(path, reason="", intended="1")
     assert "Say why" in owner.text()
     assert campus.queue() == {}
-    owner.submit(path, reason="Term over", meant="1")
+    owner.submit(path, reason="Term over", intended="1")
     batch = owner.answer.url.path
     assert batch.startswith("/console/batches/")
     assert "Term over" in owner.text()
@@ -145,7 +145,7 @@ def test_a_confirmation_of_which_all_is_refused_by_now_says_so(campus: Campus, o
     campus.accept(ids)
     owner.submit(path, reason="Term over")
     assert owner.answer.status_code == 422
-    assert "All of them were refused by now" in owner.text()
+    assert "None of these can be unenrolled any more" in owner.text()
 
 
 def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, owner: Visitor) -> None:
@@ -157,7 +157,7 @@ def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, 
     path = owner.answer.url.path
     other.open(path)
     assert "Only owner@example.org, who chose this, can confirm it." in other.text()
-    assert other.post(path, {"reason": "Mine", "meant": "1"}).status_code == 403
+    assert other.post(path, {"reason": "Mine", "intended": "1"}).status_code == 403
     assert campus.queue() == {}
 
 
@@ -231,7 +231,7 @@ def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: C
     with served.database.write() as connection:
         connection.execute(drafts.update().values(account_id=other.account.id))
     assert owner.open(path).status_code == 404
-    assert owner.post(path, {"reason": "Mine", "meant": "1"}).status_code == 404
+    assert owner.post(path, {"reason": "Mine", "intended": "1"}).status_code == 404
 
 
 def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_where_there_is_any(
@@ -265,7 +265,7 @@ def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
     path = owner.answer.url.path
     with served.database.write() as connection:
         connection.execute(sign_ins.delete().where(sign_ins.c.account_id == campus.account.id))
-    owner.post(path, {"reason": "Term over", "meant": "1"})
+    owner.post(path, {"reason": "Term over", "intended": "1"})
     owner.follow()
     assert "Sign in to go on." in owner.text()
     give_password(campus, "administrator@example.org")

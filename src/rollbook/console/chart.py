@@ -17,7 +17,7 @@ _RULE = Markup('<line class="rule" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:
 _TEXT = Markup('<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>')
 
 
-def draw_hours(hours: Sequence[Hour]) -> Markup:
+def draw_chart(hours: Sequence[Hour]) -> Markup:
     """Draw hours, the first one leftmost."""
     top = _round_up(max(max(hour.accepted, hour.completed, hour.waiting) for hour in hours))
     slot, floor = (WIDTH - LEFT - RIGHT) / len(hours), HEIGHT - BOTTOM
@@ -42,7 +42,7 @@ def draw_hours(hours: Sequence[Hour]) -> Markup:
 
 
 def describe_hours(hours: Sequence[Hour]) -> str:
-    """Say in words what the picture shows."""
+    """Say in words what the chart shows."""
     accepted, completed = sum(hour.accepted for hour in hours), sum(hour.completed for hour in hours)
     most = max(hours, key=lambda hour: hour.waiting)
     return (

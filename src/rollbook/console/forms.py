@@ -18,7 +18,7 @@ ReadBody = Callable[[Request, int | None], Awaitable[bytes]]
 
 # Of a page that takes no file.
 FORM_BYTES = 65_536
-MOST_FIELDS = 5000
+MAX_FIELDS = 5000
 
 
 def read_form(body: bytes, content_type: str, *, takes_file: bool) -> FormData:
@@ -31,7 +31,7 @@ def read_form(body: bytes, content_type: str, *, takes_file: bool) -> FormData:
             fields = [_field(part) for part in read_parts(body, boundary)]
         elif media_type == URLENCODED:
             text = body.decode("ascii")
-            fields = [*parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)]
+            fields = [*parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)]
         else:
             raise PageError(400, "The form cannot be read: it is of another type than the page sends.")
     except (CallError, ValueError):  # of characters too

@@ -1,4 +1,4 @@
-"""One visit of a page: who asks, from where, with what; and how it is answered."""
+"""One request of a page: who asks, from where, with what; and how it is answered."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ BASE = "/console"
 
 
 class PageError(Exception):
-    """Ends a visit with a page that says what is wrong."""
+    """Ends a request with a page that says what is wrong."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -28,7 +28,7 @@ class PageError(Exception):
         self.sentence = sentence
 
 
-class Throttle(Protocol):
+class AttemptCounter(Protocol):
     """The server's: counts attempts and refuses, by ThrottledError, who has made too many."""
 
     def check(self, limit: Limit, subject: object) -> None: ...
@@ -37,11 +37,11 @@ class Throttle(Protocol):
 
 
 @dataclass(frozen=True)
-class Visit:
+class ConsoleRequest:
     """What a page is made from; `token` is the cookie of a sign-in, `told` what another one says to a stranger."""
 
     database: Database
-    throttle: Throttle
+    attempts: AttemptCounter
     signed_in: Caller | None
     token: str
     told: str
@@ -75,7 +75,7 @@ class Visit:
         keep_notice(connection, self.token, seal(Notice(BASE + path, sentence, of, secret), self.token))
 
     def require_owner(self) -> None:
-        """End the visit unless the one who is signed in is an owner."""
+        """End the request unless the one who is signed in is an owner."""
         if self.caller.role != "owner":
             raise PageError(403, "This is for owners of the account.")
 
@@ -107,7 +107,7 @@ class Visit:
 
     def render(self, template: str, *, code: int = 200, **context: object) -> Response:
         """Make the page."""
-        html = TEMPLATES.get_template(template).render(visit=self, now=utc_now(), **context)
+        html = TEMPLATES.get_template(template).render(request=self, now=utc_now(), **context)
         return HTMLResponse(html, code)
 
 
@@ -120,7 +120,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-View = Callable[[Visit], Response]
+View = Callable[[ConsoleRequest], Response]
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,24 @@
 from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.render import STATIC
-from rollbook.console.request import BASE, Page, PageError, Visit
+from rollbook.console.request import BASE, ConsoleRequest, Page, PageError
 from rollbook.console.views import account, batches, keys, learners, queue, records, sign_in, undo, unenroll, users
 
 
-def show_home(_visit: Visit) -> Response:
+def show_home(_request: ConsoleRequest) -> Response:
     """Lead to the page that is looked at most."""
     return RedirectResponse(f"{BASE}/queue", 303)
 
 
-def show_static(visit: Visit) -> Response:
+def show_static(request: ConsoleRequest) -> Response:
     """Serve a file of ours; its address changes with it, so that it can be kept for long."""
-    content, kind = STATIC.get(visit.path.rpartition("/")[2], (None, None))
+    content, kind = STATIC.get(request.path.rpartition("/")[2], (None, None))
     if content is None:
         raise PageError(404, "There is no such file.")
     return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
 
-def find_nothing(_visit: Visit) -> Response:
+def find_nothing(_request: ConsoleRequest) -> Response:
     """Say that there is no such page."""
     raise PageError(404, "There is no such page.")
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from rollbook.console.app import console_routes
+from rollbook.console.endpoint import console_routes
 from rollbook.errors import NO_POST_DATA, CallError
 from rollbook.model import Limit
 from rollbook.server.call.body import Receiver

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
-from rollbook.console.request import Visit, redirect
+from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.console.views.sign_in import leave, try_password
 from rollbook.errors import UserError
 from rollbook.model import Account, Policies, utc_now
@@ -14,19 +14,21 @@ from rollbook.store.people.accounts import check_policies, set_policies
 from rollbook.store.people.passwords import SHORTEST, set_password
 
 
-def account_of(visit: Visit) -> Account:
+def account_of(request: ConsoleRequest) -> Account:
     """The account that is signed in to, as the store knows it."""
-    return Account(visit.caller.account_id, visit.caller.account, visit.caller.policies)
+    return Account(request.caller.account_id, request.caller.account, request.caller.policies)
 
 
-def show_account(visit: Visit, wrong: str | None = None, asked: Policies | None = None, lost: int = 0) -> Response:
+def show_account(
+    request: ConsoleRequest, wrong: str | None = None, asked: Policies | None = None, lost: int = 0
+) -> Response:
     """Show the policies; owners can change them. With `asked` these take so many undos away: ask whether to go on."""
     kept_after = utc_now() - timedelta(days=asked.retention_days or 0) if asked else None
-    return visit.render(
+    return request.render(
         "account.html",
         code=422 if wrong else 200,
         wrong=wrong,
-        policies=visit.caller.policies,
+        policies=request.caller.policies,
         asked=asked,
         lost=lost,
         kept_after=kept_after,
@@ -34,46 +36,46 @@ def show_account(visit: Visit, wrong: str | None = None, asked: Policies | None 
     )
 
 
-def change_policies(visit: Visit) -> Response:
+def change_policies(request: ConsoleRequest) -> Response:
     """Change the policies; for owners. A retention that takes undos away has to be confirmed as it stands."""
-    visit.require_owner()
+    request.require_owner()
     try:
-        asked = _read_policies(visit)
+        asked = _read_policies(request)
         check_policies(asdict(asked))
     except UserError as error:
-        return show_account(visit, str(error))
+        return show_account(request, str(error))
     days = asked.retention_days
-    with visit.database.write() as connection:
-        lost = count_lost_undos(connection, visit.caller.account_id, days, utc_now())
-        if lost and visit.text("confirmed") != str(days):
-            return show_account(visit, asked=asked, lost=lost)
-        set_policies(connection, account_of(visit), asdict(asked), by=visit.actor)
-        visit.tell(connection, "/account", "Saved.")
+    with request.database.write() as connection:
+        lost = count_lost_undos(connection, request.caller.account_id, days, utc_now())
+        if lost and request.text("confirmed") != str(days):
+            return show_account(request, asked=asked, lost=lost)
+        set_policies(connection, account_of(request), asdict(asked), by=request.actor)
+        request.tell(connection, "/account", "Saved.")
     return redirect("/account")
 
 
-def _read_policies(visit: Visit) -> Policies:
-    retention = visit.text("retention_days")
+def _read_policies(request: ConsoleRequest) -> Policies:
+    retention = request.text("retention_days")
     return Policies(
-        protect_completed=bool(visit.text("protect_completed")),
-        hold_seconds=_whole("hold", visit.text("hold_seconds")),
+        protect_completed=bool(request.text("protect_completed")),
+        hold_seconds=_whole("hold", request.text("hold_seconds")),
         retention_days=_whole("retention", retention) if retention else None,
     )
 
 
-def change_password(visit: Visit) -> Response:
+def change_password(request: ConsoleRequest) -> Response:
     """Give oneself a new password; every sign-in with the old one ends, this one too."""
-    caller = visit.caller
-    old, new = str(visit.form.get("old", "")), str(visit.form.get("new", ""))
-    if new != str(visit.form.get("again", "")):
-        return show_account(visit, "The new password was not the same both times.")
-    if try_password(visit, caller.account, caller.email, old) is None:
-        return show_account(visit, "The present password is another one.")
+    caller = request.caller
+    old, new = str(request.form.get("old", "")), str(request.form.get("new", ""))
+    if new != str(request.form.get("again", "")):
+        return show_account(request, "The new password was not the same both times.")
+    if try_password(request, caller.account, caller.email, old) is None:
+        return show_account(request, "The present password is another one.")
     try:
-        with visit.database.write() as connection:
-            set_password(connection, account_of(visit), caller.email, new, by=visit.actor)
+        with request.database.write() as connection:
+            set_password(connection, account_of(request), caller.email, new, by=request.actor)
     except UserError as error:
-        return show_account(visit, str(error))
+        return show_account(request, str(error))
     return leave("changed")
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from starlette.responses import Response, StreamingResponse
 
 from rollbook.console.render import REFUSALS, person, progress
-from rollbook.console.request import PageError, Visit
+from rollbook.console.request import ConsoleRequest, PageError
 from rollbook.model import utc_now
 from rollbook.spreadsheets import Writer
 from rollbook.store.learning.retention import find_undo_term
@@ -30,26 +30,26 @@ COLUMNS = (
 )
 
 
-def show_batches(visit: Visit) -> Response:
+def show_batches(request: ConsoleRequest) -> Response:
     """List the batches, the latest first."""
-    page = visit.page()
-    with visit.database.read() as connection:
-        found = find_batches(connection, visit.caller.account_id, None, BATCHES + 1, (page - 1) * BATCHES)
-    return visit.render("batches.html", batches=found[:BATCHES], page=page, more=len(found) > BATCHES)
+    page = request.page()
+    with request.database.read() as connection:
+        found = find_batches(connection, request.caller.account_id, None, BATCHES + 1, (page - 1) * BATCHES)
+    return request.render("batches.html", batches=found[:BATCHES], page=page, more=len(found) > BATCHES)
 
 
-def show_batch(visit: Visit) -> Response:
+def show_batch(request: ConsoleRequest) -> Response:
     """Show one batch with a page of its items, and everything that it refused."""
-    account_id, page, now = visit.caller.account_id, visit.page(), utc_now()
-    with visit.database.read() as connection:
-        batch = find_batch(visit, connection)
+    account_id, page, now = request.caller.account_id, request.page(), utc_now()
+    with request.database.read() as connection:
+        batch = find_batch(request, connection)
         only = ItemFilter(batch_id=batch.id)
         items = find_items(connection, account_id, only, ITEMS + 1, (page - 1) * ITEMS)
         refused = find_refusals(connection, account_id, batch.id, REFUSED) if page == 1 else []
         term = find_undo_term(connection, account_id, batch.id, now)
         state = read_batch_state(connection, account_id, batch.id, now)
     silent = is_silent(state.worker_seen_at, now)
-    return visit.render(
+    return request.render(
         "batch.html",
         batch=batch,
         term=term,
@@ -63,28 +63,28 @@ def show_batch(visit: Visit) -> Response:
     )
 
 
-def find_batch(visit: Visit, connection: Any) -> Any:
+def find_batch(request: ConsoleRequest, connection: Any) -> Any:
     """Read the batch that the address names; errors: PageError 404, also for one of another account."""
-    found = find_batches(connection, visit.caller.account_id, visit.numbers["batch"], 1, 0)
+    found = find_batches(connection, request.caller.account_id, request.numbers["batch"], 1, 0)
     if not found:
-        raise PageError(404, f"This account has no batch {visit.numbers['batch']}.")
+        raise PageError(404, f"This account has no batch {request.numbers['batch']}.")
     return found[0]
 
 
-def download_batch(visit: Visit) -> Response:
+def download_batch(request: ConsoleRequest) -> Response:
     """Send every item of a batch, and what it refused, as CSV."""
-    with visit.database.read() as connection:
-        batch = find_batch(visit, connection)
+    with request.database.read() as connection:
+        batch = find_batch(request, connection)
     name = f'attachment; filename="rollbook-batch-{batch.id}.csv"'
-    return StreamingResponse(_csv(visit, batch.id), headers={"Content-Disposition": name}, media_type="text/csv")
+    return StreamingResponse(_csv(request, batch.id), headers={"Content-Disposition": name}, media_type="text/csv")
 
 
-def _csv(visit: Visit, batch_id: int) -> Iterator[str]:
-    account_id = visit.caller.account_id
+def _csv(request: ConsoleRequest, batch_id: int) -> Iterator[str]:
+    account_id = request.caller.account_id
 
     def pages(read: Callable[[sa.Connection, int], Sequence[Any]]) -> Iterator[Sequence[Any]]:
         for offset in count(0, CHUNK):
-            with visit.database.read() as connection:
+            with request.database.read() as connection:
                 rows = read(connection, offset)
             yield rows
             if len(rows) < CHUNK:

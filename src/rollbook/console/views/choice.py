@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.console.forms import read_upload
-from rollbook.console.request import Visit
+from rollbook.console.request import ConsoleRequest
 from rollbook.errors import UserError
 from rollbook.id_lists import join, read_id_list
 from rollbook.model import EnrollmentStatus
@@ -19,17 +19,17 @@ MAX_IDS = 100_000
 Find = Callable[..., Sequence[Any]]
 
 
-def read_choice(visit: Visit) -> tuple[Choice, list[int]]:
+def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
     """Read the choice of a form and the enrollments that it means; errors: UserError, never a wider choice."""
-    pasted, upload = visit.text("ids"), read_upload(visit.form, "file")
+    pasted, upload = request.text("ids"), read_upload(request.form, "file")
     lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
-    ticked = _read_ticks(visit)
+    ticked = _read_ticks(request)
     if bool(lists) == bool(ticked.courses or ticked.groups):
         raise UserError("Tick a course or a group, or else give ids: one of the two ways.")
     if lists:
-        choice, ids = _read_lists(visit, lists)
+        choice, ids = _read_lists(request, lists)
     else:
-        choice, ids = ticked, _find_ids(visit, ticked)
+        choice, ids = ticked, _find_ids(request, ticked)
     if not ids:
         raise UserError("No learner is enrolled there with these statuses.")
     if len(ids) > MAX_IDS:
@@ -37,10 +37,10 @@ def read_choice(visit: Visit) -> tuple[Choice, list[int]]:
     return choice, ids
 
 
-def _read_lists(visit: Visit, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
-    column = visit.text("column") or None
+def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
+    column = request.text("column") or None
     found = join([read_id_list(data, name, column, option="the field “Column of the ids”") for name, data in lists])
-    if found.bad and not visit.text("skip_bad_rows"):
+    if found.bad and not request.text("skip_bad_rows"):
         rows = "\n".join(found.complaints())
         raise UserError(
             f"{len(found.bad):,} without an id, so nothing was chosen:\n{rows}\nMend them or leave them out."
@@ -51,20 +51,20 @@ def _read_lists(visit: Visit, lists: list[tuple[str, bytes]]) -> tuple[Choice, l
     return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
 
 
-def _read_ticks(visit: Visit) -> Choice:
-    statuses = [str(status) for status in visit.form.getlist("status")]
+def _read_ticks(request: ConsoleRequest) -> Choice:
+    statuses = [str(status) for status in request.form.getlist("status")]
     if unknown := set(statuses) - {*EnrollmentStatus}:
         raise UserError(f"“{min(unknown)}” is no status. Tick it again.")
-    with visit.database.read() as connection:
-        courses = _read_named(visit, connection, "course", find_courses)
-        groups = _read_named(visit, connection, "group", find_groups)
+    with request.database.read() as connection:
+        courses = _read_named(request, connection, "course", find_courses)
+        groups = _read_named(request, connection, "group", find_groups)
     return Choice(courses, groups, statuses)
 
 
-def _read_named(visit: Visit, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:
+def _read_named(request: ConsoleRequest, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:
     """Read the ticks of a kind: each is there, or the choice would be another than was meant."""
-    sent, ids = visit.form.getlist(f"in_{kind}"), visit.ids(f"in_{kind}")
-    found = find(connection, visit.caller.account_id, ids=ids) if ids else []
+    sent, ids = request.form.getlist(f"in_{kind}"), request.ids(f"in_{kind}")
+    found = find(connection, request.caller.account_id, ids=ids) if ids else []
     if missing := len(sent) - len(found):
         raise UserError(
             f"{missing} of the ticked {kind}s {'is' if missing == 1 else 'are'} not there. Tick them again."
@@ -72,11 +72,11 @@ def _read_named(visit: Visit, connection: sa.Connection, kind: str, find: Find) 
     return [(row.id, row.name) for row in found]
 
 
-def _find_ids(visit: Visit, ticked: Choice) -> list[int]:
-    with visit.database.read() as connection:
+def _find_ids(request: ConsoleRequest, ticked: Choice) -> list[int]:
+    with request.database.read() as connection:
         return choose_enrollments(
             connection,
-            visit.caller.account_id,
+            request.caller.account_id,
             course_ids=[id_ for id_, _ in ticked.courses],
             group_ids=[id_ for id_, _ in ticked.groups],
             statuses=ticked.statuses,

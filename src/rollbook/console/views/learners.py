@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from rollbook.console.request import PageError, Visit
+from rollbook.console.request import ConsoleRequest, PageError
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.people.search import find_enrollments_of, find_people, find_person
 from rollbook.store.queue.history import ItemFilter, find_items
@@ -30,21 +30,21 @@ class Event:
     batch_id: int | None = None
 
 
-def show_learners(visit: Visit) -> Response:
+def show_learners(request: ConsoleRequest) -> Response:
     """Find learners by a part of their name or e-mail."""
-    part = visit.text("q")[:255]
+    part = request.text("q")[:255]
     people: Sequence[Any] = []
     if part:
-        with visit.database.read() as connection:
-            people = find_people(connection, visit.caller.account_id, part, FOUND + 1)
-    return visit.render("learners.html", q=part, people=people[:FOUND], more=len(people) > FOUND)
+        with request.database.read() as connection:
+            people = find_people(connection, request.caller.account_id, part, FOUND + 1)
+    return request.render("learners.html", q=part, people=people[:FOUND], more=len(people) > FOUND)
 
 
-def show_learner(visit: Visit) -> Response:
+def show_learner(request: ConsoleRequest) -> Response:
     """Show one learner's enrolments and their history."""
-    account_id, page = visit.caller.account_id, visit.page()
-    with visit.database.read() as connection:
-        person = find_person(connection, account_id, visit.numbers["user"])
+    account_id, page = request.caller.account_id, request.page()
+    with request.database.read() as connection:
+        person = find_person(connection, account_id, request.numbers["user"])
         if person is None:
             raise PageError(404, "This account has no such learner.")
         offset = (page - 1) * ENROLLMENTS
@@ -52,7 +52,7 @@ def show_learner(visit: Visit) -> Response:
         shown = enrollments[:ENROLLMENTS]
         of_these = ItemFilter(enrollment_ids=[enrollment.id for enrollment in shown])
         items = find_items(connection, account_id, of_these, ITEMS, 0, latest_first=True) if shown else []
-    return visit.render(
+    return request.render(
         "learner.html",
         person=person,
         enrollments=shown,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from rollbook import actions
 from rollbook.console.render import count
-from rollbook.console.request import PageError, Visit, redirect
+from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.batches import find_batch
 from rollbook.console.views.queue import read_filter
 from rollbook.errors import UserError
@@ -38,51 +38,51 @@ HAD = {
 WILL_BE = {UnenrollmentStatus.REMOVED: "Taken out of the queue", UnenrollmentStatus.RESTORED: "Comes back"}
 
 
-def preview_removal(visit: Visit) -> Response:
+def preview_removal(request: ConsoleRequest) -> Response:
     """Show what would be taken out of the queue: the items that were ticked, or all that the filters leave."""
-    with visit.database.read() as connection:
-        found = _find_removal(visit, connection)
+    with request.database.read() as connection:
+        found = _find_removal(request, connection)
         shown = ItemFilter(enrollment_ids=[row.enrollment_id for row in found[:SHOWN]], statuses=["Pending"])
-        items = find_items(connection, visit.caller.account_id, shown, SHOWN, 0) if found else []
+        items = find_items(connection, request.caller.account_id, shown, SHOWN, 0) if found else []
     if not found:
         raise UserError("Nothing that waits in the queue was chosen. Go back and tick what is meant.")
-    fields = {name: visit.text(name) for name in ("all", "learner", "course", "batch")}
+    fields = {name: request.text(name) for name in ("all", "learner", "course", "batch")}
     through = max(row.batch_id for row in found)
-    return visit.render(
-        "remove.html", items=items, total=len(found), ticked=visit.ids("item"), fields=fields | {"through": through}
+    return request.render(
+        "remove.html", items=items, total=len(found), ticked=request.ids("item"), fields=fields | {"through": through}
     )
 
 
-def remove(visit: Visit) -> Response:
+def remove(request: ConsoleRequest) -> Response:
     """Take them out of the queue, all in one transaction, and say how many there were."""
-    reason = visit.reason()
+    reason = request.reason()
 
     def work(connection: sa.Connection) -> Undoing:
-        ids = [row.enrollment_id for row in _find_removal(visit, connection)]
-        who = (connection, visit.actor, visit.caller.account_id, Action.REMOVE)
+        ids = [row.enrollment_id for row in _find_removal(request, connection)]
+        who = (connection, request.actor, request.caller.account_id, Action.REMOVE)
         done = actions.undo_enrollments(*who, ids, reason=reason, now=utc_now())
         said = f"{count(len(done.changed), 'item')} taken out of the queue. The learners stay enrolled."
-        visit.tell(connection, "/queue", said)
+        request.tell(connection, "/queue", said)
         return done
 
-    visit.database.transact(work)
+    request.database.transact(work)
     return redirect("/queue")
 
 
-def _find_removal(visit: Visit, connection: sa.Connection) -> Sequence[Any]:
-    ticked = visit.ids("item")
-    if visit.text("all"):
-        return find_pending(connection, visit.caller.account_id, read_filter(visit, connection, "Pending"))
+def _find_removal(request: ConsoleRequest, connection: sa.Connection) -> Sequence[Any]:
+    ticked = request.ids("item")
+    if request.text("all"):
+        return find_pending(connection, request.caller.account_id, read_filter(request, connection, "Pending"))
     if ticked:
-        return find_pending(connection, visit.caller.account_id, ItemFilter(enrollment_ids=ticked))
+        return find_pending(connection, request.caller.account_id, ItemFilter(enrollment_ids=ticked))
     return []
 
 
-def preview_undo(visit: Visit) -> Response:
+def preview_undo(request: ConsoleRequest) -> Response:
     """Show what would come back and what cannot and why."""
-    account_id, blocks = visit.caller.account_id, {*visit.ids("block")}
-    with visit.database.read() as connection:
-        batch = find_batch(visit, connection)
+    account_id, blocks = request.caller.account_id, {*request.ids("block")}
+    with request.database.read() as connection:
+        batch = find_batch(request, connection)
         term = find_undo_term(connection, account_id, batch.id, utc_now())
         undo = UndoPreview(connection, account_id)
         targets = [target for target in undo.find_batch(batch.id) or () if not blocks or target.block in blocks]
@@ -92,7 +92,7 @@ def preview_undo(visit: Visit) -> Response:
         shown = ItemFilter(batch_id=batch.id, blocks=first)
         items = {item.block: item for item in find_items(connection, account_id, shown, SHOWN, 0)}
     will = {block: WILL_BE[status] for block, (_, status) in done.changed.items()}
-    return visit.render(
+    return request.render(
         "undo.html",
         batch=batch,
         term=term,
@@ -103,20 +103,20 @@ def preview_undo(visit: Visit) -> Response:
     )
 
 
-def undo(visit: Visit) -> Response:
+def undo(request: ConsoleRequest) -> Response:
     """Undo what can be undone of the batch, or of the items that were ticked, in one transaction."""
-    batch_id, blocks, reason = visit.numbers["batch"], {*visit.ids("block")}, visit.reason()
+    batch_id, blocks, reason = request.numbers["batch"], {*request.ids("block")}, request.reason()
     page = f"/batches/{batch_id}"
 
     def work(connection: sa.Connection) -> None:
-        who = (connection, visit.actor, visit.caller.account_id, Action.RESTORE)
+        who = (connection, request.actor, request.caller.account_id, Action.RESTORE)
         undone = actions.undo_batch(*who, batch_id, blocks=blocks, reason=reason, now=utc_now())
         if undone is None:
             raise PageError(404, f"This account has no batch {batch_id}.")
         targets, done = undone
-        visit.tell(connection, page, " ".join([*_say_undone(done), *_say_left(targets, done)]))
+        request.tell(connection, page, " ".join([*_say_undone(done), *_say_left(targets, done)]))
 
-    visit.database.transact(work)
+    request.database.transact(work)
     return redirect(page)
 
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook import actions
-from rollbook.console.request import PageError, Visit, redirect
+from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.choice import read_choice
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
@@ -17,19 +17,19 @@ LISTED = 50
 BRAKE_PERCENT = 50
 
 
-def show_choice(visit: Visit, wrong: str | None = None) -> Response:
+def show_choice(request: ConsoleRequest, wrong: str | None = None) -> Response:
     """Offer courses, groups and statuses, or a list of ids; what is ticked stays ticked."""
-    account_id = visit.caller.account_id
-    searched = {kind: visit.text(kind)[:255] for kind in ("course", "group")}
-    with visit.database.read() as connection:
-        ticked, statuses, pasted = _ticked(visit, connection)
+    account_id = request.caller.account_id
+    searched = {kind: request.text(kind)[:255] for kind in ("course", "group")}
+    with request.database.read() as connection:
+        ticked, statuses, pasted = _ticked(request, connection)
         lists = {}
         for kind, find in (("course", find_courses), ("group", find_groups)):
             found = find(connection, account_id, searched[kind], limit=LISTED + 1)
             chosen = find(connection, account_id, ids=ticked[kind]) if ticked[kind] else []
             others = [row for row in found[:LISTED] if row.id not in ticked[kind]]
             lists[kind] = {"rows": [*chosen, *others], "more": len(found) > LISTED}
-    return visit.render(
+    return request.render(
         "unenroll.html",
         code=422 if wrong else 200,
         wrong=wrong,
@@ -39,49 +39,53 @@ def show_choice(visit: Visit, wrong: str | None = None) -> Response:
         ticked=ticked,
         ticked_statuses=statuses,
         pasted=pasted,
-        column=visit.text("column"),
-        skip_bad_rows=visit.text("skip_bad_rows"),
+        column=request.text("column"),
+        skip_bad_rows=request.text("skip_bad_rows"),
     )
 
 
-def _ticked(visit: Visit, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
+def _ticked(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
     """Give the ids of ticked courses and groups, the statuses, and the list: of the form, or of one's own draft."""
-    draft_id = visit.number("draft")
+    draft_id = request.number("draft")
     if draft_id is None:
-        ticked = {kind: visit.ids(f"in_{kind}") for kind in ("course", "group")}
-        return ticked, [str(status) for status in (visit.form or visit.query).getlist("status")], visit.text("ids")
-    draft = find_draft(connection, visit.caller.account_id, draft_id, utc_now())
-    choice = draft.choice if draft and draft.user_id == visit.caller.user_id else Choice()
+        ticked = {kind: request.ids(f"in_{kind}") for kind in ("course", "group")}
+        return (
+            ticked,
+            [str(status) for status in (request.form or request.query).getlist("status")],
+            request.text("ids"),
+        )
+    draft = find_draft(connection, request.caller.account_id, draft_id, utc_now())
+    choice = draft.choice if draft and draft.user_id == request.caller.user_id else Choice()
     listed = draft is not None and not choice.courses and not choice.groups
     ids = read_draft_ids(connection, draft_id) if listed else []
     ticked = {"course": [id_ for id_, _ in choice.courses], "group": [id_ for id_, _ in choice.groups]}
     return ticked, choice.statuses, "\n".join(map(str, ids))
 
 
-def choose(visit: Visit) -> Response:
+def choose(request: ConsoleRequest) -> Response:
     """Keep what was chosen and lead to the page that says what it would mean; Find only lists other courses."""
-    if "find" in visit.form:
-        return show_choice(visit)
+    if "find" in request.form:
+        return show_choice(request)
     try:
-        choice, ids = read_choice(visit)
+        choice, ids = read_choice(request)
     except UserError as error:
-        return show_choice(visit, str(error))
-    with visit.database.read() as connection:
-        shares = preview_enrollments(connection, visit.caller.account_id, ids)
-    with visit.database.write() as connection:
-        draft_id = add_draft(connection, visit.caller, ids, choice, shares, utc_now())
+        return show_choice(request, str(error))
+    with request.database.read() as connection:
+        shares = preview_enrollments(connection, request.caller.account_id, ids)
+    with request.database.write() as connection:
+        draft_id = add_draft(connection, request.caller, ids, choice, shares, utc_now())
     return redirect(f"/unenroll/{draft_id}")
 
 
-def show_draft(visit: Visit, wrong: str | None = None) -> Response:
+def show_draft(request: ConsoleRequest, wrong: str | None = None) -> Response:
     """Show what a draft would do; a confirmed one leads to its batch."""
-    draft = _find_draft(visit)
+    draft = _find_draft(request)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
     moved = any(share.started or share.completed for share in draft.shares)
-    with visit.database.read() as connection:
-        progress_known = moved or has_progress(connection, visit.caller.account_id)
-    return visit.render(
+    with request.database.read() as connection:
+        progress_known = moved or has_progress(connection, request.caller.account_id)
+    return request.render(
         "preview.html",
         code=422 if wrong else 200,
         wrong=wrong,
@@ -90,32 +94,32 @@ def show_draft(visit: Visit, wrong: str | None = None) -> Response:
         brakes=_brakes(draft),
         brake_percent=BRAKE_PERCENT,
         progress_known=progress_known,
-        policies=visit.caller.policies,
-        mine=draft.user_id == visit.caller.user_id,
+        policies=request.caller.policies,
+        mine=draft.user_id == request.caller.user_id,
     )
 
 
-def confirm(visit: Visit) -> Response:
+def confirm(request: ConsoleRequest) -> Response:
     """Queue what was chosen as one batch, once however often it is confirmed, and lead to the batch."""
-    draft = _find_draft(visit)
-    if draft.user_id != visit.caller.user_id:
+    draft = _find_draft(request)
+    if draft.user_id != request.caller.user_id:
         raise PageError(403, f"Only {draft.by}, who chose this, can confirm it.")
     try:
-        reason = visit.reason()
+        reason = request.reason()
     except UserError as error:
-        return show_draft(visit, str(error))
+        return show_draft(request, str(error))
     if reason is None:
-        return show_draft(visit, "Say why: the reason is kept with the batch.")
-    if _brakes(draft) and not visit.text("meant"):
-        return show_draft(visit, "Tick the box that says that so large a part of a course is intended.")
+        return show_draft(request, "Say why: the reason is kept with the batch.")
+    if _brakes(draft) and not request.text("intended"):
+        return show_draft(request, "Tick the box that says that so large a part of a course is intended.")
 
     def work(connection: sa.Connection) -> int | None:
         ids, batch_id = claim_draft(connection, draft.id)
         if batch_id is None:
-            caller = visit.caller
+            caller = request.caller
             done = actions.unenroll(
                 connection,
-                visit.actor,
+                request.actor,
                 caller.account_id,
                 caller.policies,
                 ids,
@@ -128,15 +132,17 @@ def confirm(visit: Visit) -> Response:
             finish_draft(connection, draft.id, batch_id)
         return batch_id
 
-    batch_id = visit.database.transact(work)
+    batch_id = request.database.transact(work)
     if batch_id is None:
-        return show_draft(visit, "All of them were refused by now: none is enrolled any more and not yet in the queue.")
+        return show_draft(
+            request, "None of these can be unenrolled any more: each has ended or is in the queue already."
+        )
     return redirect(f"/batches/{batch_id}")
 
 
-def _find_draft(visit: Visit) -> Draft:
-    with visit.database.read() as connection:
-        draft = find_draft(connection, visit.caller.account_id, visit.numbers["draft"], utc_now())
+def _find_draft(request: ConsoleRequest) -> Draft:
+    with request.database.read() as connection:
+        draft = find_draft(connection, request.caller.account_id, request.numbers["draft"], utc_now())
     if draft is None:
         raise PageError(404, "This account has no such choice, or it was not confirmed within a day. Choose again.")
     return draft

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from rollbook.console.request import Visit, redirect
+from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.console.views.account import account_of
 from rollbook.errors import UserError
 from rollbook.model import Role
@@ -14,54 +14,54 @@ STAFF = 200
 HAND_OVER = "Hand it over now: it is shown this once. It can be changed after signing in."
 
 
-def show_users(visit: Visit, wrong: str | None = None) -> Response:
+def show_users(request: ConsoleRequest, wrong: str | None = None) -> Response:
     """List administrators and owners."""
-    with visit.database.read() as connection:
-        staff = find_staff(connection, visit.caller.account_id, STAFF)
-    return visit.render("users.html", code=422 if wrong else 200, wrong=wrong, staff=staff, roles=[*Role])
+    with request.database.read() as connection:
+        staff = find_staff(connection, request.caller.account_id, STAFF)
+    return request.render("users.html", code=422 if wrong else 200, wrong=wrong, staff=staff, roles=[*Role])
 
 
-def change_role(visit: Visit) -> Response:
+def change_role(request: ConsoleRequest) -> Response:
     """Give a user of the account another role."""
-    visit.require_owner()
+    request.require_owner()
     try:
-        with visit.database.write() as connection:
-            set_role(connection, account_of(visit), visit.text("email"), _role(visit), by=visit.actor)
-            visit.tell(connection, "/account/users", "Saved.")
+        with request.database.write() as connection:
+            set_role(connection, account_of(request), request.text("email"), _role(request), by=request.actor)
+            request.tell(connection, "/account/users", "Saved.")
     except UserError as error:
-        return show_users(visit, _plain(error))
+        return show_users(request, _plain(error))
     return redirect("/account/users")
 
 
-def add(visit: Visit) -> Response:
+def add(request: ConsoleRequest) -> Response:
     """Add a user to the account."""
-    visit.require_owner()
-    names = {name: visit.text(name) for name in ("given_name", "family_name")}
+    request.require_owner()
+    names = {name: request.text(name) for name in ("given_name", "family_name")}
     try:
-        with visit.database.write() as connection:
-            add_user(connection, account_of(visit), visit.text("email"), _role(visit), by=visit.actor, **names)
-            visit.tell(connection, "/account/users", "Saved.")
+        with request.database.write() as connection:
+            add_user(connection, account_of(request), request.text("email"), _role(request), by=request.actor, **names)
+            request.tell(connection, "/account/users", "Saved.")
     except UserError as error:
-        return show_users(visit, _plain(error))
+        return show_users(request, _plain(error))
     return redirect("/account/users")
 
 
-def give_password(visit: Visit) -> Response:
+def give_password(request: ConsoleRequest) -> Response:
     """Make a password for an administrator or owner and have it shown, once; it ends where they are signed in."""
-    visit.require_owner()
-    email, password = visit.text("email"), generate_password()
+    request.require_owner()
+    email, password = request.text("email"), generate_password()
     try:
-        with visit.database.write() as connection:
-            set_password(connection, account_of(visit), email, password, by=visit.actor)
-            visit.tell(connection, "/account/users", HAND_OVER, f"The password of {email}", password)
+        with request.database.write() as connection:
+            set_password(connection, account_of(request), email, password, by=request.actor)
+            request.tell(connection, "/account/users", HAND_OVER, f"The password of {email}", password)
     except UserError as error:
-        return show_users(visit, _plain(error))
+        return show_users(request, _plain(error))
     return redirect("/account/users")
 
 
-def _role(visit: Visit) -> Role:
+def _role(request: ConsoleRequest) -> Role:
     try:
-        return Role(visit.text("role"))
+        return Role(request.text("role"))
     except ValueError:
         raise UserError(f"A role is one of {', '.join(Role)}.") from None
 
