@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from rollbook.errors import CallError, WireCode
 
-LARGEST_ID = 2**63 - 1  # D7
-LONGEST_REASON = 500  # D21
+MAX_ID = 2**63 - 1  # D7
+MAX_REASON_LENGTH = 500  # D21
 # A worker says that it is at work every few seconds; one that has not for so long is taken to be gone.
 SILENT_SECONDS = 20
 
@@ -199,8 +199,8 @@ def read_reason(text: str) -> str | None:
     Errors: ValueError, whose sentence says what is wrong with it and where.
     """
     reason = text.strip()
-    if len(reason) > LONGEST_REASON:
-        raise ValueError(f"a reason has at most {LONGEST_REASON} characters, and this one has {len(reason)}")
+    if len(reason) > MAX_REASON_LENGTH:
+        raise ValueError(f"a reason has at most {MAX_REASON_LENGTH} characters, and this one has {len(reason)}")
     for place, character in enumerate(reason, 1):
         if not character.isprintable() and unicodedata.category(character) != "Zs":
             kind = "a line break" if character.splitlines() == [""] else f"the character U+{ord(character):04X}"

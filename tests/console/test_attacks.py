@@ -11,7 +11,7 @@ from campus import OPERATOR, Campus
 from conftest import Served, Visitors
 from rollbook.console.routes import PAGES
 from rollbook.model import Role
-from rollbook.store.database.tables import courses, enrollments, sign_ins, users
+from rollbook.store.database.tables import courses, enrollments, login_sessions, users
 from rollbook.store.people.users import add_user
 from visitor import COOKIE, PASSWORD, Visitor, give_password
 
@@ -75,12 +75,12 @@ def test_a_notice_of_another_sign_in_is_not_shown_and_a_secret_cannot_be_read_in
     other = visitors()
     other.sign_in(campus)
     owner.post("/console/account/keys", {"email": "administrator@example.org"})
-    mine = sign_ins.c.account_id == campus.account.id
-    kept = sa.select(sign_ins.c.notice).where(mine, sign_ins.c.notice.is_not(None))
+    mine = login_sessions.c.account_id == campus.account.id
+    kept = sa.select(login_sessions.c.notice).where(mine, login_sessions.c.notice.is_not(None))
     with served.database.read() as connection:
         [notice] = connection.execute(kept).scalars()
     with served.database.write() as connection:  # as whoever can write to the database would try
-        connection.execute(sa.update(sign_ins).where(mine).values(notice=notice))
+        connection.execute(sa.update(login_sessions).where(mine).values(notice=notice))
     assert "new key" not in other.open("/console/account/keys").text
     owner.client.get(f"{owner.origin}/console/account/keys", headers={"Rollbook-Live": "1"})
     key = str(owner.follow() and owner.page().xpath("//code[@class='key']/text()")[0])
@@ -107,7 +107,7 @@ def test_session_theft_the_database_holds_no_token_that_could_be_used(
     served: Served, campus: Campus, owner: Visitor
 ) -> None:
     with served.database.read() as connection:
-        query = sa.select(sign_ins.c.digest).where(sign_ins.c.account_id == campus.account.id)
+        query = sa.select(login_sessions.c.digest).where(login_sessions.c.account_id == campus.account.id)
         digest = connection.execute(query).scalar_one()
     assert owner.client.cookies[COOKIE].encode() not in digest
     owner.client.cookies.clear()

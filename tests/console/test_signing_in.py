@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from campus import OPERATOR, Campus
 from conftest import Served, Visitors
 from rollbook.model import Role, utc_now
-from rollbook.store.database.tables import sign_ins, users
+from rollbook.store.database.tables import login_sessions, users
 from rollbook.store.people.users import set_role
 from visitor import COOKIE, Visitor, give_password
 
@@ -87,8 +87,8 @@ def test_a_sign_in_ends_when_idle_and_in_any_case(
 ) -> None:
     def set_time(back: timedelta) -> None:
         with served.database.write() as connection:
-            mine = sign_ins.c.account_id == campus.account.id
-            connection.execute(sa.update(sign_ins).where(mine).values({column: utc_now() - back}))
+            mine = login_sessions.c.account_id == campus.account.id
+            connection.execute(sa.update(login_sessions).where(mine).values({column: utc_now() - back}))
 
     set_time(ago - timedelta(hours=1) if column == "created_at" else ago - timedelta(minutes=2))
     assert _is_in(owner) or column == "created_at"
@@ -101,13 +101,13 @@ def test_a_page_that_refreshes_by_itself_does_not_keep_the_sign_in(
 ) -> None:
     def seen_ago() -> timedelta:
         with served.database.read() as connection:
-            query = sa.select(sign_ins.c.seen_at).where(sign_ins.c.account_id == campus.account.id)
+            query = sa.select(login_sessions.c.seen_at).where(login_sessions.c.account_id == campus.account.id)
             seen_at: datetime = connection.execute(query).scalar_one()
         return utc_now() - seen_at
 
     with served.database.write() as connection:
-        mine = sign_ins.c.account_id == campus.account.id
-        connection.execute(sa.update(sign_ins).where(mine).values(seen_at=utc_now() - timedelta(minutes=20)))
+        mine = login_sessions.c.account_id == campus.account.id
+        connection.execute(sa.update(login_sessions).where(mine).values(seen_at=utc_now() - timedelta(minutes=20)))
     owner.client.get(f"{owner.origin}/console/queue", headers={"Rollbook-Live": "1"})
     assert seen_ago() > timedelta(minutes=19)
     assert _is_in(owner)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import EnrollmentStatus
-from rollbook.store.database.tables import courses, drafts, enrollments, sign_ins
+from rollbook.store.database.tables import courses, drafts, enrollments, login_sessions
 from visitor import PASSWORD, Visitor, give_password
 
 
@@ -264,7 +264,7 @@ def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
     _choose(owner, in_course=campus.course_id)
     path = owner.answer.url.path
     with served.database.write() as connection:
-        connection.execute(sign_ins.delete().where(sign_ins.c.account_id == campus.account.id))
+        connection.execute(login_sessions.delete().where(login_sessions.c.account_id == campus.account.id))
     owner.post(path, {"reason": "Term over", "intended": "1"})
     owner.follow()
     assert "Sign in to go on." in owner.text()

@@ -23,10 +23,10 @@ from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page,
 from rollbook.console.routes import LOST, PAGES
 from rollbook.console.security import COOKIE, HEADERS, TOLD, check_form, read_cookie
 from rollbook.errors import CallError, DatabaseUnavailableError, ThrottledError, TransportError, UserError
-from rollbook.model import LARGEST_ID, Limit, utc_now
+from rollbook.model import MAX_ID, Limit, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.deadline import deadline
-from rollbook.store.people.login_sessions import Lifetime, SignIn, find_sign_in, keep_alive, take_notice
+from rollbook.store.people.login_sessions import Lifetime, LoginSession, find_login_session, keep_alive, take_notice
 
 # A form that came too late goes along to the sign-in and back, unless it is larger; then only its page does.
 MAX_QUERY = 4000
@@ -148,7 +148,7 @@ class _Endpoint:
         if http.scope["scheme"] != "https":
             raise PageError(403, "The console is there over HTTPS only.")
         numbers = {name: value for name, value in http.path_params.items() if isinstance(value, int)}
-        if any(number > LARGEST_ID for number in numbers.values()):
+        if any(number > MAX_ID for number in numbers.values()):
             raise PageError(404, "There is no such page.")
         if len(http.scope["query_string"]) > QUERY_BYTES:
             raise PageError(414, "The address is too long.")
@@ -216,7 +216,7 @@ class _Endpoint:
         """Find who is signed in; a page that refreshes by itself neither keeps the sign-in nor takes its notice."""
         now, live = utc_now(), "rollbook-live" in http.headers
         with self._console.database.read() as connection:
-            found = find_sign_in(connection, request.token, now, self._console.lifetime)
+            found = find_login_session(connection, request.token, now, self._console.lifetime)
         if found is None:
             return request
         if found.stale and not live:
@@ -225,7 +225,7 @@ class _Endpoint:
         request = replace(request, signed_in=found.caller)
         return request if live or http.method != "GET" else self._with_notice(request, found)
 
-    def _with_notice(self, request: ConsoleRequest, found: SignIn) -> ConsoleRequest:
+    def _with_notice(self, request: ConsoleRequest, found: LoginSession) -> ConsoleRequest:
         """Take what this very page has to say once."""
         notice = unseal(found.notice, request.token) if found.notice else None
         if found.notice is None or notice is None or notice.path != request.path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rollbook.model import LARGEST_ID
+from rollbook.model import MAX_ID
 from rollbook.wire.dates import read_date, read_time, write_date, write_moment
 from rollbook.wire.messages import Kind
 
@@ -59,8 +59,8 @@ def read_identifier(text: str) -> int | None:
     return value
 
 
-NUMBER = number(1, LARGEST_ID, "number from 1", example=8101)
-COUNT = number(0, LARGEST_ID, "number from 0")
+NUMBER = number(1, MAX_ID, "number from 1", example=8101)
+COUNT = number(0, MAX_ID, "number from 0")
 # The number of a record that may not exist: any other text is read as 0, which no record has.
 REFERENCE = Kind("number", "8101", lambda text: read_identifier(text) or 0)
 DAY = Kind("day", "01-Jul-32", read_date, write_date)

@@ -15,7 +15,7 @@ from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.call_log import purge_calls
 from rollbook.store.operations.idempotency import purge_answers
 from rollbook.store.people.emails import fold_emails
-from rollbook.store.people.login_sessions import purge_sign_ins
+from rollbook.store.people.login_sessions import purge_login_sessions
 from rollbook.store.queue.drafts import purge_drafts
 from rollbook.store.queue.state import recount_items
 from rollbook.store.queue.workers import purge_workers
@@ -49,7 +49,7 @@ class Purge:
             _Duty(lambda: purge_calls(database, utc_now(), calls_kept_days, calls_kept, step), MINUTE, now),
             _Duty(self._purge_progress, HOUR, now),
             _Duty(lambda: purge_answers(database, utc_now(), step), HOUR, now),
-            _Duty(lambda: purge_sign_ins(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_workers(database, utc_now(), step), HOUR, now),
             _Duty(lambda: recount_items(database), MINUTE, now),

@@ -11,7 +11,7 @@ from rollbook.errors import UserError
 from rollbook.model import Account, Policies, utc_now
 from rollbook.store.learning.retention import count_lost_undos
 from rollbook.store.people.accounts import check_policies, set_policies
-from rollbook.store.people.passwords import SHORTEST, set_password
+from rollbook.store.people.passwords import MIN_LENGTH, set_password
 
 
 def account_of(request: ConsoleRequest) -> Account:
@@ -32,7 +32,7 @@ def show_account(
         asked=asked,
         lost=lost,
         kept_after=kept_after,
-        shortest=SHORTEST,
+        shortest=MIN_LENGTH,
     )
 
 

@@ -5,7 +5,7 @@ from starlette.responses import RedirectResponse, Response
 from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.console.security import TOLD, drop_cookie, safe_next, set_cookie, tell_stranger
 from rollbook.model import Limit, fold_email, utc_now
-from rollbook.store.people.login_sessions import begin_sign_in, end_sign_in
+from rollbook.store.people.login_sessions import begin_login_session, end_login_session
 from rollbook.store.people.passwords import find_login, has_several_accounts, is_password_of
 
 
@@ -23,8 +23,8 @@ def sign_in(request: ConsoleRequest) -> Response:
         return _form(request, 403, wrong, request.text("next"))
     account_id, user_id = user
     with request.database.write() as connection:
-        end_sign_in(connection, request.token)
-        token = begin_sign_in(connection, account_id, user_id, utc_now())
+        end_login_session(connection, request.token)
+        token = begin_login_session(connection, account_id, user_id, utc_now())
     return RedirectResponse(safe_next(request.text("next")), 303, set_cookie(token))
 
 
@@ -46,7 +46,7 @@ def try_password(request: ConsoleRequest, account: str, email: str, password: st
 def sign_out(request: ConsoleRequest) -> Response:
     """End this sign-in, here and in the database."""
     with request.database.write() as connection:
-        end_sign_in(connection, request.token)
+        end_login_session(connection, request.token)
     return leave("out")
 
 

@@ -23,7 +23,7 @@ class Callers:
         keys = account_key, user_key
         if keys not in self._found:
             try:
-                with self._database.glance() as connection:
+                with self._database.autocommit() as connection:
                     self._found[keys] = find_caller(connection, account_key, user_key)
             except DatabaseUnavailableError as error:
                 self._trouble = error

@@ -24,7 +24,7 @@ def perform(database: Database, admitted: Admitted) -> Answer:
         with database.read() as connection:
             return work(connection)
     if call.extensions.dry_run:
-        answer = database.transact(work, keep=False)
+        answer = database.transact(work, rollback=True)
         return Answer(answer.succeeded, answer.info, answer.errors)
     if call.extensions.idempotency_key is not None:
         work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)

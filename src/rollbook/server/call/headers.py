@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from rollbook.errors import TransportError
-from rollbook.model import LARGEST_ID, Extensions, read_reason
+from rollbook.model import MAX_ID, Extensions, read_reason
 
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 NUMBER = re.compile(r"[1-9][0-9]{0,18}")
@@ -29,7 +29,7 @@ def read_extensions(headers: Mapping[str, str]) -> Extensions:
 def _read_batch(value: str | None) -> int | None:
     if value is None:
         return None
-    if not NUMBER.fullmatch(value) or int(value) > LARGEST_ID:
+    if not NUMBER.fullmatch(value) or int(value) > MAX_ID:
         raise TransportError(422, "Rollbook-Batch is the number of a batch")
     return int(value)
 

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
-from rollbook.store.database.deadline import bounded
-from rollbook.store.database.execute import run
-from rollbook.store.database.group_commit import Grouping
+from rollbook.store.database.deadline import remaining
+from rollbook.store.database.execute import execute
+from rollbook.store.database.group_commit import GroupCommit
 from rollbook.store.database.postgresql import open_postgresql
 
 audit_log = structlog.get_logger("rollbook.audit")
@@ -66,7 +66,7 @@ class Database:
         else:
             raise UserError("ROLLBOOK_DATABASE_URL starts with neither sqlite:/// nor postgresql://.")
         # SQLite has one writer: threads of one process queue for it here rather than by polling the file's lock.
-        self._grouping = Grouping(self.engine, BUSY_SECONDS) if self.engine.dialect.name == "sqlite" else None
+        self._group_commit = GroupCommit(self.engine, BUSY_SECONDS) if self.engine.dialect.name == "sqlite" else None
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -79,8 +79,8 @@ class Database:
             yield connection
 
     @contextmanager
-    def glance(self) -> Iterator[sa.Connection]:
-        """Give a connection for one statement of `direct.run` that only reads: it costs no transaction around it.
+    def autocommit(self) -> Iterator[sa.Connection]:
+        """Give a connection for one statement that only reads: it costs no transaction around it.
 
         Errors: DatabaseUnavailableError.
         """
@@ -88,51 +88,51 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, keep: bool = True) -> Iterator[sa.Connection]:
+    def write(self, *, rollback: bool = False) -> Iterator[sa.Connection]:
         """Give a connection in a transaction that is committed, durably, when the block ends without an exception.
 
-        With `keep` false everything is undone instead. What the block has put into the audit is logged when it is
+        With `rollback` everything is undone instead. What the block has put into the audit is logged when it is
         committed. Errors: DatabaseUnavailableError.
         """
         committed: list[dict[str, object]] = []
-        with _translated_errors(self.engine), self._transaction(keep=keep) as connection:
+        with _translated_errors(self.engine), self._transaction(rollback=rollback) as connection:
             connection.execution_options(committed=committed)
             yield connection
-        for line in committed if keep else ():
+        for line in () if rollback else committed:
             audit_log.info("audit", **line)
 
-    def transact(self, work: Work[T], *, keep: bool = True) -> T:
+    def transact(self, work: Work[T], *, rollback: bool = False) -> T:
         """Do the work in a transaction as `write` does, and begin anew when another transaction was in its way.
 
         Begun anew, the work sees what the other has changed. Errors: those of the work; ConflictError or IntegrityError
         when every attempt met with one; DatabaseUnavailableError.
         """
         for _ in range(ATTEMPTS - 1):
-            with suppress(IntegrityError, ConflictError), self.write(keep=keep) as connection:
+            with suppress(IntegrityError, ConflictError), self.write(rollback=rollback) as connection:
                 return work(connection)
-        with self.write(keep=keep) as connection:
+        with self.write(rollback=rollback) as connection:
             return work(connection)
 
     @contextmanager
-    def _transaction(self, *, keep: bool) -> Iterator[sa.Connection]:
-        if self._grouping is not None:
-            with self._grouping.work(keep=keep) as connection:
+    def _transaction(self, *, rollback: bool) -> Iterator[sa.Connection]:
+        if self._group_commit is not None:
+            with self._group_commit.work(rollback=rollback) as connection:
                 yield connection
             return
         with self.engine.connect() as connection, connection.begin() as transaction:
             yield connection
-            if not keep:
+            if rollback:
                 transaction.rollback()
 
     def trim_log(self) -> None:
         """Write SQLite's log back into its file and cut it off, unless others read from it; no-op on PostgreSQL."""
         if self.engine.dialect.name != "sqlite":
             return
-        with self.glance() as connection:
-            run(connection, "PRAGMA wal_checkpoint(PASSIVE)", {})  # does the work, and holds up no writer
-            run(connection, f"PRAGMA busy_timeout = {TRIM_MILLISECONDS}", {})
-            run(connection, "PRAGMA wal_checkpoint(TRUNCATE)", {})
-            run(connection, f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", {})
+        with self.autocommit() as connection:
+            execute(connection, "PRAGMA wal_checkpoint(PASSIVE)", {})  # does the work, and holds up no writer
+            execute(connection, f"PRAGMA busy_timeout = {TRIM_MILLISECONDS}", {})
+            execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)", {})
+            execute(connection, f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", {})
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
@@ -198,7 +198,7 @@ def _open_sqlite(url: str, pool_size: int) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes")
         if writes:  # another process may be the one that writes
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(bounded(BUSY_SECONDS) * 1000)}")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(remaining(BUSY_SECONDS) * 1000)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -36,7 +36,7 @@ def time_left() -> float | None:
     return None if given is None else max(0.0, given[0] - time.monotonic())
 
 
-def bounded(seconds: float) -> float:
+def remaining(seconds: float) -> float:
     """Give the seconds until the deadline, at most as many as given; errors: DatabaseUnavailableError if it is over."""
     left = time_left()
     if left == 0:

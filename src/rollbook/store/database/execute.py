@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from rollbook.store.database.sql import FRAGMENTS, write_ids, write_time
 
 
-def run(connection: sa.Connection, sql: str, given: Mapping[str, object]) -> list[Any]:
+def execute(connection: sa.Connection, sql: str, given: Mapping[str, object]) -> list[Any]:
     """Run a statement written as for `dialects.statement`, and return its rows as tuples.
 
     It begins no transaction. Errors: those of SQLAlchemy.

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from rollbook.errors import DatabaseUnavailableError
-from rollbook.store.database.deadline import bounded
-from rollbook.store.database.execute import run
+from rollbook.store.database.deadline import remaining
+from rollbook.store.database.execute import execute
 
 # So many works at most wait for one another; beyond it a sync is a small part of what they cost.
-LARGEST_GROUP = 32
+MAX_GROUP_SIZE = 32
 
 
-class Grouping:
+class GroupCommit:
     """Lets works on an engine take turns; the one that has nobody behind it commits for all before it."""
 
     def __init__(self, engine: sa.Engine, wait_seconds: float) -> None:
@@ -29,8 +29,8 @@ class Grouping:
         self._group: _Group | None = None
 
     @contextmanager
-    def work(self, *, keep: bool) -> Iterator[sa.Connection]:
-        """Give the connection for one work, which is undone if it raises or is not to be kept, and commit.
+    def work(self, *, rollback: bool) -> Iterator[sa.Connection]:
+        """Give the connection for one work, which is undone if it raises or is to be rolled back, and commit.
 
         A work that raises waits for the commit too: it may have seen what others wrote before it. Errors:
         DatabaseUnavailableError, when the turn does not come in time or the commit fails.
@@ -42,7 +42,7 @@ class Grouping:
             self._pass_turn()
             raise
         try:
-            with group.savepoint(keep=keep):
+            with group.savepoint(rollback=rollback):
                 yield group.connection
         finally:
             if not self._leave_to_next(group):
@@ -52,7 +52,7 @@ class Grouping:
             group.wait()
 
     def _take_turn(self) -> None:
-        seconds = bounded(self._wait_seconds)
+        seconds = remaining(self._wait_seconds)
         with self._changed:
             self._waiting += 1
             try:
@@ -66,7 +66,7 @@ class Grouping:
     def _leave_to_next(self, group: "_Group") -> bool:
         """Pass the turn on with the transaction still open, if there is somebody to go on with it."""
         with self._changed:
-            leaving = self._waiting > 0 and group.failure is None and group.size < LARGEST_GROUP
+            leaving = self._waiting > 0 and group.failure is None and group.size < MAX_GROUP_SIZE
             if leaving:
                 self._free()
             return leaving
@@ -95,23 +95,23 @@ class _Group:
             raise
 
     @contextmanager
-    def savepoint(self, *, keep: bool) -> Iterator[None]:
+    def savepoint(self, *, rollback: bool) -> Iterator[None]:
         """Keep what the block has done, or undo it and no more."""
         self.size += 1
-        run(self.connection, "SAVEPOINT work", {})
+        execute(self.connection, "SAVEPOINT work", {})
         try:
             yield
-            if not keep:
-                run(self.connection, "ROLLBACK TO work", {})
-            run(self.connection, "RELEASE work", {})
+            if rollback:
+                execute(self.connection, "ROLLBACK TO work", {})
+            execute(self.connection, "RELEASE work", {})
         except BaseException as error:
             self._undo(error)
             raise
 
     def _undo(self, error: BaseException) -> None:
         try:
-            run(self.connection, "ROLLBACK TO work", {})
-            run(self.connection, "RELEASE work", {})
+            execute(self.connection, "ROLLBACK TO work", {})
+            execute(self.connection, "RELEASE work", {})
         except sa.exc.DBAPIError:
             # The disk is full, or broken: SQLite has rolled back everything.
             self.failure = error

@@ -12,8 +12,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 
 from rollbook.errors import UserError
-from rollbook.store.database.deadline import bounded, time_left
-from rollbook.store.database.execute import run
+from rollbook.store.database.deadline import remaining, time_left
+from rollbook.store.database.execute import execute
 
 # For a host that is gone without a word, or that is frozen. What the address itself says wins.
 NETWORK = {
@@ -75,7 +75,7 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
     parameters["options"] = f"{given.get('options', '')} {options}".strip()
 
     def connect() -> psycopg.Connection[TupleRow]:
-        bounded(POOL_SECONDS)
+        remaining(POOL_SECONDS)
         # Transactions are begun below. psycopg would begin one around a single look-up too, and it forgets all plans of
         # a connection whenever one is rolled back.
         connection = Connection.connect(**parameters, autocommit=True)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
         hide_parameters=True,
     )
     event.listen(engine, "reset", _end_transaction)
-    event.listen(engine, "begin", lambda connection: run(connection, "BEGIN", {}))
+    event.listen(engine, "begin", lambda connection: execute(connection, "BEGIN", {}))
     event.listen(engine, "checkout", _refuse_dead)
     event.listen(engine, "handle_error", _drop_what_cannot_write)
     return engine

@@ -6,7 +6,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from rollbook.store.database.database import Database
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import accounts
 
 # Says first how far the account's progress is deleted; like an undo it takes the account's turn before its enrollments.
@@ -42,15 +42,15 @@ def purge_progress(database: Database, now: datetime, limit: int) -> int:
     for account_id, days in policies:
         over = {"account_id": account_id, "ended_at": now - timedelta(days=days)}
         with database.read() as connection:
-            [(found, _)] = run(connection, _FIND_OVER, over | {"step": 1})
+            [(found, _)] = execute(connection, _FIND_OVER, over | {"step": 1})
         if found and (purged := database.transact(partial(_purge, over=over | {"step": limit}, now=now))):
             return purged
     return 0
 
 
 def _purge(connection: sa.Connection, over: dict[str, object], now: datetime) -> int:
-    run(connection, _NOTE, over)
-    [(found, ids)] = run(connection, _FIND_OVER, over)
+    execute(connection, _NOTE, over)
+    [(found, ids)] = execute(connection, _FIND_OVER, over)
     if found:
-        run(connection, _PURGE, {"ids": ids, "purged_at": now})
+        execute(connection, _PURGE, {"ids": ids, "purged_at": now})
     return int(found)

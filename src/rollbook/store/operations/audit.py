@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from rollbook.model import Action, Actor, Change, utc_now
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import audit
 
 _ADD = """
@@ -34,7 +34,7 @@ def record_change(connection: sa.Connection, account_id: int, by: Actor, change:
         "request_id": by.request_id,
     }
     stored = {"details": json.dumps(change.details, ensure_ascii=False), "happened_at": utc_now()}
-    run(connection, _ADD, line | stored)
+    execute(connection, _ADD, line | stored)
     committed = connection.get_execution_options().get("committed")
     if committed is not None and by.request_id is not None:
         committed.append(line | {"details": change.details})

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Caller, Change, Policies, Role, utc_now
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import keys, users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.users import find_user
@@ -34,7 +34,7 @@ def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> C
     None when one is unknown or revoked, when they are of two accounts, or when the user is inactive.
     """
     digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
-    found = run(connection, _FIND_CALLER, digests)
+    found = execute(connection, _FIND_CALLER, digests)
     if not found:
         return None
     [(account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role)] = found

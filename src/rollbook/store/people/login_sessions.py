@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rollbook.model import Caller, Policies, Role
 from rollbook.store.database.database import Database
 from rollbook.store.database.expiry import forget
-from rollbook.store.database.tables import accounts, sign_ins, users
+from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.people.passwords import ADMINISTERING
 
 # Not every page has to write: the time of the last one is right to a minute.
@@ -29,7 +29,7 @@ class Lifetime:
 
 
 @dataclass(frozen=True)
-class SignIn:
+class LoginSession:
     """A user who is signed in; `stale` when the time of the last page should be written down.
 
     `notice` is what a page has to show once, sealed by the console.
@@ -40,29 +40,29 @@ class SignIn:
     notice: bytes | None
 
 
-def begin_sign_in(connection: sa.Connection, account_id: int, user_id: int, now: datetime) -> str:
+def begin_login_session(connection: sa.Connection, account_id: int, user_id: int, now: datetime) -> str:
     """Sign a user in and return the token of the cookie: always a new one."""
     token = secrets.token_urlsafe(32)
     row = {"digest": _digest(token), "account_id": account_id, "user_id": user_id, "created_at": now, "seen_at": now}
-    connection.execute(sign_ins.insert(), row)
+    connection.execute(login_sessions.insert(), row)
     return token
 
 
-def find_sign_in(connection: sa.Connection, token: str, now: datetime, lifetime: Lifetime) -> SignIn | None:
+def find_login_session(connection: sa.Connection, token: str, now: datetime, lifetime: Lifetime) -> LoginSession | None:
     """Find who is signed in; None when nobody is, or not any more, or when the role or the user has been taken away."""
     policies = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
     query = (
         sa.select(
             *(accounts.c.id, accounts.c.name, users.c.id, users.c.email, users.c.role),
-            *(sign_ins.c.seen_at, sign_ins.c.notice, *policies),
+            *(login_sessions.c.seen_at, login_sessions.c.notice, *policies),
         )
-        .join_from(sign_ins, users, users.c.id == sign_ins.c.user_id)
-        .join(accounts, accounts.c.id == sign_ins.c.account_id)
+        .join_from(login_sessions, users, users.c.id == login_sessions.c.user_id)
+        .join(accounts, accounts.c.id == login_sessions.c.account_id)
         .where(
-            sign_ins.c.digest == _digest(token),
-            users.c.account_id == sign_ins.c.account_id,
-            sign_ins.c.seen_at > now - lifetime.idle,
-            sign_ins.c.created_at > now - lifetime.whole,
+            login_sessions.c.digest == _digest(token),
+            users.c.account_id == login_sessions.c.account_id,
+            login_sessions.c.seen_at > now - lifetime.idle,
+            login_sessions.c.created_at > now - lifetime.whole,
             users.c.active,
             users.c.role.in_(ADMINISTERING),
         )
@@ -72,33 +72,33 @@ def find_sign_in(connection: sa.Connection, token: str, now: datetime, lifetime:
         return None
     account_id, account, user_id, email, role, seen_at, notice, *decided = row
     caller = Caller(account_id, account, user_id, email or "", Role(role), Policies(*decided))
-    return SignIn(caller, seen_at < now - SEEN_STEP, notice)
+    return LoginSession(caller, seen_at < now - SEEN_STEP, notice)
 
 
 def keep_alive(connection: sa.Connection, token: str, now: datetime) -> None:
     """Write down that a page was asked for just now."""
-    connection.execute(sign_ins.update().where(sign_ins.c.digest == _digest(token)).values(seen_at=now))
+    connection.execute(login_sessions.update().where(login_sessions.c.digest == _digest(token)).values(seen_at=now))
 
 
 def keep_notice(connection: sa.Connection, token: str, notice: bytes) -> None:
     """Keep what the next page shall show, in place of one that was not shown yet."""
-    connection.execute(sign_ins.update().where(sign_ins.c.digest == _digest(token)).values(notice=notice))
+    connection.execute(login_sessions.update().where(login_sessions.c.digest == _digest(token)).values(notice=notice))
 
 
 def take_notice(connection: sa.Connection, token: str, notice: bytes) -> bool:
     """Delete what is about to be shown; False when another page has shown it meanwhile."""
-    same = sa.and_(sign_ins.c.digest == _digest(token), sign_ins.c.notice == notice)
-    return connection.execute(sign_ins.update().where(same).values(notice=None)).rowcount > 0
+    same = sa.and_(login_sessions.c.digest == _digest(token), login_sessions.c.notice == notice)
+    return connection.execute(login_sessions.update().where(same).values(notice=None)).rowcount > 0
 
 
-def end_sign_in(connection: sa.Connection, token: str) -> None:
+def end_login_session(connection: sa.Connection, token: str) -> None:
     """Sign out."""
-    connection.execute(sign_ins.delete().where(sign_ins.c.digest == _digest(token)))
+    connection.execute(login_sessions.delete().where(login_sessions.c.digest == _digest(token)))
 
 
-def purge_sign_ins(database: Database, now: datetime, limit: int) -> int:
+def purge_login_sessions(database: Database, now: datetime, limit: int) -> int:
     """Forget up to `limit` sign-ins not used for a week, which are over whatever the settings; return how many."""
-    return forget(database, sign_ins, sign_ins.c.seen_at < now - timedelta(days=7), limit)
+    return forget(database, login_sessions, login_sessions.c.seen_at < now - timedelta(days=7), limit)
 
 
 def _digest(token: str) -> bytes:

@@ -12,12 +12,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, Role, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import accounts, sign_ins, users
+from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.emails import find_by_email
 from rollbook.store.people.users import find_user
 
-SHORTEST, LONGEST = 12, 1000
+MIN_LENGTH, MAX_LENGTH = 12, 1000
 ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)
 
 # 19 MiB a hash, two at once: guessing is slow, and a flood of attempts cannot fill the memory.
@@ -30,13 +30,13 @@ def set_password(connection: sa.Connection, account: Account, email: str, passwo
     user = find_user(connection, account, email)
     if user.role not in ADMINISTERING:
         raise UserError(f"{user.email} is a {user.role}; the console is for administrators and owners.")
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise UserError(f"A password has {SHORTEST} to {LONGEST} characters.")
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise UserError(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
     mine = sa.and_(users.c.account_id == account.id, users.c.id == user.id)
     changed = {"password_hash": _hasher.hash(password), "modified_at": utc_now()}
     connection.execute(sa.update(users).where(mine).values(changed))
-    ended = sa.and_(sign_ins.c.account_id == account.id, sign_ins.c.user_id == user.id)
-    connection.execute(sa.delete(sign_ins).where(ended))
+    ended = sa.and_(login_sessions.c.account_id == account.id, login_sessions.c.user_id == user.id)
+    connection.execute(sa.delete(login_sessions).where(ended))
     record_change(connection, account.id, by, Change(Action.SET_PASSWORD, user.email))
 
 
@@ -75,7 +75,7 @@ def is_password_of(login: Login | None, password: str) -> bool:
     stored = (login and login.password_hash) or _nobody()
     with _at_once:
         try:
-            return _hasher.verify(stored, password[: LONGEST + 1]) and login is not None
+            return _hasher.verify(stored, password[: MAX_LENGTH + 1]) and login is not None
         except (VerificationError, InvalidHashError):
             return False
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rollbook.errors import TransportError
 from rollbook.model import Acceptance, Policies, RejectReason
 from rollbook.store.database.deadline import renew_deadline
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import batches, refusals
 
 # The ids of these statements lead to their rows by one index. Whatever else is asked of a row stands where no other
@@ -86,7 +86,7 @@ def accept_batch(
     if batch_id is None:
         who = {"account_id": account_id, "requested_by": requested_by}
         why = {"reason": reason, "idempotency_key": idempotency_key, "requested_at": requested_at}
-        [(batch_id,)] = run(connection, _OPEN_BATCH, {**who, **why})
+        [(batch_id,)] = execute(connection, _OPEN_BATCH, {**who, **why})
     else:
         first = _continue_batch(connection, account_id, requested_by, batch_id, reason, requested_at)
     asked = {"batch_id": batch_id, "account_id": account_id, "protect_completed": policies.protect_completed}
@@ -94,7 +94,7 @@ def accept_batch(
     accepted: set[int] = set()
     for before in range(0, len(ids), STEP):
         part = {"ids": ids[before : before + STEP], "before": first + before}
-        accepted.update(block - first for (block,) in run(connection, _ACCEPT, {**asked, **times, **part}))
+        accepted.update(block - first for (block,) in execute(connection, _ACCEPT, {**asked, **times, **part}))
         if len(ids) > STEP:
             renew_deadline()
     if is_new and not accepted:
@@ -120,7 +120,7 @@ def _continue_batch(
         raise TransportError(422, "Rollbook-Batch names no batch that this caller has begun within 24 hours")
     if reason not in (None, found.reason):
         raise TransportError(422, "Rollbook-Reason is not the reason of the batch that Rollbook-Batch names")
-    [(last,)] = run(connection, _FIND_LAST_BLOCK, {"batch_id": batch_id})
+    [(last,)] = execute(connection, _FIND_LAST_BLOCK, {"batch_id": batch_id})
     return int(last)
 
 
@@ -141,5 +141,7 @@ def _explain_refusals(
     refused = [*left.values()]
     queued: set[int] = set()
     for start in range(0, len(refused), STEP):
-        queued.update(id_ for (id_,) in run(connection, _FIND_QUEUED, {**asked, "ids": refused[start : start + STEP]}))
+        queued.update(
+            id_ for (id_,) in execute(connection, _FIND_QUEUED, {**asked, "ids": refused[start : start + STEP]})
+        )
     return {block: RejectReason.QUEUED if id_ in queued else RejectReason.UNKNOWN for block, id_ in left.items()}

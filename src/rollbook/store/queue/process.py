@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.database import Database
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import statement
 from rollbook.store.queue.state import begin_change, count_items
 
@@ -106,15 +106,15 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
     """
 
     def work(connection: sa.Connection) -> Step:
-        turn = run(connection, _TAKE_TURN, {"account_id": account_id})
+        turn = execute(connection, _TAKE_TURN, {"account_id": account_id})
         if not turn:
             return Step()
         [(protect_completed, hold_seconds)] = turn
         due: dict[str, object] = {"due_at": now, "latest_at": now, "first": limit, "step": limit}
         policy = {"account_id": account_id, "protect_completed": protect_completed}
-        claimed = run(connection, _CLAIM, policy | due)
+        claimed = execute(connection, _CLAIM, policy | due)
         if not claimed and not hold_seconds:
-            claimed = run(connection, _CLAIM, policy | due | {"latest_at": END_OF_TIME, "first": AHEAD})
+            claimed = execute(connection, _CLAIM, policy | due | {"latest_at": END_OF_TIME, "first": AHEAD})
         if not claimed:
             return Step()
         change = begin_change(connection, account_id)
@@ -123,9 +123,9 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
             affected = {"account_id": account_id, "ids": ids}
             status, notes = _PROTECTED if protected else _ENDED
             if not protected:
-                run(connection, _END_ENROLLMENTS, {**affected, "unenrolled_at": now})
+                execute(connection, _END_ENROLLMENTS, {**affected, "unenrolled_at": now})
             outcome = {"status": str(status), "notes": notes, "finished_at": now, "change": change}
-            run(connection, _FINISH, {**affected, **outcome})
+            execute(connection, _FINISH, {**affected, **outcome})
             counts[status] = items
         count_items(connection, account_id, counts)
         return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])

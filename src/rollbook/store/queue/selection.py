@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import statement
 from rollbook.store.database.tables import courses, enrollments, groups
 from rollbook.store.people.search import holds
@@ -106,8 +106,8 @@ def choose_enrollments(
 
 def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[CourseShare]:
     """Say of each course what is chosen of it; ids that are no current enrolments of the account are in none."""
-    found = run(connection, _SHARES, {"ids": ids, "account_id": account_id})
-    enrolled = dict(run(connection, _ENROLLED, {"ids": [row[0] for row in found], "account_id": account_id}))
+    found = execute(connection, _SHARES, {"ids": ids, "account_id": account_id})
+    enrolled = dict(execute(connection, _ENROLLED, {"ids": [row[0] for row in found], "account_id": account_id}))
     return [
         CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
         for id_, name, chosen, started, completed, queued in found

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.database import Database
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import accounts, unenrollments
 from rollbook.store.database.tables.learning import ENDED
 from rollbook.store.queue.workers import find_last_seen
@@ -53,7 +53,7 @@ def begin_change(connection: sa.Connection, account_id: int) -> int:
 
     Numbers become visible in the order in which they were given, so that who reads the changes by number misses none.
     """
-    [(number,)] = run(connection, _BEGIN_CHANGE, {"account_id": account_id})
+    [(number,)] = execute(connection, _BEGIN_CHANGE, {"account_id": account_id})
     return int(number)
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from rollbook.model import RejectReason, UnenrollmentStatus
 from rollbook.store.database.deadline import renew_deadline
-from rollbook.store.database.execute import run
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import batches, unenrollments
 from rollbook.store.queue.state import begin_change, count_items
 
@@ -143,7 +143,7 @@ class UndoPreview:
         rows, in_order = [], sorted(ids)
         for start in range(0, len(in_order), STEP):
             part = {"account_id": self._account_id, "ids": in_order[start : start + STEP]}
-            rows += run(self._connection, sql, {**given, **part})
+            rows += execute(self._connection, sql, {**given, **part})
             if len(in_order) > STEP:
                 renew_deadline()
         return rows

@@ -72,7 +72,7 @@ throttles = sa.Table(
 
 # Who is signed in to the console. Only a digest of the cookie is kept; `notice` is what the next page shows once,
 # sealed with the cookie.
-sign_ins = sa.Table(
+login_sessions = sa.Table(
     "sign_ins",
     metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),

@@ -51,9 +51,9 @@ def _together(database: Database, works: Mapping[str, Callable[[str], None]]) ->
         _add(connection, "first")
         for thread in threads:
             thread.start()
-        assert database._grouping is not None
+        assert database._group_commit is not None
         deadline = time.monotonic() + 10
-        while database._grouping._waiting < len(works):
+        while database._group_commit._waiting < len(works):
             assert time.monotonic() < deadline, "the works do not wait"
             time.sleep(0.01)
     for thread in threads:
@@ -77,7 +77,7 @@ def test_the_error_and_the_dry_run_of_one_do_not_touch_what_the_others_keep(data
             _add(connection, "first")
 
     def try_out(name: str) -> None:
-        with database.write(keep=False) as connection:
+        with database.write(rollback=True) as connection:
             _add(connection, name)
 
     works = {"kept": keep, "failed": fail, "clashed": clash, "tried": try_out, "kept too": keep}
@@ -114,8 +114,8 @@ def test_who_waits_for_too_long_is_told_and_the_others_go_on(database: Database)
         with database.write() as connection:
             _add(connection, name)
 
-    assert database._grouping is not None
-    database._grouping._wait_seconds = 0.05
+    assert database._group_commit is not None
+    database._group_commit._wait_seconds = 0.05
     held = threading.Event()
 
     def hold() -> None:
