@@ -69,7 +69,7 @@ class UnenrollmentStatus(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why an enrollment was not put into the unenrollment queue, or an item was neither removed nor restored."""
+    """Why an enrollment was not unenrolled or changed, or an item was neither removed nor restored."""
 
     UNKNOWN = "unknown"
     QUEUED = "queued"
@@ -83,6 +83,7 @@ class Action(StrEnum):
 
     UNENROLL = "unenroll"
     ENROLL = "enroll"
+    UPDATE_PROGRESS = "update-progress"
     PAUSE = "pause"
     RESUME = "resume"
     REMOVE = "remove"

@@ -23,6 +23,8 @@ PARAMETERS = {
     "pauseUnenrollments": "<UnenrollmentQueue/>",
     "resumeUnenrollments": "<UnenrollmentQueue/>",
     "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+    "updateEnrollments": "<LearningModuleEnrollment><Enrollment><AccountUserLearningModuleRelID>{id}"
+    "</AccountUserLearningModuleRelID><Progress>50</Progress></Enrollment></LearningModuleEnrollment>",
     "restoreUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
 }
 # The code for what only another account has; without one the answer is empty.
@@ -31,6 +33,7 @@ FOREIGN = {
     "enrollLearningModules": "ELM:03",
     "removeUnenrollments": "REM:04",
     "restoreUnenrollments": "RES:04",
+    "updateEnrollments": "UEN:06",
 }
 CALLERS = ["owner", "administrator", "learner", "group_manager", "manage_group_users"]
 

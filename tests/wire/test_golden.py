@@ -138,9 +138,19 @@ def _queue_values(campus: Campus) -> dict[str, object]:
     return names | {"done_batch": done_batch, "pending_batch": pending_batch}
 
 
+def _progress_values(campus: Campus) -> dict[str, object]:
+    """Make a completed enrollment of a learner who has an open one in the same course."""
+    learner = campus.add(users, given_name="Ada", family_name="Again", role="learner", active=True)
+    place = {"user_id": learner, "group_id": campus.group_id, "course_id": campus.course_id, "enrolled_at": utc_now()}
+    done_before = campus.add(enrollments, **place, status="Completed")
+    campus.add(enrollments, **place, status="Enrolled")
+    return {"done_before": done_before}
+
+
 # What the cases need besides, by the beginning of their names.
 MORE_VALUES = {
     "elm": (_enrolling_values,),
+    "uen": (_progress_values,),
     "glr": (_enrolling_values, _report_values),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
 }

@@ -15,6 +15,7 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
+from rollbook.methods.update_enrollments import UPDATE_ENROLLMENTS
 
 _ALL = (
     UNENROLL_LEARNING_MODULES,
@@ -27,6 +28,7 @@ _ALL = (
     RESUME_UNENROLLMENTS,
     REMOVE_UNENROLLMENTS,
     RESTORE_UNENROLLMENTS,
+    UPDATE_ENROLLMENTS,
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as Connection
 
     from rollbook.store.learning import enroll as enroll
+    from rollbook.store.learning import progress as progress
     from rollbook.store.learning import report as report
     from rollbook.store.learning import retention as retention
     from rollbook.store.operations import audit as audit
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rollbook.store.queue import workers as workers
 
 _ROOMS = {
-    **dict.fromkeys(("enroll", "report", "retention"), "learning"),
+    **dict.fromkeys(("enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "audit": "operations",
     "permissions": "people",

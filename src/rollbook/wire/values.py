@@ -29,6 +29,17 @@ def number(least: int, most: int, name: str = "", example: int = 7) -> Kind:
     return Kind(name or f"number from {least} to {most}", str(example), read)
 
 
+def short_text(most: int) -> Kind:
+    """Text of at most so many characters."""
+
+    def read(text: str) -> str:
+        if len(text) > most:
+            raise ValueError("too long")
+        return text
+
+    return Kind(f"text of at most {most} characters", "text", read)
+
+
 def one_of(*words: str, any_case: bool = False) -> Kind:
     """One of some words."""
     return word_for({word: word for word in words}, any_case=any_case)
