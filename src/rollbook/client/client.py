@@ -13,6 +13,7 @@ from rollbook.client.requests import (
     BATCH,
     DRY_RUN,
     Enrollment,
+    Progress,
     ReportFilters,
     changes_of,
     choose_keys,
@@ -36,6 +37,7 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
+from rollbook.methods.update_enrollments import UPDATE_ENROLLMENTS
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.messages import Values
 from rollbook.wire.paging import MAX_SIZE
@@ -133,6 +135,12 @@ class Client:
             people = {block: item.email or item.employee_id or "" for block, item in enumerate(part, 1)}
             done = [{**item, "new_id": str(item.get("id") or "")} for item in sent.items]
             yield from read_outcomes(done, sent.reply.errors, people)
+
+    def update_enrollments(self, progress: Iterable[Progress]) -> Iterator[Outcome]:
+        """Write progress in calls of 100: `accepted` when the enrollment has it now."""
+        for part in split(progress):
+            sent = self._send(UPDATE_ENROLLMENTS, {"items": [each.values() for each in part]}, key=new_key())
+            yield from read_outcomes(sent.items, sent.reply.errors, _named(each.enrollment_id for each in part))
 
     def remove(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
@@ -243,9 +251,10 @@ class Client:
             continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
             sent = self._send(method, items_of(part), {**headers, **continued}, next(rest))
             batch_id = sent.batch_id or batch_id
-            given = {block: str(id_) for block, id_ in enumerate(part, 1)}
             in_doubt = sent.in_doubt and DRY_RUN not in headers
-            outcomes = read_outcomes(sent.items, sent.reply.errors, given, batch_id=sent.batch_id, in_doubt=in_doubt)
+            outcomes = read_outcomes(
+                sent.items, sent.reply.errors, _named(part), batch_id=sent.batch_id, in_doubt=in_doubt
+            )
             yield from outcomes if DRY_RUN not in headers else foresee(method, outcomes, taken)
 
     def _ask_state(self, method: Method, key: str | None = None) -> QueueState:
@@ -284,6 +293,10 @@ class Client:
         batch_id = read_identifier(response.headers.get(BATCH, ""))
         given = self._read(lambda: read_known(reply.info, method.gives))
         return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
+
+
+def _named(part: Ids) -> dict[int, str]:
+    return {block: str(id_) for block, id_ in enumerate(part, 1)}
 
 
 def _all_pages(ask: Callable[[int], list[Item]], page_size: int) -> Iterator[Item]:

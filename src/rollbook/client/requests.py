@@ -56,6 +56,34 @@ class Enrollment:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """What a learner has reached in an enrollment; None leaves a value as it is, an empty text empties it."""
+
+    enrollment_id: int | str
+    status: str | None = None
+    progress: str | None = None
+    grade: str | None = None
+    grade_percentage: str | None = None
+    points: str | None = None
+    started: date | None = None
+    completed: date | None = None
+    last_accessed: date | None = None
+    due: date | None = None
+    grace_period: date | None = None
+    access_ends: date | None = None
+
+    def values(self) -> Values:
+        """Give the values of the item of a call; errors: ValueError for a time without a zone."""
+        dates = ("started", "completed", "last_accessed", "due", "grace_period", "access_ends")
+        texts = ("status", "progress", "grade", "grade_percentage", "points")
+        return {
+            "id": self.enrollment_id,
+            **{name: getattr(self, name) for name in texts},
+            **{f"{name}_at": _with_zone(getattr(self, name)) for name in dates},
+        }
+
+
+@dataclass(frozen=True)
 class ReportFilters:
     """Which enrollments a report is about. An empty filter leaves out nothing; `enrolled_to` is the last day meant."""
 
