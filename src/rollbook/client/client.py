@@ -1,20 +1,14 @@
 """Client: every method of the API as a call in Python. The trees of methods/ write its calls and read the answers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import count
-from pathlib import Path
-from typing import Self, TypeVar
 
-import httpx
-
+from rollbook.client.calls import NOTHING, Ids, Rows, Sent, all_pages, named
+from rollbook.client.courses import CourseCalls
 from rollbook.client.requests import (
     BATCH,
     DRY_RUN,
-    Enrollment,
-    Progress,
-    ReportFilters,
     changes_of,
     choose_keys,
     items_of,
@@ -24,10 +18,6 @@ from rollbook.client.requests import (
     write_headers,
 )
 from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, foresee, read_large_batch, read_outcomes
-from rollbook.client.transport import Transport
-from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
-from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
-from rollbook.methods.get_learner_report import GET_LEARNER_REPORT
 from rollbook.methods.get_unenrollment_batches import GET_UNENROLLMENT_BATCHES
 from rollbook.methods.get_unenrollment_queue import GET_UNENROLLMENT_QUEUE
 from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
@@ -37,77 +27,17 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
-from rollbook.methods.update_enrollments import UPDATE_ENROLLMENTS
-from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.messages import Values
 from rollbook.wire.paging import MAX_SIZE
-from rollbook.wire.read import read_known, read_rows
-from rollbook.wire.values import IDENTIFIER, read_identifier
-
-EVERYTHING = ReportFilters()
-NOTHING: Mapping[str, str] = {}
-UNSAID = ErrorEntry("no code", "The answer is Failed and does not say why.")
-
-T = TypeVar("T")
-Item = TypeVar("Item")
-Rows = list[dict[str, str]]
-Ids = Iterable[int | str]
+from rollbook.wire.values import IDENTIFIER
 
 
-@dataclass(frozen=True)
-class Sent:
-    """An answered call: `in_doubt` when it may have been carried out before that, and the server cannot know it."""
-
-    reply: Reply
-    values: Values
-    batch_id: int | None
-    in_doubt: bool
-
-    @property
-    def items(self) -> Sequence[Values]:
-        """What became of the items that were accepted, enrolled, removed or restored."""
-        items: Sequence[Values] = self.values.get("items", ())
-        return items
-
-
-class Client:
+class Client(CourseCalls):
     """Calls a server of this API, in the name of the owner of the two keys.
 
     `url` is the address of the API, `ca_file` the certificate of a private authority, `timeout` in seconds, and
     `attempts` how often a call is sent at most. A refused item is a value; a failed call raises a ClientError.
     """
-
-    def __init__(
-        self,
-        url: str,
-        account_key: str,
-        user_key: str,
-        *,
-        ca_file: str | Path | None = None,
-        timeout: float = 60.0,
-        attempts: int = 6,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self._keys = (account_key, user_key)
-        self._transport = Transport(url, ca_file, timeout, attempts, transport)
-
-    def __repr__(self) -> str:
-        return f"Client({self._transport.url!r})"
-
-    @property
-    def url(self) -> str:
-        """The address of the API."""
-        return self._transport.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
 
     def unenroll(
         self,
@@ -127,21 +57,6 @@ class Client:
         headers = write_headers(reason, dry_run=dry_run)
         return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys, batch_id)
 
-    def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
-        """Enroll in calls of 100; the id of an outcome is the learner's, its `new_id` the enrollment's."""
-        for part in split(enrollments):
-            items = {"items": [enrollment.values() for enrollment in part]}
-            sent = self._send(ENROLL_LEARNING_MODULES, items, key=new_key())
-            people = {block: item.email or item.employee_id or "" for block, item in enumerate(part, 1)}
-            done = [{**item, "new_id": str(item.get("id") or "")} for item in sent.items]
-            yield from read_outcomes(done, sent.reply.errors, people)
-
-    def update_enrollments(self, progress: Iterable[Progress]) -> Iterator[Outcome]:
-        """Write progress in calls of 100: `accepted` when the enrollment has it now."""
-        for part in split(progress):
-            sent = self._send(UPDATE_ENROLLMENTS, {"items": [each.values() for each in part]}, key=new_key())
-            yield from read_outcomes(sent.items, sent.reply.errors, _named(each.enrollment_id for each in part))
-
     def remove(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:
@@ -153,17 +68,6 @@ class Client:
     ) -> Iterator[Outcome]:
         """Undo unenrollments: enrollments in calls of 100, or a whole batch."""
         return self._undo(RESTORE_UNENROLLMENTS, ids, batch_id, write_headers(reason, dry_run=dry_run))
-
-    def learner_report(
-        self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = MAX_SIZE
-    ) -> Iterator[dict[str, str]]:
-        """Give the rows of all pages, by the names of their elements."""
-        asked = {**filters.values(), "columns": columns, "page_size": page_size}
-
-        def ask(page: int) -> Rows:
-            return self._ask_rows(GET_LEARNER_REPORT, {**asked, "page": page}, "ID", "CourseName")[0]
-
-        return _all_pages(ask, page_size)
 
     def unenrollments(
         self,
@@ -182,7 +86,7 @@ class Client:
             def ask(page: int, chosen: Values = chosen) -> Rows:
                 return self._ask_items({**chosen, "page": page, "page_size": page_size})[0]
 
-            yield from _all_pages(ask, page_size)
+            yield from all_pages(ask, page_size)
 
     def changes(self, since: date | None = None, after: str | None = None) -> tuple[Rows, str | None]:
         """Give one page of the feed of changes, and the cursor to go on with: since a moment, or after a cursor."""
@@ -197,7 +101,7 @@ class Client:
             sent = self._send(GET_UNENROLLMENT_BATCHES, asked)
             return self._read(lambda: [Batch.of(values) for values in sent.values.get("batches", ())])
 
-        return _all_pages(ask, MAX_SIZE)
+        return all_pages(ask, MAX_SIZE)
 
     def queue(self) -> QueueState:
         """Tell the state of the queue."""
@@ -253,7 +157,7 @@ class Client:
             batch_id = sent.batch_id or batch_id
             in_doubt = sent.in_doubt and DRY_RUN not in headers
             outcomes = read_outcomes(
-                sent.items, sent.reply.errors, _named(part), batch_id=sent.batch_id, in_doubt=in_doubt
+                sent.items, sent.reply.errors, named(part), batch_id=sent.batch_id, in_doubt=in_doubt
             )
             yield from outcomes if DRY_RUN not in headers else foresee(method, outcomes, taken)
 
@@ -263,45 +167,3 @@ class Client:
 
     def _ask_items(self, values: Values) -> tuple[Rows, Sent]:
         return self._ask_rows(GET_UNENROLLMENTS, values, "BatchID", "Block", IDENTIFIER)
-
-    def _ask_rows(self, method: Method, values: Values, *needed: str) -> tuple[Rows, Sent]:
-        sent = self._send(method, values)
-        return self._read(lambda: read_rows(sent.reply.info, method.gives, *needed)), sent
-
-    def _read(self, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except (ValueError, KeyError) as error:
-            raise NotAnAnswerError(f"{self._transport.url} answers what cannot be read: {error}") from None
-
-    def _send(
-        self, method: Method, values: Values, headers: Mapping[str, str] = NOTHING, key: str | None = None
-    ) -> Sent:
-        """Make one call; errors: every ClientError. One that changes something has a key, for its repetitions."""
-        named = {"Idempotency-Key": key} if key else NOTHING
-        response, in_doubt = self._transport.post(method.write_call(*self._keys, values), {**headers, **named})
-        url = self._transport.url
-        try:
-            reply = read_reply(response.content)
-        except CallError as error:
-            raise NotAnAnswerError(
-                f"{url} answers HTTP {response.status_code} without XML of this API ({error.detail}). Check the url."
-            ) from None
-        if response.status_code != httpx.codes.OK or reply.failed_whole:
-            first = reply.errors[0] if reply.errors else UNSAID
-            raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
-        batch_id = read_identifier(response.headers.get(BATCH, ""))
-        given = self._read(lambda: read_known(reply.info, method.gives))
-        return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
-
-
-def _named(part: Ids) -> dict[int, str]:
-    return {block: str(id_) for block, id_ in enumerate(part, 1)}
-
-
-def _all_pages(ask: Callable[[int], list[Item]], page_size: int) -> Iterator[Item]:
-    for page in count(1):
-        rows = ask(page)
-        yield from rows
-        if len(rows) < page_size:
-            return
