@@ -15,8 +15,8 @@ from unittest import mock
 import httpx
 
 from rollbook import Client, ClientError
-from rollbook.cli import main, remote
-from rollbook.cli.choosing import find_ids, preview_ids
+from rollbook.cli import main, profiles
+from rollbook.cli.selection import find_ids, preview_ids
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
 from rollbook.id_lists import read_id_list
@@ -117,7 +117,7 @@ def options(data: bytes) -> None:
         keys = {"ROLLBOOK_URL": "https://localhost/apiv2/", "ROLLBOOK_ACCOUNT_KEY": "a", "ROLLBOOK_USER_KEY": "b"}
         for patch in (
             mock.patch.dict(os.environ, {**keys, "HOME": folder, "COLUMNS": "80"}),
-            mock.patch.object(remote, "Client", partial(Client, transport=_server, attempts=1)),
+            mock.patch.object(profiles, "Client", partial(Client, transport=_server, attempts=1)),
             mock.patch.multiple(
                 sys, argv=arguments, stdin=_text(b"1\n"), stdout=_text(), stderr=_text(errors="replace")
             ),

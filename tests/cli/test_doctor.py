@@ -18,7 +18,7 @@ from rollbook.store.queue.state import pause_queue
 from rollbook.store.queue.workers import note_worker
 
 # The PostgreSQL of the tests does without fsync, which is what a doctor has to say first.
-USUAL = {"sqlite": {}, "postgresql": {"durability": "trouble"}}
+USUAL = {"sqlite": {}, "postgresql": {"durability": "problem"}}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(
         pause_queue(connection, paused.account.id, utc_now())
         connection.execute(unenrollments.update().values(due_at=utc_now() - timedelta(hours=2)))
     bad = examine()
-    assert {part: state for part, (state, _) in bad.items()} == {"queue": "trouble", "pause": "warning"}
+    assert {part: state for part, (state, _) in bad.items()} == {"queue": "problem", "pause": "warning"}
     assert "2 items due, 0 held, 2 paused" in bad["queue"][1]
     assert "no worker was ever seen" in bad["queue"][1]
     assert "rollbook worker" in bad["queue"][1]
@@ -96,7 +96,7 @@ def test_a_time_from_the_future_means_that_a_clock_was_wrong(examine: Examinatio
     with database.write() as connection:
         connection.execute(batches.update().values(requested_at=utc_now() + timedelta(hours=1)))
     state, said = examine()["clock"]
-    assert state == "trouble"
+    assert state == "problem"
     assert "in the future" in said
 
 
@@ -104,7 +104,7 @@ def test_another_schema_is_named_with_the_way_out(examine: Examination, database
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     state, said = examine()["schema"]
-    assert state == "trouble"
+    assert state == "problem"
     assert "rollbook migrate" in said
 
 
@@ -117,7 +117,7 @@ def test_a_database_that_is_not_there_is_a_finding_like_others(rollbook: Run, wa
     done = rollbook("doctor", "--format", "json")
     assert done.code == 1
     [finding] = [row for row in done.json if row["part"] == "database"]
-    assert finding["state"] == "trouble"
+    assert finding["state"] == "problem"
     assert way_out in finding["advice"]
 
 
@@ -132,7 +132,7 @@ def test_the_machine_is_looked_at_too(
     monkeypatch.setenv("ROLLBOOK_MAX_CONNECTIONS", "2000000000")
     bad = examine()
     states = {part: state for part, (state, _) in bad.items()}
-    expected = {"certificate": "trouble", "files": "warning", "proxies": "warning", "descriptors": "warning"}
+    expected = {"certificate": "problem", "files": "warning", "proxies": "warning", "descriptors": "warning"}
     assert states == expected
     assert "do not work together" in bad["certificate"][1]
     assert f"chmod 600 {second.key}" in bad["files"][1]

@@ -102,7 +102,7 @@ def test_the_doctor_gives_up_on_a_frozen_postgresql_and_says_so(cluster: Cluster
             command, env=environment(url, tmp_path), capture_output=True, text=True, timeout=15, check=False
         )
     states = {row["part"]: row["state"] for row in json.loads(done.stdout)}
-    assert (done.returncode, states["database"]) == (1, "trouble")
+    assert (done.returncode, states["database"]) == (1, "problem")
     assert "Traceback" not in done.stderr
 
 

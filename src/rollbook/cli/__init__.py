@@ -18,8 +18,8 @@ from rollbook.errors import ClientError, TransportError, UserError
 
 # The module of each command, in the order of the help.
 HOMES = {
-    "init": "start",
-    "migrate": "start",
+    "init": "initialize",
+    "migrate": "initialize",
     "serve": "serve",
     "worker": "worker",
     "doctor": "doctor",

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
+from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import utc_now

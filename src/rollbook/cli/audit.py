@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
 from rollbook.cli.keys import AccountOption
+from rollbook.cli.local_database import open_database
 from rollbook.cli.options import read_since
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from rollbook.cli.database import NO_DATABASE
+from rollbook.cli.local_database import NO_DATABASE
 from rollbook.cli.options import check_target
 from rollbook.errors import UserError
 from rollbook.settings import load_settings

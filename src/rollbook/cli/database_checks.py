@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from rollbook.cli.database import open_database
-from rollbook.cli.findings import Finding, trouble, warning
+from rollbook.cli.local_database import open_database
+from rollbook.cli.problems import Finding, problem, warning
 from rollbook.errors import DatabaseUnavailableError, UnknownSchemaError, UserError
 from rollbook.model import utc_now
 from rollbook.settings import Settings
@@ -27,7 +27,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     file = settings.database_file
     if file is not None and not file.is_file():
         advice = "Make it with rollbook init, or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
-        yield trouble("database", f"there is no file {file}", advice)
+        yield problem("database", f"there is no file {file}", advice)
         return
     try:
         with open_database(settings, making=True) as database:
@@ -38,16 +38,16 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 yield from _check_server(facts, settings)
             yield from _check_content(database, facts)
     except DatabaseUnavailableError as error:
-        yield trouble("database", error.detail, "Start it, or correct ROLLBOOK_DATABASE_URL.")
+        yield problem("database", error.detail, "Start it, or correct ROLLBOOK_DATABASE_URL.")
     except UserError as error:
-        yield trouble("database", str(error), "Correct ROLLBOOK_DATABASE_URL.")
+        yield problem("database", str(error), "Correct ROLLBOOK_DATABASE_URL.")
 
 
 def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Finding]:
     try:
         check_schema(database)
     except UnknownSchemaError as error:
-        yield trouble("schema", str(error), "See the sentence itself; servers and workers refuse to start.")
+        yield problem("schema", str(error), "See the sentence itself; servers and workers refuse to start.")
         return
     yield Finding("schema", "the one of this release")
     with database.read() as connection:
@@ -74,7 +74,7 @@ def _check_clock(connection: sa.Connection, facts: ServerFacts | None) -> Findin
     latest = latest_time(connection)
     if latest is not None and (ahead := (latest - now).total_seconds()) > CLOCK_SECONDS:
         found = f"something was recorded {ahead:.0f} s in the future, at {latest:%Y-%m-%d %H:%M:%S} UTC"
-        return trouble("clock", found, "Set this machine's clock right; if it is, another one's was wrong then.")
+        return problem("clock", found, "Set this machine's clock right; if it is, another one's was wrong then.")
     return Finding("clock", "agrees with the times recorded" + (" and with the database" if facts else ""))
 
 
@@ -85,7 +85,7 @@ def _check_queue(connection: sa.Connection) -> Iterator[Finding]:
     found = f"{backlog.due:,} items due, {backlog.held:,} held, {backlog.paused:,} paused"
     seen_at = find_last_seen(connection)
     if late > LATE_SECONDS or (backlog.due and is_silent(seen_at, now)):
-        grade = trouble if late > VERY_LATE_SECONDS else warning
+        grade = problem if late > VERY_LATE_SECONDS else warning
         ago = f"a worker was last seen {(now - seen_at).total_seconds():,.0f} s ago" if seen_at else ""
         found += f"; the first fell due {late:,.0f} s ago, {ago or 'no worker was ever seen'}"
         yield grade("queue", found, START_WORKER)
@@ -100,7 +100,7 @@ def _check_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     off = [name for name in ("fsync", "synchronous_commit", "full_page_writes") if facts.settings[name] == "off"]
     if off:
         found = f"{', '.join(off)} off: an accepted call may be lost when the machine fails"
-        yield trouble("durability", found, "Switch it on in postgresql.conf; Rollbook promises that nothing is lost.")
+        yield problem("durability", found, "Switch it on in postgresql.conf; Rollbook promises that nothing is lost.")
     else:
         yield Finding("durability", "what is answered has been written")
     most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.server_connections + 3

@@ -5,9 +5,9 @@ from dataclasses import asdict
 import typer
 
 from rollbook.cli.database_checks import check_database
-from rollbook.cli.findings import State
 from rollbook.cli.machine_checks import check_machine
 from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.problems import State
 from rollbook.settings import load_settings
 from rollbook.store.database.deadline import deadline
 

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import AccountOption
+from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.options import check_target
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError

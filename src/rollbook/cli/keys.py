@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database, operator
+from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_json, print_rows
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from rollbook.cli.findings import Finding, trouble, warning
+from rollbook.cli.problems import Finding, problem, warning
 from rollbook.model import utc_now
 from rollbook.server.network.connection_limits import OTHER_FILES
 from rollbook.server.network.tls import RENEW_DAYS
@@ -40,7 +40,7 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
         yield Finding("certificate", "none yet; the server makes one for localhost when it starts")
         return
     if missing:
-        yield trouble(
+        yield problem(
             "certificate", f"there is no file {missing[0]}", "Correct ROLLBOOK_TLS_CERT and ROLLBOOK_TLS_KEY."
         )
         return
@@ -49,11 +49,11 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
         end = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:
         advice = "Give the certificate in PEM, with its chain, and the key that belongs to it, readable to the server."
-        yield trouble("certificate", f"{cert} and {key} do not work together: {error}", advice)
+        yield problem("certificate", f"{cert} and {key} do not work together: {error}", advice)
         return
     renew = "Restart the server: it makes a new one." if own else "Renew it, then let the server read it: send SIGHUP."
     if end < utc_now():
-        yield trouble("certificate", f"{cert} ended on {end:%Y-%m-%d}", renew)
+        yield problem("certificate", f"{cert} ended on {end:%Y-%m-%d}", renew)
     elif end < utc_now() + timedelta(days=RENEW_DAYS):
         yield warning("certificate", f"{cert} ends on {end:%Y-%m-%d}", renew)
     else:
@@ -80,7 +80,7 @@ def _check_disk(settings: Settings) -> Iterator[Finding]:
     found = f"{free / 1e9:,.1f} GB free at {folder}"
     if free < LOW_DISK:
         advice = "Make room: without it calls are refused with 503, and nothing is lost."
-        yield (trouble if free < NO_DISK else warning)("disk", found, advice)
+        yield (problem if free < NO_DISK else warning)("disk", found, advice)
     else:
         yield Finding("disk", found)
     if file is not None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.choosing import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
-from rollbook.cli.confirming import confirm
 from rollbook.cli.options import check_reason
 from rollbook.cli.output import Format, FormatOption, print_rows
-from rollbook.cli.remote import ProfileOption, open_client
+from rollbook.cli.profiles import ProfileOption, open_client
+from rollbook.cli.prompts import confirm
+from rollbook.cli.selection import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
 from rollbook.client.client import Client
 from rollbook.client.results import ACCEPTED, ACCEPTED_BEFORE, Batch, Outcome, QueueState
 from rollbook.errors import UserError

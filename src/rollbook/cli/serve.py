@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database
-from rollbook.cli.operating import operating
-from rollbook.cli.working import STATEMENT_SECONDS, make_worker
+from rollbook.cli.local_database import open_database
+from rollbook.cli.operations_port import operations_port
+from rollbook.cli.worker import STATEMENT_SECONDS, make_worker
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.network.server import bind
@@ -45,7 +45,7 @@ def serve(
         _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets], console=settings.console)
         draining = make_worker(database, settings) if worker else None
         with (
-            operating(settings, database, draining, settings.workers) as stopping,
+            operations_port(settings, database, draining, settings.workers) as stopping,
             _running(draining) if draining else nullcontext(),
         ):
             serve_sockets(settings, certificate, sockets, stopping)

@@ -19,7 +19,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from rollbook.cli.choosing import (
+from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
+from rollbook.cli.output import Format, print_rows
+from rollbook.cli.profiles import ProfileOption, open_client
+from rollbook.cli.prompts import confirm
+from rollbook.cli.queue import say_silent
+from rollbook.cli.run_plan import Run, digest, open_run
+from rollbook.cli.selection import (
     ColumnOption,
     FileOption,
     IdsArgument,
@@ -29,12 +35,6 @@ from rollbook.cli.choosing import (
     preview_ids,
     read_ids,
 )
-from rollbook.cli.confirming import confirm
-from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
-from rollbook.cli.output import Format, print_rows
-from rollbook.cli.queue import say_silent
-from rollbook.cli.remote import ProfileOption, open_client
-from rollbook.cli.resuming import Run, digest, open_run
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import AccountOption
+from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role

@@ -2,11 +2,16 @@
 
 import signal
 
-from rollbook.cli.database import open_database
-from rollbook.cli.operating import operating
-from rollbook.cli.working import STATEMENT_SECONDS, make_worker
+from rollbook.cli.local_database import open_database
+from rollbook.cli.operations_port import operations_port
 from rollbook.logs import configure_logs
-from rollbook.settings import load_settings
+from rollbook.settings import Settings, load_settings
+from rollbook.store.database.database import Database
+from rollbook.worker.drain import Worker
+from rollbook.worker.purge import Purge
+
+# PostgreSQL will not finish a statement of a worker that takes longer; the worker begins again.
+STATEMENT_SECONDS = 60
 
 
 def worker() -> None:
@@ -15,7 +20,7 @@ def worker() -> None:
     configure_logs(settings.log_format)
     with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
         draining = make_worker(database, settings)
-        with operating(settings, database, draining) as stopping:
+        with operations_port(settings, database, draining) as stopping:
 
             def stop(_number: int, _frame: object) -> None:
                 stopping.set()
@@ -24,3 +29,9 @@ def worker() -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, stop)
             draining.run()
+
+
+def make_worker(database: Database, settings: Settings) -> Worker:
+    """Make the worker that the settings describe: it drains the queue and purges what has expired."""
+    purge = Purge(database, settings.drain_step, settings.calls_kept, settings.calls_kept_days)
+    return Worker(database, settings.drain_step, settings.poll_seconds, purge)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.database import open_database, operator
 from rollbook.cli.keys import print_keys
+from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.output import Format, FormatOption
 from rollbook.store.database import schema
 from rollbook.store.people.accounts import add_account

@@ -18,7 +18,7 @@ from rollbook.worker.drain import Worker
 
 
 @contextmanager
-def operating(
+def operations_port(
     settings: Settings, database: Database, worker: Worker | None, processes: int = 1
 ) -> Iterator[threading.Event]:
     """Answer /livez, /readyz and /metrics as long as the block lasts; the block sets the event when it begins to end.
