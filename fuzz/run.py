@@ -25,7 +25,7 @@ FOUND = HERE.parent / "build" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
 WATCHED = ("rollbook", "python_multipart", "zipfile")
 
-LARGEST_BODY = 1_048_576
+MAX_BODY = 1_048_576
 CPU_SECONDS = {"answer": 8.0}  # read as the answer to eight calls; the others have one second
 PEAK_BYTES = 256 * 1_048_576
 
@@ -87,7 +87,7 @@ def grow() -> None:
         name, data = random.choice(inputs)
         start, stop = sorted(random.choices(range(len(data) + 1), k=2))
         part = data[start : min(stop, start + 200)] or b" "
-        body = data[:start] + part * ((LARGEST_BODY - len(data)) // len(part)) + data[stop:]
+        body = data[:start] + part * ((MAX_BODY - len(data)) // len(part)) + data[stop:]
         (FOUND / f"{name}-growth").write_bytes(body)
         before, began = _peak(), time.process_time()
         TARGETS[name](body)

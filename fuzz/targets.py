@@ -22,11 +22,11 @@ from rollbook.errors import CallError, TransportError, UserError
 from rollbook.id_lists import read_id_list
 from rollbook.id_lists.found import SHOWN
 from rollbook.importers.oneroster import FILES, open_archive
+from rollbook.methods import METHODS
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
-from rollbook.server.call.dispatch import dispatch
-from rollbook.server.call.execute import perform
+from rollbook.server.call.execute import execute
 from rollbook.server.call.headers import read_extensions
-from rollbook.server.call.preprocess import Admitted
+from rollbook.server.call.preprocess import AuthenticatedCall
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
 from rollbook.store.people.accounts import add_account
@@ -64,12 +64,13 @@ def form(data: bytes) -> None:
 
 
 def call(data: bytes) -> None:
-    """A package, to the end of a dry run in the name of an owner."""
+    """A package, through a dry run by an owner."""
     with suppress(CallError):
         assert parse(data).getroottree().docinfo.internalDTD is None
         read = read_call(data, _dry)
-        admitted = Admitted(read, _owner, Actor("owner@example.org", 1), dispatch(read))
-        parse(render(perform(_database, admitted)))
+        if method := METHODS.get(read.method):
+            authenticated = AuthenticatedCall(read, _owner, Actor("owner@example.org", 1), method)
+            parse(render(execute(_database, authenticated)))
 
 
 def headers(data: bytes) -> None:

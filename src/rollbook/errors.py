@@ -3,7 +3,7 @@
 RollbookError               whatever Rollbook raises on purpose
 ├── CallError                       ends a call with one code of the wire
 ├── TransportError                  ends a call by an HTTP status: 408, 413, 422, 429 or 503
-│   ├── ThrottledError              a limit is reached: 429
+│   ├── RateLimitError              a limit is reached: 429
 │   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
 │       ├── LockTimeoutError        others held for too long what was needed: 503
 │       └── ConflictError           another transaction was in the way: 503 when trying again did not help
@@ -107,7 +107,7 @@ class TransportError(RollbookError):
         self.retry_after = retry_after
 
 
-class ThrottledError(TransportError):
+class RateLimitError(TransportError):
     """A limit is reached; the same call can be sent again after `retry_after` seconds."""
 
     closes = False

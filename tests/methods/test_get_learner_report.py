@@ -15,11 +15,10 @@ from starlette.datastructures import Headers
 from campus import Campus
 from conftest import Served
 from rollbook.model import EnrollmentStatus
-from rollbook.server.call.authenticate import Callers
-from rollbook.server.call.execute import perform
-from rollbook.server.call.preprocess import Arrival, admit
+from rollbook.server.call.execute import execute
+from rollbook.server.call.preprocess import KeyCache, RawRequest, preprocess
 from rollbook.server.call.record import Record
-from rollbook.server.operations.rate_limits import Throttle
+from rollbook.server.operations.rate_limits import RateLimits
 from rollbook.store.database.tables import courses, enrollments, groups, memberships, sessions, users
 
 DATES = ("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_accessed_at", "started_at")
@@ -514,9 +513,9 @@ def test_a_report_costs_the_same_queries_whatever_its_length(served: Served, cam
     headers = Headers({"content-type": "application/x-www-form-urlencoded"})
 
     def run() -> int:
-        arrival = Arrival(body, headers, Record(), copy_context())
-        admitted = admit(arrival, Callers(served.database), Throttle(served.database, {}))
-        return perform(served.database, admitted).info.count("<Learner>")
+        request = RawRequest(body, headers, Record(), copy_context())
+        call = preprocess(request, KeyCache(served.database), RateLimits(served.database, {}))
+        return execute(served.database, call).info.count("<Learner>")
 
     campus.enroll(1)
     assert run() == 1

@@ -9,9 +9,8 @@ import typer
 
 from rollbook.errors import UserError
 from rollbook.server.network.server import bind
-from rollbook.server.operations.health import Health
 from rollbook.server.operations.metrics import collect_from, shared_folder
-from rollbook.server.operations.probes import run_operations
+from rollbook.server.operations.probes import run_probes
 from rollbook.settings import Settings
 from rollbook.store.database.database import Database
 from rollbook.worker.drain import Worker
@@ -25,15 +24,15 @@ def operations_port(
 
     The figures are those of this process and of the server processes that it starts, when `processes` are more than 1.
     """
-    health = Health(database)
+    stopping = threading.Event()
     listening = _listen(settings)
     if listening is None:
-        yield health.stopping
+        yield stopping
         return
     with shared_folder(processes > 1) as shared:
         collect_from(database, worker.processed if worker else dict, shared)
-        with run_operations(listening, health):
-            yield health.stopping
+        with run_probes(listening, database, stopping):
+            yield stopping
 
 
 def _listen(settings: Settings) -> socket.socket | None:

@@ -22,7 +22,7 @@ from rollbook.console.render import TEMPLATES
 from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page, PageError, redirect
 from rollbook.console.routes import LOST, PAGES
 from rollbook.console.security import COOKIE, HEADERS, TOLD, check_form, read_cookie
-from rollbook.errors import CallError, DatabaseUnavailableError, ThrottledError, TransportError, UserError
+from rollbook.errors import CallError, DatabaseUnavailableError, RateLimitError, TransportError, UserError
 from rollbook.model import MAX_ID, Limit, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.deadline import deadline
@@ -119,7 +119,7 @@ class _Endpoint:
             response = _error(error.status, error.sentence)
         except (CallError, ClientDisconnect):
             response = _error(400, "The form did not arrive, or came with nothing in it.")
-        except ThrottledError as error:
+        except RateLimitError as error:
             response = _error(429, f"Too many attempts. Try again in {error.retry_after} seconds.")
             response.headers["Retry-After"] = str(error.retry_after)
         except DatabaseUnavailableError:

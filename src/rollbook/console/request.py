@@ -29,7 +29,7 @@ class PageError(Exception):
 
 
 class AttemptCounter(Protocol):
-    """The server's: counts attempts and refuses, by ThrottledError, who has made too many."""
+    """The server's: counts attempts and refuses, by RateLimitError, who has made too many."""
 
     def check(self, limit: Limit, subject: object) -> None: ...
 

@@ -1,1 +1,1 @@
-"""The HTTPS server. A call passes receive, authorise, dispatch and respond, in that order; app puts them together."""
+"""The HTTPS server: `app` puts it together, `call/pipeline` is the order of a call."""

@@ -13,7 +13,7 @@ from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.call_log import purge_calls
-from rollbook.store.operations.idempotency import purge_answers
+from rollbook.store.operations.idempotency import purge_idempotency_keys
 from rollbook.store.people.emails import fold_emails
 from rollbook.store.people.login_sessions import purge_login_sessions
 from rollbook.store.queue.drafts import purge_drafts
@@ -48,7 +48,7 @@ class Purge:
         self._duties = [
             _Duty(lambda: purge_calls(database, utc_now(), calls_kept_days, calls_kept, step), MINUTE, now),
             _Duty(self._purge_progress, HOUR, now),
-            _Duty(lambda: purge_answers(database, utc_now(), step), HOUR, now),
+            _Duty(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
             _Duty(lambda: purge_workers(database, utc_now(), step), HOUR, now),

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from rollbook.console.request import ConsoleRequest
 from rollbook.model import Action
 from rollbook.store.operations.audit import list_changes
-from rollbook.store.operations.call_log import last_calls
+from rollbook.store.operations.call_log import list_calls
 
 LINES = 100
 
@@ -30,6 +30,6 @@ def show_audit(request: ConsoleRequest) -> Response:
 def show_calls(request: ConsoleRequest) -> Response:
     """List the last calls, the latest first."""
     with request.database.read() as connection:
-        calls = last_calls(connection, request.caller.account_id, LINES + 1, request.number("before"))
+        calls = list_calls(connection, request.caller.account_id, LINES + 1, request.number("before"))
     before = calls[LINES - 1][0] if len(calls) > LINES else None
     return request.render("calls.html", calls=[call for _, call in calls[:LINES]], before=before)

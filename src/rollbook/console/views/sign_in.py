@@ -29,7 +29,7 @@ def sign_in(request: ConsoleRequest) -> Response:
 
 
 def try_password(request: ConsoleRequest, account: str, email: str, password: str) -> tuple[int, int] | None:
-    """Check a password as the store does, and count a wrong one; errors: ThrottledError after too many of them."""
+    """Check a password as the store does, and count a wrong one; errors: RateLimitError after too many of them."""
     request.attempts.check(Limit.SIGN_INS_PER_ADDRESS, request.address)
     login = find_login(request.database, account, email)
     # The user, however the e-mail is written.

@@ -1,4 +1,4 @@
-"""Does the work of a call in one transaction: kept, dry, or once for an Idempotency-Key (protocol §8, D21)."""
+"""Executes a call in one transaction: committed, rolled back for a dry run, or once per Idempotency-Key (D21)."""
 
 import hashlib
 
@@ -6,33 +6,33 @@ from sqlalchemy import Connection
 
 from rollbook.errors import TransportError
 from rollbook.model import Caller, utc_now
-from rollbook.server.call.preprocess import Admitted
+from rollbook.server.call.preprocess import AuthenticatedCall
 from rollbook.store.database.database import Database, Work
 from rollbook.store.operations.idempotency import StoredAnswer, claim_key, find_answer, keep_answer
 from rollbook.wire.answer import Answer, render
 from rollbook.wire.call import Call
 
 
-def perform(database: Database, admitted: Admitted) -> Answer:
-    """Answer a call; a changing one is carried out whole or, when this raises, not at all.
+def execute(database: Database, authenticated: AuthenticatedCall) -> Answer:
+    """Answer a call; one that changes records changes all of them or, when this raises, none.
 
-    Errors: those of the method; TransportError 422 when the Idempotency-Key came with another call before.
+    Errors: those of the method; TransportError 422 when the Idempotency-Key was used for another call.
     """
-    call = admitted.call
-    work = admitted.method.prepare(admitted.caller, admitted.by, call)
-    if not admitted.method.changes:
+    call = authenticated.call
+    work = authenticated.method.prepare(authenticated.caller, authenticated.by, call)
+    if not authenticated.method.changes:
         with database.read() as connection:
             return work(connection)
     if call.extensions.dry_run:
         answer = database.transact(work, rollback=True)
         return Answer(answer.succeeded, answer.info, answer.errors)
     if call.extensions.idempotency_key is not None:
-        work = _only_once(admitted.caller, call, call.extensions.idempotency_key, work)
+        work = _only_once(authenticated.caller, call, call.extensions.idempotency_key, work)
     return database.transact(work)
 
 
 def _only_once(caller: Caller, call: Call, key: str, work: Work[Answer]) -> Work[Answer]:
-    """Wrap the work so that it is done once for the key: its answer is stored in the same transaction."""
+    """Wrap the work so that it runs once per key: its answer is stored in the same transaction."""
     digest = hashlib.sha256(call.package).digest()
 
     def once(connection: Connection) -> Answer:

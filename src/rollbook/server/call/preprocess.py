@@ -1,7 +1,7 @@
-"""Finds what a call that has arrived asks for, and who asks: of all that wait at once, in one thread.
+"""Parses and authenticates requests in batches on one thread, in the order of protocol §2: SU:02 to SU:11.
 
-A change from one thread to another costs more than to look up keys. So calls are not read in a thread each, but as many
-as there are in one turn, and the keys that they have in common are looked up once (docs/decisions/0024).
+Switching threads costs more than looking up keys: all requests that wait are one batch, and the keys that they share
+are looked up once (docs/decisions/0024).
 """
 
 import asyncio
@@ -12,25 +12,24 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from rollbook.errors import CallError
-from rollbook.methods import Method
+from rollbook.errors import INVALID_KEYS, UNKNOWN_METHOD, CallError, DatabaseUnavailableError
+from rollbook.methods import METHODS, Method
 from rollbook.model import Actor, Caller, Limit
-from rollbook.server.call.authenticate import Callers, authorise
-from rollbook.server.call.dispatch import dispatch
 from rollbook.server.call.headers import read_extensions
 from rollbook.server.call.record import Record
-from rollbook.server.operations.rate_limits import Throttle
+from rollbook.server.operations.rate_limits import RateLimits
 from rollbook.store.database.database import Database
+from rollbook.store.people.api_keys import find_caller
 from rollbook.wire.call import Call, read_call
 from rollbook.wire.form import read_package
 
-# With more the first would wait long for the last, and little would be gained.
-MOST_AT_ONCE = 16
+# A larger batch delays its first request and saves little more.
+MAX_BATCH = 16
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A call whose body has arrived; `context` holds its deadline (store/deadline)."""
+class RawRequest:
+    """A call whose body has been received; `context` holds its deadline (store/database/deadline)."""
 
     body: bytes
     headers: Headers
@@ -39,8 +38,8 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Admitted:
-    """A call that may be performed; `by` is its caller as the audit names it."""
+class AuthenticatedCall:
+    """A call of an existing method by a known caller; `by` is the caller as the audit names it."""
 
     call: Call
     caller: Caller
@@ -48,67 +47,103 @@ class Admitted:
     method: Method
 
 
-class Admission:
-    """Admits the calls of a server process; for the thread of its event loop alone."""
+class KeyCache:
+    """The callers of the keys that one batch of requests has in common."""
 
-    def __init__(self, database: Database, throttle: Throttle) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._throttle = throttle
-        self._thread = ThreadPoolExecutor(1, "admission")
-        self._waiting: list[tuple[Arrival, asyncio.Future[Admitted]]] = []
-        self._turns: asyncio.Task[None] | None = None
+        self._found: dict[tuple[str, str], Caller | None] = {}
+        self._failure: DatabaseUnavailableError | None = None
 
-    async def admit(self, arrival: Arrival) -> Admitted:
-        """Wait for the call to be admitted; errors: those of `admit`."""
-        admitted: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrival, admitted))
-        if self._turns is None:
-            self._turns = asyncio.create_task(self._take_turns())
-        return await admitted
+    def find(self, account_key: str, user_key: str) -> Caller | None:
+        """Find as `find_caller` does; after a DatabaseUnavailableError every later lookup of the batch raises it."""
+        if self._failure is not None:  # else each request would wait for its own timeout, one after the other
+            raise self._failure
+        keys = account_key, user_key
+        if keys not in self._found:
+            try:
+                with self._database.autocommit() as connection:
+                    self._found[keys] = find_caller(connection, account_key, user_key)
+            except DatabaseUnavailableError as error:
+                self._failure = error
+                raise
+        return self._found[keys]
 
-    async def _take_turns(self) -> None:
+
+class Preprocessor:
+    """Preprocesses the requests of a server process; used on the event loop's thread only."""
+
+    def __init__(self, database: Database, rate_limits: RateLimits) -> None:
+        self._database = database
+        self._rate_limits = rate_limits
+        self._thread = ThreadPoolExecutor(1, "preprocess")
+        self._waiting: list[tuple[RawRequest, asyncio.Future[AuthenticatedCall]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def preprocess(self, request: RawRequest) -> AuthenticatedCall:
+        """Queue a request for the next batch and wait for its outcome; errors: those of `preprocess`."""
+        future: asyncio.Future[AuthenticatedCall] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run_batches())
+        return await future
+
+    async def _run_batches(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            turn, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            arrivals = [arrival for arrival, _ in turn]
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            requests = [request for request, _ in batch]
             try:
-                outcomes = await loop.run_in_executor(self._thread, self._admit_all, arrivals)
-            except Exception as error:  # the system gives no thread, or no memory
-                outcomes = [error] * len(turn)
-            for (_, admitted), outcome in zip(turn, outcomes, strict=True):
-                if admitted.cancelled():
+                outcomes = await loop.run_in_executor(self._thread, self._run_batch, requests)
+            except Exception as error:  # no thread or no memory
+                outcomes = [error] * len(batch)
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if future.cancelled():
                     continue
-                if isinstance(outcome, Admitted):
-                    admitted.set_result(outcome)
+                if isinstance(outcome, AuthenticatedCall):
+                    future.set_result(outcome)
                 else:
-                    admitted.set_exception(outcome)
-        self._turns = None
+                    future.set_exception(outcome)
+        self._task = None
 
-    def _admit_all(self, arrivals: Sequence[Arrival]) -> list[Admitted | Exception]:
-        callers = Callers(self._database)
-        return [arrival.context.run(self._try, arrival, callers) for arrival in arrivals]
+    def _run_batch(self, requests: Sequence[RawRequest]) -> list[AuthenticatedCall | Exception]:
+        keys = KeyCache(self._database)
+        return [request.context.run(self._attempt, request, keys) for request in requests]
 
-    def _try(self, arrival: Arrival, callers: Callers) -> Admitted | Exception:
+    def _attempt(self, request: RawRequest, keys: KeyCache) -> AuthenticatedCall | Exception:
         try:
-            return admit(arrival, callers, self._throttle)
+            return preprocess(request, keys, self._rate_limits)
         except Exception as error:
             return error
 
 
-def admit(arrival: Arrival, callers: Callers, throttle: Throttle) -> Admitted:
-    """Admit a call: each line may refuse it with an error of the wire.
+def preprocess(request: RawRequest, keys: KeyCache, rate_limits: RateLimits) -> AuthenticatedCall:
+    """Parse a request, authenticate its caller and find its method.
 
     Errors: SU:02 to SU:11; TransportError for headers, limits, or a database that cannot be reached.
     """
-    record = arrival.record
-    extensions = read_extensions(arrival.headers)
+    record = request.record
+    extensions = read_extensions(request.headers)
     try:
-        package = read_package(arrival.body, arrival.headers.get("content-type", ""))
+        package = read_package(request.body, request.headers.get("content-type", ""))
         call = read_call(package, extensions)
     except CallError:
-        throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
+        rate_limits.count(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
         raise
-    record.caller = authorise(callers, throttle, call, record.address)
-    method = dispatch(call)
-    record.method = call.method
-    return Admitted(call, record.caller, record.actor(record.caller), method)
+    record.caller = _authenticate(call, record.address, keys, rate_limits)
+    method = METHODS.get(call.method)
+    if method is None:
+        raise CallError(UNKNOWN_METHOD, f"SmarterU/Method is none of {', '.join(METHODS)}")
+    record.method = method.name
+    return AuthenticatedCall(call, record.caller, record.actor(record.caller), method)
+
+
+def _authenticate(call: Call, address: str | None, keys: KeyCache, rate_limits: RateLimits) -> Caller:
+    """Return the caller of both keys; errors: SU:10, the same for every way in which keys can be wrong."""
+    caller = keys.find(call.account_key, call.user_key)
+    if caller is None:
+        rate_limits.count(Limit.WRONG_KEYS_PER_ADDRESS, address)
+        raise CallError(INVALID_KEYS, "SmarterU/AccountAPI, SmarterU/UserAPI")
+    rate_limits.check(Limit.CALLS_PER_ACCOUNT, caller.account_id)
+    rate_limits.count(Limit.CALLS_PER_ACCOUNT, caller.account_id)
+    return caller

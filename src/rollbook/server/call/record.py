@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from rollbook.model import Actor, Caller, utc_now
-from rollbook.server.operations.call_log import LastCalls
+from rollbook.server.operations.call_log import CallLog
 from rollbook.server.operations.metrics import CallMetrics
 from rollbook.store.operations.call_log import AnsweredCall
 from rollbook.wire.answer import Answer
@@ -30,11 +30,11 @@ class Record:
 
 
 class Recorder:
-    """Records answered calls; without `last_calls` none are kept in the database."""
+    """Records answered calls; without `call_log` none are kept in the database."""
 
-    def __init__(self, metrics: CallMetrics, last_calls: LastCalls | None) -> None:
+    def __init__(self, metrics: CallMetrics, call_log: CallLog | None) -> None:
         self._metrics = metrics
-        self._last_calls = last_calls
+        self._call_log = call_log
 
     def add(self, record: Record, status: int, answer: Answer, seconds: float) -> None:
         """Record a call that is about to be answered. Never blocks."""
@@ -57,7 +57,7 @@ class Recorder:
             ms=milliseconds,
         )
         self._metrics.count(record.method, status, errors, not answer.succeeded, seconds)
-        if self._last_calls is not None and caller is not None:
+        if self._call_log is not None and caller is not None:
             call = AnsweredCall(
                 account_id=caller.account_id,
                 user_id=caller.user_id,
@@ -72,7 +72,7 @@ class Recorder:
                 milliseconds=milliseconds,
                 answered_at=utc_now(),
             )
-            self._last_calls.add(call)
+            self._call_log.add(call)
 
 
 def _counts(answer: Answer) -> dict[str, int]:

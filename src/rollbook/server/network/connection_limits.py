@@ -27,17 +27,17 @@ OTHER_FILES = 256
 WARNING_SECONDS = 60
 
 
-class Limits:
+class ConnectionLimits:
     """The limits, and the connections that wait for a call, those that have waited longest first."""
 
     def __init__(self, settings: Settings) -> None:
         self.head_seconds = settings.head_seconds
         self.write_seconds = settings.write_seconds
         self.most = _raise_file_limit(settings.max_connections)
-        self.waiting: dict[Connection, None] = {}
+        self.waiting: dict[LimitedConnection, None] = {}
         self._next_warning = 0.0
 
-    def make_room(self, newcomer: "Connection") -> None:
+    def make_room(self, newcomer: "LimitedConnection") -> None:
         """Close the connection that has waited longest; the newcomer, when all the others are at a call."""
         dropped = next(iter(self.waiting), newcomer)
         self.waiting.pop(dropped, None)
@@ -47,10 +47,10 @@ class Limits:
             self._next_warning = time.monotonic() + WARNING_SECONDS
 
 
-class Connection(HttpToolsProtocol):
+class LimitedConnection(HttpToolsProtocol):
     """uvicorn's connection with a limit for the head of a call and for the reading of its answer."""
 
-    def __init__(self, limits: Limits, **given: Any) -> None:
+    def __init__(self, limits: ConnectionLimits, **given: Any) -> None:
         super().__init__(**given)
         self.parser = RequestParser(self)  # type: ignore[assignment]  # all that uvicorn asks of one
         self._limits = limits

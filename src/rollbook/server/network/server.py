@@ -12,7 +12,7 @@ import uvicorn
 from rollbook.errors import UserError
 from rollbook.server.app import create_app
 from rollbook.server.call.body import Receiver
-from rollbook.server.network.connection_limits import Connection, Limits
+from rollbook.server.network.connection_limits import ConnectionLimits, LimitedConnection
 from rollbook.server.network.tls import Certificate, Tls
 from rollbook.settings import Settings
 
@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         receiver: Receiver,
         tls: Tls,
-        limits: Limits,
+        limits: ConnectionLimits,
         stopping: threading.Event,
     ) -> None:
         super().__init__(config)
@@ -79,7 +79,7 @@ class _Server(uvicorn.Server):
 
     def _connection(self) -> asyncio.Protocol:
         state = {"server_state": self.server_state, "app_state": self.lifespan.state}
-        return Connection(self._limits, config=self.config, **state)
+        return LimitedConnection(self._limits, config=self.config, **state)
 
 
 def run_server(
@@ -108,7 +108,7 @@ def run_server(
         log_config=None,
         access_log=False,
     )
-    _Server(config, app.state.receiver, tls, Limits(settings), stopping).run(sockets)
+    _Server(config, app.state.receiver, tls, ConnectionLimits(settings), stopping).run(sockets)
 
 
 def _standing_headers(settings: Settings) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Does in a thread of its own, about once a second, what no call shall wait for."""
+"""Runs a periodic background task off the request path."""
 
 import threading
 from collections.abc import Callable
@@ -10,27 +10,27 @@ from rollbook.errors import DatabaseUnavailableError
 log = structlog.get_logger("rollbook.server")
 
 INTERVAL_SECONDS = 1.0
-# How long the end of the server waits for the last round.
+# How long a stop waits for the last run.
 STOP_SECONDS = 2
 
 
-class Rounds:
-    """Does `work` by rounds, and a last time when it is stopped; `trouble` is what the log says when that fails."""
+class PeriodicTask:
+    """Runs `task` once a second and a last time when stopped; `failure` is the log event when it raises."""
 
-    def __init__(self, name: str, work: Callable[[], None], trouble: str) -> None:
-        self._work = work
-        self._trouble = trouble
-        self._unavailable = f"{trouble}: database unavailable"
+    def __init__(self, name: str, task: Callable[[], None], failure: str) -> None:
+        self._task = task
+        self._failure = failure
+        self._unavailable = f"{failure}: database unavailable"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._available = True
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Do the last round, unless that takes too long; one that was never started does nothing."""
+        """Run the task a last time, for STOP_SECONDS at most; no-op when never started."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
@@ -42,11 +42,11 @@ class Rounds:
 
     def _attempt(self) -> None:
         try:
-            self._work()
+            self._task()
             self._available = True
         except DatabaseUnavailableError as error:
-            if self._available:  # once for each trouble, not once a second
+            if self._available:  # once an outage, not once a second
                 log.warning(self._unavailable, detail=error.detail)
             self._available = False
         except Exception:
-            log.exception(self._trouble)
+            log.exception(self._failure)

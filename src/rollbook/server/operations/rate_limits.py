@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv6Address
 
-from rollbook.errors import ThrottledError
+from rollbook.errors import RateLimitError
 from rollbook.model import Limit
 from rollbook.store.database.database import Database
 from rollbook.store.operations.login_limits import count_attempt, read_attempts
 
 WINDOW_SECONDS = 60
 # What is remembered of one limit at most; beyond it a subject that is new within the minute is not counted.
-MOST_SUBJECTS = 20_000
+MAX_SUBJECTS = 20_000
 # Counted in the database, in the request.
 IN_DATABASE = (Limit.SIGN_INS_PER_ADDRESS, Limit.SIGN_INS_PER_EMAIL)
 
 
-class Throttle:
+class RateLimits:
     """Counts against limits and refuses a subject that has reached one; for any thread."""
 
     def __init__(self, database: Database, limits: Mapping[Limit, int]) -> None:
@@ -33,7 +33,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def check(self, limit: Limit, subject: object) -> None:
-        """Let pass what is below the limit; errors: ThrottledError until the minute is over.
+        """Let pass what is below the limit; errors: RateLimitError until the minute is over.
 
         The subject is an address, an e-mail or the number of an account, according to the limit.
         """
@@ -49,7 +49,7 @@ class Throttle:
                 self._turn(now)
                 count = self._counts[limit].get(_name(subject), 0)
         if count >= most:
-            raise ThrottledError(f"{limit} reached", retry_after=WINDOW_SECONDS - now % WINDOW_SECONDS)
+            raise RateLimitError(f"{limit} reached", retry_after=WINDOW_SECONDS - now % WINDOW_SECONDS)
 
     def count(self, limit: Limit, subject: object) -> None:
         """Count one more of the subject against the limit."""
@@ -62,7 +62,7 @@ class Throttle:
         with self._lock:
             self._turn(now)
             counts = self._counts[limit]
-            if name in counts or len(counts) < MOST_SUBJECTS:
+            if name in counts or len(counts) < MAX_SUBJECTS:
                 counts[name] = counts.get(name, 0) + 1
 
     def _turn(self, now: int) -> None:

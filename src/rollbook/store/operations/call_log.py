@@ -47,7 +47,7 @@ def keep_calls(connection: sa.Connection, answered: Sequence[AnsweredCall]) -> N
     load_rows(connection, calls, map(_write, answered), names)
 
 
-def last_calls(
+def list_calls(
     connection: sa.Connection, account_id: int, limit: int, before: int | None = None
 ) -> list[tuple[int, AnsweredCall]]:
     """Give the last calls of an account, the latest first, each with its number; `before` goes on from a number."""

@@ -50,7 +50,7 @@ def find_answer(connection: sa.Connection, caller: Caller, key: str) -> StoredAn
     return StoredAnswer(*connection.execute(sa.select(*columns).where(_is(caller, key))).one())
 
 
-def purge_answers(database: Database, now: datetime, limit: int) -> int:
+def purge_idempotency_keys(database: Database, now: datetime, limit: int) -> int:
     """Forget up to `limit` answers that are older than a day; return how many."""
     return forget(database, answers, answers.c.created_at <= now - KEPT, limit)
 

@@ -12,9 +12,9 @@ import pytest
 from lxml import etree
 
 from campus import Campus
-from rollbook.errors import ThrottledError
+from rollbook.errors import RateLimitError
 from rollbook.model import Limit
-from rollbook.server.operations.rate_limits import MOST_SUBJECTS, WINDOW_SECONDS, Throttle
+from rollbook.server.operations.rate_limits import MAX_SUBJECTS, WINDOW_SECONDS, RateLimits
 from rollbook.store.database.database import Database
 from server_process import ServerProcess, run_server
 from visitor import Visitor, give_password
@@ -112,23 +112,23 @@ def test_wrong_sign_ins_count_on_every_server_of_the_database_at_once(
 
 
 def test_a_limit_ends_with_the_minute(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    throttle = Throttle(database, {Limit.WRONG_KEYS_PER_ADDRESS: 2})
+    rate_limits = RateLimits(database, {Limit.WRONG_KEYS_PER_ADDRESS: 2})
     monkeypatch.setattr(time, "time", lambda: 6_000_050.0)
     for _ in range(2):
-        throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
-        throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
-    with pytest.raises(ThrottledError) as refused:
-        throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
+        rate_limits.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
+        rate_limits.count(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
+    with pytest.raises(RateLimitError) as refused:
+        rate_limits.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
     assert refused.value.retry_after == 10
     monkeypatch.setattr(time, "time", lambda: 6_000_060.0)
-    throttle.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
+    rate_limits.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
 
 
 def test_a_flood_from_many_addresses_takes_little_memory() -> None:
-    throttle = Throttle(Database("postgresql://127.0.0.1:1/none"), {Limit.WRONG_KEYS_PER_ADDRESS: 30})
+    rate_limits = RateLimits(Database("postgresql://127.0.0.1:1/none"), {Limit.WRONG_KEYS_PER_ADDRESS: 30})
     tracemalloc.start()
-    for number in range(3 * MOST_SUBJECTS):
-        throttle.count(Limit.WRONG_KEYS_PER_ADDRESS, f"203.0.{number // 256}.{number % 256}")
+    for number in range(3 * MAX_SUBJECTS):
+        rate_limits.count(Limit.WRONG_KEYS_PER_ADDRESS, f"203.0.{number // 256}.{number % 256}")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000

@@ -13,7 +13,7 @@ from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import calls
-from rollbook.store.operations.call_log import AnsweredCall, keep_calls, last_calls, purge_calls
+from rollbook.store.operations.call_log import AnsweredCall, keep_calls, list_calls, purge_calls
 from server_process import run_server
 
 
@@ -21,7 +21,7 @@ def _kept(database: Database, campus: Campus, count: int) -> list[AnsweredCall]:
     deadline = time.monotonic() + 15
     while True:
         with database.read() as connection:
-            found = [call for _, call in last_calls(connection, campus.account.id, 100)]
+            found = [call for _, call in list_calls(connection, campus.account.id, 100)]
         if len(found) >= count:
             return found
         assert time.monotonic() < deadline, f"only {len(found)} calls were kept"
@@ -89,7 +89,7 @@ def test_no_call_waits_for_its_record_and_the_stop_loses_none_and_a_setting_keep
         server.post(seeing)
         assert server.stop() == 0
     with database.read() as connection:
-        assert len(last_calls(connection, campus.account.id, 10)) == 3
+        assert len(list_calls(connection, campus.account.id, 10)) == 3
     with run_server(url, tmp_path, calls_kept=0) as server:
         server.post(seeing)
         # The worker of this server forgets what another has kept.
@@ -114,9 +114,9 @@ def test_only_the_latest_calls_are_kept_and_each_account_has_its_own(database: D
     while purge_calls(database, utc_now(), 7, most=4, limit=10):
         pass
     with database.read() as connection:
-        mine = last_calls(connection, busy.account.id, 100)
-        older = last_calls(connection, busy.account.id, 100, before=mine[1][0])
-        theirs = last_calls(connection, quiet.account.id, 100)
+        mine = list_calls(connection, busy.account.id, 100)
+        older = list_calls(connection, busy.account.id, 100, before=mine[1][0])
+        theirs = list_calls(connection, quiet.account.id, 100)
     assert [call.request_id for _, call in mine] == ["24", "23", "22", "21"]
     assert [call.request_id for _, call in older] == ["22", "21"]
     assert [call.request_id for _, call in theirs] == ["quiet"]
