@@ -26,6 +26,8 @@ PARAMETERS = {
     "updateEnrollments": "<LearningModuleEnrollment><Enrollment><AccountUserLearningModuleRelID>{id}"
     "</AccountUserLearningModuleRelID><Progress>50</Progress></Enrollment></LearningModuleEnrollment>",
     "restoreUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+    "getUser": "<User><ID>{user}</ID></User>",
+    "getUserGroups": "<User><ID>{user}</ID></User>",
 }
 # The code for what only another account has; without one the answer is empty.
 FOREIGN = {
@@ -33,6 +35,8 @@ FOREIGN = {
     "enrollLearningModules": "ELM:03",
     "removeUnenrollments": "REM:04",
     "restoreUnenrollments": "RES:04",
+    "getUser": "GU:03",
+    "getUserGroups": "GUG:03",
     "updateEnrollments": "UEN:06",
 }
 CALLERS = ["owner", "administrator", "learner", "group_manager", "manage_group_users"]
@@ -72,7 +76,8 @@ def _things(campus: Campus) -> dict[str, object]:
     with campus.database.write() as connection:
         connection.execute(sa.text("UPDATE groups SET name = :name WHERE id = :id"), _named(campus))
         _join(campus, connection, "learner@example.org", {})
-    return {"id": id_, "batch": batch, "group": _named(campus)["name"], "course": campus.course_id}
+    place = {"group": _named(campus)["name"], "course": campus.course_id}
+    return {"id": id_, "batch": batch, "user": campus.user_id("learner@example.org"), **place}
 
 
 def _named(campus: Campus) -> dict[str, object]:

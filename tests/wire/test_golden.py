@@ -4,6 +4,7 @@ A request is the XML of the package, or with `.request.form` the body of the for
 a key of the account that `_values` makes.
 """
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from campus import OPERATOR, Campus
 from conftest import Served
 from rollbook.errors import UNFORESEEN, WireCode
 from rollbook.methods import CODES, METHODS
-from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.model import EnrollmentStatus, Permission, utc_now
 from rollbook.store.database.tables import (
     batches,
     courses,
@@ -27,14 +28,33 @@ from rollbook.store.database.tables import (
     memberships,
     sessions,
     unenrollments,
+    user_teams,
     users,
 )
 from rollbook.store.people.api_keys import new_key
+from rollbook.store.people.emails import folded as fold
+from rollbook.store.people.memberships import Membership, join_groups
 from rollbook.wire.messages import TEXT, Element
 from rollbook.wire.read import compile_reader
 
 CASES = Path(__file__).parent / "cases"
 REQUESTS = sorted(CASES.glob("*.request.*"))
+# What is kept of a user as it came.
+PROFILE = {
+    "Organization": "Flood & Fire <North>",
+    "Language": "Français",
+    "AllowFeedback": True,
+    "AuthenticationType": "Both",
+    "Supervisors": ["Ann & Bo", "<Cy>"],
+    "PhonePrimary": "+1 555 0100",
+    "SendEmailTo": "Self",
+    "Address1": '1 "Main" St.',
+    "Country": "Österreich",
+    "Website": "https://example.org/?a=1&b=2",
+    "SendWeeklyTaskReminder": True,
+    "Roles": "<Role>Chef &amp; Koch</Role>",
+    "CustomFields": "<CustomField><Name>Größe</Name><Value>&lt;42&gt; &amp; more</Value></CustomField>",
+}
 QUEUE_METHODS = ("gun", "gub", "guq", "pau", "rsm", "rem", "res")
 
 
@@ -61,7 +81,8 @@ def _values(served: Served, campus: Campus) -> dict[str, object]:
 def _foreign_values(served: Served) -> dict[str, object]:
     """Make another account."""
     foreign = Campus(served.database)
-    return {"foreign_owner_key": foreign.owner_key, "foreign": foreign.enroll(1)[0]}
+    user = foreign.user_id("learner@example.org")
+    return {"foreign_owner_key": foreign.owner_key, "foreign": foreign.enroll(1)[0], "foreign_user": user}
 
 
 def _enrolling_values(campus: Campus) -> dict[str, object]:
@@ -138,6 +159,36 @@ def _queue_values(campus: Campus) -> dict[str, object]:
     return names | {"done_batch": done_batch, "pending_batch": pending_batch}
 
 
+def _people_values(campus: Campus) -> dict[str, object]:
+    """Make Zoë with everything, in two groups; Miriam with the least that a user has; a manager of one group."""
+    noon = datetime(2022, 7, 1, 12, tzinfo=UTC)
+    made = {"created_at": noon, "modified_at": noon + timedelta(hours=1, milliseconds=120)}
+    rescue = campus.add(groups, name='R&D "Rescue" <1>', identifier="RD&1", active=True, **made)
+    south = campus.add(groups, name="Süd", active=True, **made)
+    zoe = {"email": "zoë@example.org", "alternate_email": "zoe@example.com", "employee_id": "Z<7>", "title": "Captain"}
+    zoe |= {"given_name": "Zoë", "family_name": 'O\'Neil & "Sons"', "division": "<Rescue>", "timezone": "US/Eastern"}
+    profile = json.dumps(PROFILE)
+    zoe_id = campus.add(users, **zoe, **fold(zoe["email"]), role="learner", active=True, profile=profile, **made)
+    for team in ("Blue & White", "Ärzte"):
+        campus.add(user_teams, user_id=zoe_id, name=team)
+    miriam = {"given_name": "מִרְיָם", "family_name": "כֹּהֵן", "employee_id": "E-2", "active": False}
+    miriam_id = campus.add(users, **miriam, role="learner", **made)
+    manager = {"given_name": "Max", "family_name": "Manager", "email": "max@example.org", "active": True}
+    max_id = campus.add(users, **manager, **fold("max@example.org"), role="learner", **made)
+    with campus.database.write() as connection:
+        held = {Permission.MANAGE_GROUP: True, Permission.PROCTOR: True}
+        wanted = [
+            Membership(rescue, zoe_id, held),
+            Membership(south, zoe_id, is_home=True),
+            Membership(rescue, max_id, {Permission.MANAGE_USERS: True}),
+            Membership(campus.group_id, miriam_id),
+        ]
+        join_groups(connection, campus.account.id, wanted)
+        max_key = new_key(connection, campus.account, "max@example.org", by=OPERATOR)
+    names = {"zoe": zoe_id, "miriam": miriam_id, "max": max_id, "max_key": max_key, "south": south}
+    return names | {"north": campus.group_id}
+
+
 def _progress_values(campus: Campus) -> dict[str, object]:
     """Make a completed enrollment of a learner who has an open one in the same course."""
     learner = campus.add(users, given_name="Ada", family_name="Again", role="learner", active=True)
@@ -153,6 +204,7 @@ MORE_VALUES = {
     "uen": (_progress_values,),
     "glr": (_enrolling_values, _report_values),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
+    **dict.fromkeys(("gu_", "gug"), (_people_values,)),
 }
 
 
@@ -218,7 +270,9 @@ def _check_info(name: str, answer: bytes) -> None:
 
 def _of_texts(element: Element) -> Element:
     """Take the structure alone: any value of an answer can be empty."""
-    return replace(element, kind=TEXT, children=tuple(map(_of_texts, element.children)))
+    return replace(
+        element, kind=element.kind if element.kind.markup else TEXT, children=tuple(map(_of_texts, element.children))
+    )
 
 
 def _canonical(xml: bytes) -> str:

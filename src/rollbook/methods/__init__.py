@@ -9,6 +9,8 @@ from rollbook.methods.get_learner_report import GET_LEARNER_REPORT
 from rollbook.methods.get_unenrollment_batches import GET_UNENROLLMENT_BATCHES
 from rollbook.methods.get_unenrollment_queue import GET_UNENROLLMENT_QUEUE
 from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
+from rollbook.methods.get_user import GET_USER
+from rollbook.methods.get_user_groups import GET_USER_GROUPS
 from rollbook.methods.method import Method as Method
 from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
 from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
@@ -28,6 +30,8 @@ _ALL = (
     RESUME_UNENROLLMENTS,
     REMOVE_UNENROLLMENTS,
     RESTORE_UNENROLLMENTS,
+    GET_USER,
+    GET_USER_GROUPS,
     UPDATE_ENROLLMENTS,
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

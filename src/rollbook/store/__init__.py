@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rollbook.store.learning import retention as retention
     from rollbook.store.operations import audit as audit
     from rollbook.store.people import permissions as permissions
+    from rollbook.store.people import profiles as profiles
     from rollbook.store.queue import accept as accept
     from rollbook.store.queue import history as history
     from rollbook.store.queue import state as state
@@ -26,7 +27,7 @@ _ROOMS = {
     **dict.fromkeys(("enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "audit": "operations",
-    "permissions": "people",
+    **dict.fromkeys(("permissions", "profiles"), "people"),
 }
 
 
