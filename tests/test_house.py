@@ -133,7 +133,7 @@ SQL = (
 )
 sql_outside_store = _guard(SQL, "store")
 xml_outside_wire = _guard(r"</?[A-Z]\w+( \w+=|>)", "wire")
-codes_outside_errors = _guard(r"\b[A-Z]{2,3}:(\d\d|$)", "errors", "methods")
+codes_outside_errors = _guard(r"\b([A-Z]{2,3}|GGLM):(\d\d|$)", "errors", "methods")
 
 
 def too_long(_path: PurePath, source: str) -> set[str]:

@@ -22,6 +22,10 @@ PARAMETERS = {
     "getUnenrollmentQueue": "<UnenrollmentQueue/>",
     "pauseUnenrollments": "<UnenrollmentQueue/>",
     "resumeUnenrollments": "<UnenrollmentQueue/>",
+    "getGroup": "<Group><GroupID>{group_id}</GroupID></Group>",
+    "listGroups": "<Group><Filters><GroupName><MatchType>EXACT</MatchType><Value>{group}</Value></GroupName></Filters>"
+    "</Group>",
+    "getGroupLearningModules": "<Group><GroupID>{group_id}</GroupID></Group>",
     "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
     "updateEnrollments": "<LearningModuleEnrollment><Enrollment><AccountUserLearningModuleRelID>{id}"
     "</AccountUserLearningModuleRelID><Progress>50</Progress></Enrollment></LearningModuleEnrollment>",
@@ -33,6 +37,8 @@ PARAMETERS = {
 FOREIGN = {
     "unenrollLearningModules": "ULM:03",
     "enrollLearningModules": "ELM:03",
+    "getGroup": "GG:03",
+    "getGroupLearningModules": "GGLM:03",
     "removeUnenrollments": "REM:04",
     "restoreUnenrollments": "RES:04",
     "getUser": "GU:03",
@@ -64,6 +70,7 @@ def test_who_may_call_what(served: Served, campus: Campus, method: str, caller: 
         assert b"<Result>Success</Result>" in answer.content
         assert b"Learner>" not in answer.content
         assert b"<BatchID>" not in answer.content
+        assert b"<Group>" not in answer.content
     else:
         assert outcomes == [foreign]
 
@@ -76,7 +83,7 @@ def _things(campus: Campus) -> dict[str, object]:
     with campus.database.write() as connection:
         connection.execute(sa.text("UPDATE groups SET name = :name WHERE id = :id"), _named(campus))
         _join(campus, connection, "learner@example.org", {})
-    place = {"group": _named(campus)["name"], "course": campus.course_id}
+    place = {"group": _named(campus)["name"], "group_id": campus.group_id, "course": campus.course_id}
     return {"id": id_, "batch": batch, "user": campus.user_id("learner@example.org"), **place}
 
 

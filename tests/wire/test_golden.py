@@ -24,6 +24,8 @@ from rollbook.store.database.tables import (
     batches,
     courses,
     enrollments,
+    group_courses,
+    group_tags,
     groups,
     memberships,
     sessions,
@@ -88,7 +90,7 @@ def _foreign_values(served: Served) -> dict[str, object]:
 def _enrolling_values(campus: Campus) -> dict[str, object]:
     """Make the groups East and West, employees E1 to E3 in East, E3 in the course, and a manager of East."""
     person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True}
-    east, _ = (campus.add(groups, name=name, active=True) for name in ("East", "West"))
+    east, west = (campus.add(groups, name=name, active=True) for name in ("East", "West"))
     course, other = (campus.add(courses, name=name, status="Active") for name in ("Chemistry", "Physics"))
     for number in (1, 2, 3):
         user = campus.add(users, employee_id=f"E{number}", email=f"e{number}@example.org", **person)
@@ -101,6 +103,9 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
         manager_key = new_key(connection, campus.account, "manager@example.org", by=OPERATOR)
     return {
         "manager_key": manager_key,
+        "east": east,
+        "west": west,
+        "north": campus.group_id,
         "course": course,
         "session": campus.add(sessions, course_id=course, name="Monday"),
         "other_session": campus.add(sessions, course_id=other, name="Monday"),
@@ -198,11 +203,43 @@ def _progress_values(campus: Campus) -> dict[str, object]:
     return {"done_before": done_before}
 
 
+def _group_values(campus: Campus) -> dict[str, object]:
+    """Make two groups of 2022: one with tags, two members and two courses, and one that has nothing."""
+    noon = datetime(2022, 7, 1, 12, tzinfo=UTC)
+    times = {"created_at": noon, "modified_at": noon + timedelta(days=1, minutes=30, seconds=15.25)}
+    big = campus.add(
+        groups,
+        name='R&D <Été> "1"',
+        identifier="R&D-1",
+        active=True,
+        description="Where <b>new</b> things are made & broken",
+        home_group_message="ברוכים הבאים",
+        notification_emails='["head@example.org", "desk@example.org"]',
+        **times,
+    )
+    rtl = campus.add(groups, name="קבוצת הצפון", active=False, **times)
+    for number, name, values in ((4, "Size", ""), (3, "Région", "Nord,Ouest & Sud")):
+        campus.add(group_tags, group_id=big, tag_id=number, name=name, tag_values=values)
+    for email in ("e1@example.org", "administrator@example.org"):
+        user = campus.user_id(email)
+        campus.add(memberships, group_id=big, user_id=user, group_manager=False, manage_group_users=False)
+    with campus.database.read() as connection:
+        chemistry = sa.select(courses.c.id).where(
+            courses.c.account_id == campus.account.id, courses.c.name == "Chemistry"
+        )
+        course = connection.execute(chemistry).scalar_one()
+    ladders = campus.add(courses, name='Ladders & "סולמות" <é>', status="Archived")
+    for number in (ladders, course):
+        campus.add(group_courses, group_id=big, course_id=number, allow_self_enroll=False, auto_enroll=False)
+    return {"big_group": big, "rtl_group": rtl, "ladders": ladders}
+
+
 # What the cases need besides, by the beginning of their names.
 MORE_VALUES = {
     "elm": (_enrolling_values,),
     "uen": (_progress_values,),
     "glr": (_enrolling_values, _report_values),
+    **dict.fromkeys(("gg_", "lg_", "ggl"), (_enrolling_values, _group_values)),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
     **dict.fromkeys(("gu_", "gug"), (_people_values,)),
 }

@@ -6,6 +6,7 @@ from itertools import count
 
 from rollbook.client.calls import NOTHING, Ids, Rows, Sent, all_pages, named
 from rollbook.client.courses import CourseCalls
+from rollbook.client.groups import GroupCalls
 from rollbook.client.requests import (
     BATCH,
     DRY_RUN,
@@ -32,7 +33,7 @@ from rollbook.wire.paging import MAX_SIZE
 from rollbook.wire.values import IDENTIFIER
 
 
-class Client(CourseCalls):
+class Client(CourseCalls, GroupCalls):
     """Calls a server of this API, in the name of the owner of the two keys.
 
     `url` is the address of the API, `ca_file` the certificate of a private authority, `timeout` in seconds, and

@@ -5,12 +5,15 @@ The client imports it too, so nothing here imports the store before a method run
 
 from rollbook.errors import GENERAL, WireCode
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
+from rollbook.methods.get_group import GET_GROUP
+from rollbook.methods.get_group_learning_modules import GET_GROUP_LEARNING_MODULES
 from rollbook.methods.get_learner_report import GET_LEARNER_REPORT
 from rollbook.methods.get_unenrollment_batches import GET_UNENROLLMENT_BATCHES
 from rollbook.methods.get_unenrollment_queue import GET_UNENROLLMENT_QUEUE
 from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
 from rollbook.methods.get_user import GET_USER
 from rollbook.methods.get_user_groups import GET_USER_GROUPS
+from rollbook.methods.list_groups import LIST_GROUPS
 from rollbook.methods.method import Method as Method
 from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
 from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
@@ -32,6 +35,9 @@ _ALL = (
     RESTORE_UNENROLLMENTS,
     GET_USER,
     GET_USER_GROUPS,
+    GET_GROUP,
+    LIST_GROUPS,
+    GET_GROUP_LEARNING_MODULES,
     UPDATE_ENROLLMENTS,
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
