@@ -2,8 +2,9 @@
 
 from rollbook import store
 from rollbook.errors import WireCode
-from rollbook.methods.groups import GROUP, STATUS, find_group
+from rollbook.methods.groups import GROUP, find_group
 from rollbook.methods.method import GROUP_EDITORS, Method, MethodCall, MethodResult
+from rollbook.methods.users import STATUS
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
 from rollbook.wire.values import COUNT, NUMBER, TIME
 

@@ -6,15 +6,13 @@ from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import MethodCall
 from rollbook.wire.messages import Choice, Element, Kind, Values, optional, record
-from rollbook.wire.values import REFERENCE, word_for
+from rollbook.wire.values import REFERENCE
 
 if TYPE_CHECKING:
     from rollbook.store.people.group_search import Row, TagFilter
 
 # Of tags in a filter and of values of a tag; ours, because a query cannot grow without end.
 MAX_TAGS = 100
-
-STATUS = word_for({"Active": True, "Inactive": False}, any_case=True)
 
 
 def _read_texts(text: str) -> list[str]:
