@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from campus import OPERATOR, Campus, read_outcomes
 from conftest import Served
 from rollbook.methods import METHODS
-from rollbook.store.database.tables import memberships, users
+from rollbook.store.database.tables import memberships, sessions, users
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import new_key
 
@@ -27,6 +27,13 @@ PARAMETERS = {
     "</Group>",
     "getGroupLearningModules": "<Group><GroupID>{group_id}</GroupID></Group>",
     "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+    "enrollmentHistoryImport": "<LearningModuleEnrollment><Enrollment><User><Email>learner@example.org</Email></User>"
+    "<Group><GroupName>{group}</GroupName></Group><LearningModuleID>{course}</LearningModuleID><EnrollmentStatus>Completed"
+    "</EnrollmentStatus></Enrollment></LearningModuleEnrollment>",
+    "enrollSessionHistory": "<LearningModuleEnrollment><Enrollment><User><Email>learner@example.org</Email></User>"
+    "<Group><GroupName>{group}</GroupName></Group><LearningModuleID>{course}</LearningModuleID><LearningModuleSessionID>"
+    "{session}</LearningModuleSessionID><EnrollmentStatus>Attended</EnrollmentStatus></Enrollment>"
+    "</LearningModuleEnrollment>",
     "updateEnrollments": "<LearningModuleEnrollment><Enrollment><AccountUserLearningModuleRelID>{id}"
     "</AccountUserLearningModuleRelID><Progress>50</Progress></Enrollment></LearningModuleEnrollment>",
     "restoreUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
@@ -43,6 +50,8 @@ FOREIGN = {
     "restoreUnenrollments": "RES:04",
     "getUser": "GU:03",
     "getUserGroups": "GUG:03",
+    "enrollmentHistoryImport": "EHI:03",
+    "enrollSessionHistory": "ESH:03",
     "updateEnrollments": "UEN:06",
 }
 CALLERS = ["owner", "administrator", "learner", "group_manager", "manage_group_users"]
@@ -84,7 +93,8 @@ def _things(campus: Campus) -> dict[str, object]:
         connection.execute(sa.text("UPDATE groups SET name = :name WHERE id = :id"), _named(campus))
         _join(campus, connection, "learner@example.org", {})
     place = {"group": _named(campus)["name"], "group_id": campus.group_id, "course": campus.course_id}
-    return {"id": id_, "batch": batch, "user": campus.user_id("learner@example.org"), **place}
+    session = campus.add(sessions, course_id=campus.course_id, name="Monday")
+    return {"id": id_, "batch": batch, "user": campus.user_id("learner@example.org"), "session": session, **place}
 
 
 def _named(campus: Campus) -> dict[str, object]:

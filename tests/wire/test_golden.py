@@ -236,7 +236,7 @@ def _group_values(campus: Campus) -> dict[str, object]:
 
 # What the cases need besides, by the beginning of their names.
 MORE_VALUES = {
-    "elm": (_enrolling_values,),
+    **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values,)),
     "uen": (_progress_values,),
     "glr": (_enrolling_values, _report_values),
     **dict.fromkeys(("gg_", "lg_", "ggl"), (_enrolling_values, _group_values)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rollbook import store
@@ -19,13 +20,13 @@ def enroll(
     *,
     refused: int,
     now: datetime,
-) -> dict[tuple[int | None, int | None], int]:
-    """Enroll, and return the ids of the new enrollments by learner and course; the audit counts `refused` items.
+) -> "store.enroll.Added":
+    """Enroll, and return the ids of the new enrollments; the audit counts `refused` items.
 
-    A learner with an enrollment in the course that is neither ended nor completed gets no second one.
+    A learner with an enrollment in the course that is neither ended nor completed gets no second open one.
     """
-    ids = store.enroll.add_enrollments(connection, account_id, complete, now)
-    if ids:
-        details = {"enrollments": [*ids.values()], "refused": refused + len(complete) - len(ids)}
+    added = store.enroll.add_enrollments(connection, account_id, complete, now)
+    if ids := sorted(chain.from_iterable(added.values())):
+        details = {"enrollments": ids, "refused": refused + len(complete) - len(ids)}
         store.audit.record_change(connection, account_id, by, Change(Action.ENROLL, details=details))
-    return ids
+    return added

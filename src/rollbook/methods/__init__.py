@@ -5,6 +5,8 @@ The client imports it too, so nothing here imports the store before a method run
 
 from rollbook.errors import GENERAL, WireCode
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
+from rollbook.methods.enroll_session_history import ENROLL_SESSION_HISTORY
+from rollbook.methods.enrollment_history_import import ENROLLMENT_HISTORY_IMPORT
 from rollbook.methods.get_group import GET_GROUP
 from rollbook.methods.get_group_learning_modules import GET_GROUP_LEARNING_MODULES
 from rollbook.methods.get_learner_report import GET_LEARNER_REPORT
@@ -38,6 +40,8 @@ _ALL = (
     GET_GROUP,
     LIST_GROUPS,
     GET_GROUP_LEARNING_MODULES,
+    ENROLL_SESSION_HISTORY,
+    ENROLLMENT_HISTORY_IMPORT,
     UPDATE_ENROLLMENTS,
 )
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

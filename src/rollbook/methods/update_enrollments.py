@@ -3,10 +3,10 @@
 from rollbook import actions
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import EnrollmentStatus, RejectReason, utc_now
+from rollbook.model import RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.messages import Element, Kind, info, optional, parameters, record
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, TIME, short_text, word_for
+from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, STATUS, TIME, short_text
 
 FORBIDDEN = WireCode("UEN:01", "The required permissions are not met to call the updateEnrollments method.")
 MALFORMED_ID = WireCode(
@@ -35,7 +35,6 @@ REASONS = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.ENROLLED_AGAIN: ENROLL
 
 MAX_TEXT = 40
 SHORT_TEXT = short_text(MAX_TEXT)
-STATUS = word_for({status.value: status for status in EnrollmentStatus})
 
 
 def _read_progress(text: str) -> str:

@@ -1,9 +1,10 @@
 """The kinds of values on the wire: identifiers, numbers, words and times, each read from a text and written as one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from rollbook.model import MAX_ID
+from rollbook.model import MAX_ID, EnrollmentStatus
 from rollbook.wire.dates import read_date, read_time, write_date, write_moment
 from rollbook.wire.messages import Kind
 
@@ -76,6 +77,7 @@ COUNT = number(0, MAX_ID, "number from 0")
 REFERENCE = Kind("number", "8101", lambda text: read_identifier(text) or 0)
 DAY = Kind("day", "01-Jul-32", read_date, write_date)
 TIME = Kind("day or time", "2022-07-01 12:00:00.0", read_time, write_moment)
+STATUS = replace(word_for({status.value: status for status in EnrollmentStatus}), name="status of an enrollment")
 FLAG = word_for({"true": True, "false": False})
 # What the hosted service's own methods take and give.
 BOOLEAN = word_for({"1": True, "0": False, "true": True, "false": False}, any_case=True)

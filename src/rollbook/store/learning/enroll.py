@@ -3,6 +3,7 @@
 Which of several mistakes an item is told is decided in methods/.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from rollbook.model import Caller
+from rollbook.model import Caller, EnrollmentStatus
 from rollbook.store.database.sql import statement
 from rollbook.store.people.emails import folded
 
@@ -22,13 +23,21 @@ from rollbook.store.people.emails import folded
 # one that the learner is in.
 _FIND = """
     WITH named AS MATERIALIZED (
-        SELECT g.id, g.name,
+        SELECT g.id, g.group_key,
                :administers OR COALESCE((SELECT m.group_manager OR m.manage_group_users FROM memberships AS m
                                          WHERE m.group_id = g.id AND m.user_id = :caller_id), false) AS allowed
-        FROM groups AS g
-        WHERE g.account_id = :account_id AND g.active AND g.name IN (SELECT item ->> 'group_name' FROM {rows} AS r)),
+        FROM (SELECT id, 'name ' || name AS group_key FROM groups
+              WHERE account_id = :account_id AND active AND name IN (SELECT item ->> 'group_name' FROM {rows} AS r)
+              UNION ALL
+              SELECT id, 'id ' || identifier FROM groups
+              WHERE account_id = :account_id AND active
+                AND identifier IN (SELECT item ->> 'group_identifier' FROM {rows} AS r)
+              UNION ALL
+              SELECT id, 'id ' || id FROM groups
+              WHERE id IN (SELECT CAST(item ->> 'group_number' AS BIGINT) FROM {rows} AS r)
+                AND account_id + 0 = :account_id AND active AND identifier IS NULL) AS g),
     asked AS MATERIALIZED (
-        SELECT block, item ->> 'group_name' AS group_name,
+        SELECT block, COALESCE('name ' || (item ->> 'group_name'), 'id ' || (item ->> 'group_identifier')) AS group_key,
                COALESCE((SELECT u.id FROM users AS u
                          WHERE u.account_id = (SELECT :account_id) AND u.active
                            AND lower(u.email) = lower(item ->> 'email')
@@ -51,24 +60,33 @@ _FIND = """
            MIN(CASE WHEN named.allowed THEN named.id END) AS allowed_group_id,
            MIN(CASE WHEN named.allowed THEN (SELECT m.group_id FROM memberships AS m
                                              WHERE m.group_id = named.id AND m.user_id = asked.user_id) END) AS group_id
-    FROM asked LEFT JOIN named ON named.name = asked.group_name
+    FROM asked LEFT JOIN named ON named.group_key = asked.group_key
     GROUP BY asked.block, asked.user_id, asked.course_id, asked.session_id
     ORDER BY asked.block
 """
 
 # In the order of learner and course, so that two calls at once wait for each other in one direction only. Of equal rows
-# the first one counts.
+# that are open the first one counts; completed ones block none. A completed enrollment without a date ended with its
+# session, or now.
 _ADD = """
-    INSERT INTO enrollments (account_id, user_id, group_id, course_id, session_id, tag, status,
-                             enrolled_at, created_at, modified_at, due_at, access_ends_at)
+    INSERT INTO enrollments (account_id, user_id, group_id, course_id, session_id, tag, status, grade,
+                             enrolled_at, created_at, modified_at, started_at, completed_at, due_at,
+                             grace_period_at, access_ends_at)
     SELECT :account_id, CAST(item ->> 'user_id' AS BIGINT), CAST(item ->> 'group_id' AS BIGINT),
-           CAST(item ->> 'course_id' AS BIGINT), CAST(item ->> 'session_id' AS BIGINT), item ->> 'tag', 'Enrolled',
-           :now_at, :now_at, :now_at,
-           CAST(item ->> 'due_at' AS {time_type}), CAST(item ->> 'access_ends_at' AS {time_type})
+           CAST(item ->> 'course_id' AS BIGINT), CAST(item ->> 'session_id' AS BIGINT), item ->> 'tag',
+           item ->> 'status', item ->> 'grade',
+           COALESCE(CAST(item ->> 'enrolled_at' AS {time_type}), :now_at), :now_at, :now_at,
+           CAST(item ->> 'started_at' AS {time_type}),
+           COALESCE(CAST(item ->> 'completed_at' AS {time_type}),
+                    CASE item ->> 'status' WHEN 'Completed' THEN
+                        COALESCE((SELECT COALESCE(s.ends_at, s.starts_at) FROM sessions AS s
+                                  WHERE s.id = CAST(item ->> 'session_id' AS BIGINT)), :now_at) END),
+           CAST(item ->> 'due_at' AS {time_type}), CAST(item ->> 'grace_period_at' AS {time_type}),
+           CAST(item ->> 'access_ends_at' AS {time_type})
     FROM {rows} AS r
     ORDER BY CAST(item ->> 'user_id' AS BIGINT), CAST(item ->> 'course_id' AS BIGINT), block
     ON CONFLICT (user_id, course_id) WHERE unenrolled_at IS NULL AND status <> 'Completed' DO NOTHING
-    RETURNING id, user_id, course_id
+    RETURNING id, user_id, course_id, status
 """
 
 
@@ -78,12 +96,20 @@ class Asked:
 
     email: str | None
     employee_id: str | None
-    group_name: str
+    group_name: str | None
     course_id: int
-    session_id: int | None
-    tag: str | None
-    due_at: datetime | None
-    access_ends_at: datetime | None
+    group_identifier: str | None = None
+    group_number: int | None = None  # the identifier of a group without one of its own (D24)
+    session_id: int | None = None
+    tag: str | None = None
+    status: EnrollmentStatus = EnrollmentStatus.ENROLLED
+    grade: str | None = None
+    enrolled_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    due_at: datetime | None = None
+    grace_period_at: datetime | None = None
+    access_ends_at: datetime | None = None
 
 
 class Found(NamedTuple):
@@ -97,6 +123,10 @@ class Found(NamedTuple):
     group_id: int | None
 
 
+# The ids of new enrollments by learner, course and whether they are completed, in the order of the call.
+Added = defaultdict[tuple[int | None, int | None, bool], deque[int]]
+
+
 def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]) -> list[Found]:
     """Find what the caller's account has of each enrolment, in their order."""
     who = {"account_id": caller.account_id, "caller_id": caller.user_id, "administers": caller.administers}
@@ -107,11 +137,14 @@ def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]
 
 def add_enrollments(
     connection: sa.Connection, account_id: int, complete: Sequence[tuple[Asked, Found]], now: datetime
-) -> dict[tuple[int | None, int | None], int]:
+) -> "Added":
     """Enrol, and return the ids of the new enrolments by learner and course.
 
     Not among them is who has an enrolment in the course that is neither ended nor completed.
     """
     rows = [asdict(asked) | found._asdict() for asked, found in complete]
     added = connection.execute(statement(connection, _ADD), {"account_id": account_id, "rows": rows, "now_at": now})
-    return {(row.user_id, row.course_id): row.id for row in added}
+    ids: Added = defaultdict(deque)
+    for id_, user_id, course_id, status in sorted(tuple(row) for row in added):
+        ids[user_id, course_id, status == EnrollmentStatus.COMPLETED].append(id_)
+    return ids
