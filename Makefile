@@ -42,7 +42,7 @@ bench: setup ## measure every row beside its limit (10 min); ROWS=accept-sqlite,
 	$(BIN)/python bench "$(ROWS)" "$(ROUNDS)"
 	$(if $(ROWS),,$(BIN)/python bench/client.py)
 
-fuzz: setup .fuzz/ready ## fuzz every reader, FUZZ_SECONDS=60 for each target
+fuzz: setup .fuzz/ready ## fuzz every parser, FUZZ_SECONDS=60 for each target
 	PYTHONPATH=$(CURDIR)/.fuzz $(BIN)/python fuzz/run.py
 
 .fuzz/ready: fuzz/requirements.lock
