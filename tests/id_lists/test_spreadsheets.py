@@ -2,15 +2,18 @@
 
 import csv
 import io
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollbook.errors import UserError
 from rollbook.id_lists import read_id_list
 
+SIZE = 250_000
 IDS = st.lists(
     st.integers(1, 9) | st.integers(1, 99_999) | st.integers(10**6, 10**8) | st.integers(2**62, 2**63 - 1),
     min_size=1,
@@ -104,3 +107,19 @@ def test_exactly_the_ids_of_a_plain_list_are_read_or_it_is_refused(ids: list[int
         found = read_id_list(text.encode(), "list")
         if not found.bad:
             assert [*found.ids] == [*dict.fromkeys(ids)]
+
+
+@pytest.mark.parametrize(
+    ("data", "ids"),
+    [
+        (b"a," * (SIZE // 4) + b"ID\n" + b"1\n" * (SIZE // 4), 0),
+        (b"ID" + b",a" * (SIZE // 4) + b"\n" + b"1\n2\n" * (SIZE // 8), 2),
+        (b"ID,x\n" + b'1,"a\nb"\n' * (SIZE // 10), 1),
+    ],
+    ids=lambda value: repr(value[:9]) if isinstance(value, bytes) else "",
+)
+def test_reading_takes_time_in_proportion_to_the_size_of_the_list(data: bytes, ids: int) -> None:
+    began = time.process_time()
+    with suppress(UserError):
+        assert len(read_id_list(data, "list").ids) == ids
+    assert time.process_time() - began < 5  # padding every row to the width of the header took 20 s

@@ -158,8 +158,8 @@ class Table:
             found.column += f", below {self._rows[header].place}"
         condition = names.index(only.column) if only and only.column in names else None
         for row in self._rows[0 if header is None else header + 1 :]:
-            cells = [*row.cells, *[""] * (len(names) - len(row.cells))]
-            if only and condition is not None and cells[condition] not in only.values:
+            cells = row.cells
+            if only and condition is not None and "".join(cells[condition : condition + 1]) not in only.values:
                 found.left_out += 1
             elif len(cells) > len(names) and (names or self._is_grouped(row)):
                 found.bad.append(self._odd_row(row, f"has {len(cells)} fields, and the header {len(names)}"))
