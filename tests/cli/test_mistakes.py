@@ -229,6 +229,25 @@ def test_a_mistake_is_named_with_what_to_do(shell: Shell, command: str, sentence
     assert sentence in " ".join(done.err.split())
 
 
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("unenroll 1 --reason a --reason b", "--reason"),
+        ("key list --account Acme --account Other", "--account"),
+        ("user add --role=owner a@acme.example --role=learner", "--role"),
+        ("account set Acme --protect-completed --no-protect-completed", "--protect-completed"),
+        ("import oneroster roster.zip --account Acme --account Acme", "--account"),
+    ],
+)
+def test_an_option_of_one_value_that_is_given_twice_is_refused_by_every_command(
+    shell: Shell, command: str, option: str
+) -> None:
+    done = shell.run(*command.split())
+    assert (done.code, done.out) == (2, "")
+    assert f"{option} is given 2 times, and takes one value." in done.err
+
+
 READING = ["doctor", "account list", "user list", "key list", "key new", "audit", "backup copy.db", "serve", "worker"]
 
 

@@ -199,24 +199,35 @@ def test_without_a_terminal_a_piped_list_asks_for_yes(desk: Desk) -> None:
 def test_names_that_no_enrollment_has_are_refused_with_the_nearest(desk: Desk) -> None:
     ids = desk.campus.enroll(3)
     said = desk.run("unenroll", "--course", "Fire Safty", "--yes", expect=2).err
-    assert "No enrollment has the course 'Fire Safty'. Nearest: 'Fire Safety'." in said
+    assert "No enrollment has the course 'Fire Safty'. Is it 'Fire Safety'?" in said
     said = desk.run(
         "unenroll", "--course", "Fire Safety", "--group", "North", "--group", "Nroth", "--yes", expect=2
     ).err
-    assert "No enrollment has the group 'Nroth'. Nearest: 'North'." in said
+    assert "No enrollment has the group 'Nroth'. Is it 'North'?" in said
     said = desk.run("unenroll", "--email", "nobody@example.org", "--yes", expect=2).err
     assert "No enrollment has the email 'nobody@example.org'." in said
     assert "--course is empty" in desk.run("unenroll", "--course", "", "--yes", expect=2).err
     assert desk.campus.queue() == {}
     done = desk.run("unenroll", "--course", "Fire Safety", "--status", "Completed", "--yes")
-    assert "Nothing is chosen of course 'Fire Safety'" in done.err
+    assert "Of course 'Fire Safety' nothing is selected" in done.err
     assert "0 accepted" in done.out
     assert len(ids) == desk.campus.current()
 
 
-def test_an_option_of_one_value_that_is_given_twice_is_refused(desk: Desk) -> None:
-    said = desk.run("unenroll", "1", "--reason", "a", "--reason", "b", "--yes", expect=2).err
-    assert "--reason is given 2 times, and takes one value." in said
+def test_report_refuses_names_that_no_enrollment_has(desk: Desk) -> None:
+    desk.campus.enroll(3)
+    for option, name, nearest in (
+        ("course", "Fire Safty", " Is it 'Fire Safety'?"),
+        ("group", "Nroth", " Is it 'North'?"),
+        ("email", "nobody@example.org", ""),
+        ("employee-id", "E0", ""),
+    ):
+        done = desk.run("report", "--course", "Fire Safety", f"--{option}", name, "--format", "csv", expect=2)
+        assert f"No enrollment has the {option} '{name}'.{nearest}" in done.err
+        assert done.out == ""
+    assert "--group is empty" in desk.run("report", "--group", " ", expect=2).err
+    listed = desk.run("report", "--course", "Fire Safety", "--status", "Completed", "--format", "json")
+    assert (listed.json, listed.err) == ([], "")
 
 
 def test_progress_is_shown_only_where_there_is_any(desk: Desk) -> None:

@@ -47,7 +47,9 @@ class _Command(TyperCommand):
         """Parse the arguments; errors: UserError for an option of one value that is given twice."""
         given = Counter(self.make_parser(ctx).parse_args(args=[*args])[2])
         for option, times in given.items():
-            if isinstance(option, TyperOption) and times > 1 and not (option.multiple or option.is_flag):
+            if not isinstance(option, TyperOption) or option.multiple:
+                continue
+            if times > 1 and not (option.is_flag and not option.secondary_opts):
                 raise UserError(f"{option.opts[0]} is given {times} times, and takes one value.")
         return super().parse_args(ctx, args)
 
@@ -63,6 +65,8 @@ class _Commands(UserDict[str, Any]):
         module = import_module(f"{__name__}.{self.data[name]}")
         parent = typer.Typer(rich_markup_mode=None)
         if hasattr(module, "app"):
+            for command in module.app.registered_commands:
+                command.cls = _Command
             parent.add_typer(module.app, name=name)
         else:
             parent.command(name, cls=_Command)(getattr(module, name))

@@ -8,6 +8,7 @@ import typer
 from rollbook.cli.options import DayOption, StatusOption, check_known
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.profiles import ProfileOption, open_client
+from rollbook.cli.selection import check_names
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
 from rollbook.methods.get_learner_report import COLUMNS
@@ -44,6 +45,7 @@ def report(
         enrolled_to=enrolled_to,
     )
     with open_client(profile) as client:
+        check_names(client, filters)
         rows = client.learner_report(filters, column or ())
         if form is not Format.CSV:
             listed = list(rows)

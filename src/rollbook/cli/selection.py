@@ -4,11 +4,10 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +15,7 @@ from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import NotAnAnswerError, UserError
 from rollbook.id_lists import MAX_BYTES, Only, join, read_id_list, read_words
+from rollbook.model import suggest
 from rollbook.wire.values import read_identifier
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
@@ -87,59 +87,57 @@ def _read_bytes(file: Path) -> bytes:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
 
 
+# The filters of the report that name something: the option, and the element of a row that has the name.
+_NAMED = {
+    "courses": ("course", "CourseName"),
+    "groups": ("group", "GroupName"),
+    "emails": ("email", "LearnerEmail"),
+    "employee_ids": ("employee-id", "EmployeeID"),
+}
+_NAME_COLUMNS = ("GROUP_NAME", "USER_EMAIL", "EMPLOYEE_ID")
+
+
+def check_names(client: Client, filters: ReportFilters) -> None:
+    """Refuse names that no enrollment of the account has; errors: UserError with the nearest names."""
+    asked = [(kind, name) for kind in _NAMED for name in getattr(filters, kind)]
+    for kind, name in asked:
+        if not name.strip():
+            raise UserError(f"--{_NAMED[kind][0]} is empty. Leave it out, or name one.")
+    unknown = [each for each in asked if next(client.learner_report(_only(*each), page_size=1), None) is None]
+    if unknown:
+        known: dict[str, set[str]] = {kind: set() for kind in _NAMED}
+        for row in client.learner_report(columns=_NAME_COLUMNS):
+            for kind, (_, element) in _NAMED.items():
+                known[kind].add(row.get(element, ""))
+        raise UserError(
+            " ".join(
+                f"No enrollment has the {_NAMED[kind][0]} '{name}'.{suggest(name, known[kind])}"
+                for kind, name in unknown
+            )
+        )
+
+
+def _only(kind: str, name: str) -> ReportFilters:
+    named: dict[str, Any] = {kind: [name]}
+    return ReportFilters(**named)
+
+
 def find_ids(client: Client, filters: ReportFilters) -> list[int]:
-    """Find the enrollments that the filters choose; errors: UserError for a name that no enrollment has."""
-    ids, seen = [], _Names()
+    """Find the enrollments that the filters select; errors: UserError for a name that no enrollment has."""
+    check_names(client, filters)
+    ids: list[int] = []
+    selected: set[tuple[str, str]] = set()
     for row in client.learner_report(filters, _NAME_COLUMNS):
         id_ = read_identifier(row["ID"])
         if id_ is None:
             raise NotAnAnswerError(f"The report has a row whose ID is {row['ID'][:40]!r}.")
         ids.append(id_)
-        seen.add(row)
-    asked = {"course": filters.courses, "group": filters.groups, "email": filters.emails}
-    missed = [
-        (kind, name) for kind, names in asked.items() for name in names if name.strip().casefold() not in seen.of(kind)
-    ]
-    if missed:
-        known = _Names()
-        for row in client.learner_report(columns=_NAME_COLUMNS):
-            known.add(row)
-        if unknown := [known.complain(kind, name) for kind, name in missed if not known.has(kind, name.strip())]:
-            raise UserError(" ".join(unknown))
-        for kind, name in missed:
-            typer.echo(f"Nothing is chosen of {kind} '{name}': the other options leave nothing of it.", err=True)
+        selected.update((kind, row.get(element, "").casefold()) for kind, (_, element) in _NAMED.items())
+    for kind, (option, _) in _NAMED.items():
+        for name in getattr(filters, kind):
+            if (kind, name.strip().casefold()) not in selected:
+                typer.echo(f"Of {option} '{name}' nothing is selected: the other options exclude it.", err=True)
     return ids
-
-
-_NAME_COLUMNS = ("GROUP_NAME", "USER_EMAIL")
-_NAME_ELEMENTS = {"course": "CourseName", "group": "GroupName", "email": "LearnerEmail"}
-
-
-class _Names:
-    """The names of courses, groups and learners that rows of the report bear."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, dict[str, set[str]]] = {kind: {} for kind in _NAME_ELEMENTS}
-
-    def add(self, row: dict[str, str]) -> None:
-        for kind, element in _NAME_ELEMENTS.items():
-            name = row.get(element, "")
-            self._names[kind].setdefault(name.casefold(), set()).add(name)
-
-    def of(self, kind: str) -> Collection[str]:
-        """Give the names in small letters."""
-        return self._names[kind]
-
-    def has(self, kind: str, name: str) -> bool:
-        """Tell whether a server finds it: courses and groups by the same letters, e-mails in any case of them."""
-        spelled = self._names[kind].get(name.casefold(), set())
-        return name in spelled or (kind == "email" and bool(spelled))
-
-    def complain(self, kind: str, name: str) -> str:
-        near = get_close_matches(name.casefold(), self._names[kind])
-        spelled = [f"'{each}'" for folded in near for each in sorted(self._names[kind][folded])]
-        asked = f" Nearest: {', '.join(spelled)}." if spelled else ""
-        return f"No enrollment has the {kind} '{name}'.{asked}"
 
 
 def preview_ids(client: Client, ids: Iterable[int]) -> Preview:

@@ -113,9 +113,6 @@ def _filters(
     email: list[str] | None,
     before: date | None,
 ) -> ReportFilters | None:
-    for name, values in {"course": course, "group": group, "status": status, "email": email}.items():
-        if not all(value.strip() for value in values or ()):
-            raise UserError(f"--{name} is empty. Leave it out, or name one.")
     if not any((course, group, status, email, before)):
         return None
     last_day = None if before is None else date.fromordinal(before.toordinal() - 1)
