@@ -38,6 +38,8 @@ PARAMETERS = {
     "</AccountUserLearningModuleRelID><Progress>50</Progress></Enrollment></LearningModuleEnrollment>",
     "restoreUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
     "getUser": "<User><ID>{user}</ID></User>",
+    "createUser": "<User><Info><Email>new@example.org</Email><GivenName>A</GivenName><Surname>B</Surname></Info>"
+    "<Profile><HomeGroup>{group}</HomeGroup></Profile></User>",
     "getUserGroups": "<User><ID>{user}</ID></User>",
 }
 # The code for what only another account has; without one the answer is empty.
@@ -49,6 +51,7 @@ FOREIGN = {
     "removeUnenrollments": "REM:04",
     "restoreUnenrollments": "RES:04",
     "getUser": "GU:03",
+    "createUser": "CU:07",
     "getUserGroups": "GUG:03",
     "enrollmentHistoryImport": "EHI:03",
     "enrollSessionHistory": "ESH:03",

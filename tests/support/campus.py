@@ -13,6 +13,7 @@ from lxml import etree
 from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import courses, enrollments, groups, unenrollments, users
+from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
 from rollbook.store.people.api_keys import new_key
 from rollbook.store.people.users import add_user
@@ -71,6 +72,11 @@ class Campus:
         with self.database.write() as connection:
             added: int = connection.execute(table.insert().returning(table.columns[0]), known).scalar_one()
         return added
+
+    def audit(self) -> list[dict[str, object]]:
+        """List the audit of the account, the latest line first."""
+        with self.database.read() as connection:
+            return list_changes(connection, self.account.id)
 
     def user_id(self, email: str) -> int:
         """Give the number of a user of the account."""

@@ -241,7 +241,7 @@ MORE_VALUES = {
     "glr": (_enrolling_values, _report_values),
     **dict.fromkeys(("gg_", "lg_", "ggl"), (_enrolling_values, _group_values)),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
-    **dict.fromkeys(("gu_", "gug"), (_people_values,)),
+    **dict.fromkeys(("gu_", "gug", "cu_"), (_people_values,)),
 }
 
 

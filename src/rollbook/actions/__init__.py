@@ -6,6 +6,7 @@ Each action does the store's work, keeps the refusals and writes the audit line.
 from rollbook.actions.enroll import enroll as enroll
 from rollbook.actions.pause import pause as pause
 from rollbook.actions.pause import resume as resume
+from rollbook.actions.people import create_user as create_user
 from rollbook.actions.progress import update_progress as update_progress
 from rollbook.actions.undo import undo_batch as undo_batch
 from rollbook.actions.undo import undo_enrollments as undo_enrollments

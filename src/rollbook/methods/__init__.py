@@ -4,6 +4,7 @@ The client imports it too, so nothing here imports the store before a method run
 """
 
 from rollbook.errors import GENERAL, WireCode
+from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.methods.enroll_session_history import ENROLL_SESSION_HISTORY
 from rollbook.methods.enrollment_history_import import ENROLLMENT_HISTORY_IMPORT
@@ -36,6 +37,7 @@ _ALL = (
     REMOVE_UNENROLLMENTS,
     RESTORE_UNENROLLMENTS,
     GET_USER,
+    CREATE_USER,
     GET_USER_GROUPS,
     GET_GROUP,
     LIST_GROUPS,

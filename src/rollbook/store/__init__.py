@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rollbook.store.learning import retention as retention
     from rollbook.store.operations import audit as audit
     from rollbook.store.people import group_search as group_search
+    from rollbook.store.people import learners as learners
+    from rollbook.store.people import memberships as memberships
     from rollbook.store.people import permissions as permissions
     from rollbook.store.people import profiles as profiles
     from rollbook.store.queue import accept as accept
@@ -28,7 +30,7 @@ _ROOMS = {
     **dict.fromkeys(("enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "audit": "operations",
-    **dict.fromkeys(("group_search", "permissions", "profiles"), "people"),
+    **dict.fromkeys(("group_search", "learners", "memberships", "permissions", "profiles"), "people"),
 }
 
 

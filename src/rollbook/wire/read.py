@@ -115,7 +115,11 @@ def _compile_child(element: Element) -> Read:
 
     def read_one(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
         values[key] = held = dict[str, Any]()
+        if is_item:
+            notes.block = 1
         inner(child, held, notes)
+        if is_item:
+            notes.block = None
 
     def read_many(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
         held: dict[str, Any] = {}

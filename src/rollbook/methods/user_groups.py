@@ -1,0 +1,60 @@
+"""The groups that createUser and updateUser name: found at once, with what the caller may change in each."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rollbook import store
+from rollbook.errors import CallError, WireCode
+from rollbook.methods.method import USER_MANAGERS, MethodCall
+from rollbook.methods.user_values import MAX_ENTRIES
+from rollbook.model import Caller, Permission
+from rollbook.wire.messages import Choice, Element, Values, optional, record
+
+if TYPE_CHECKING:
+    from rollbook.store.people.learners import Row
+
+
+def groups_of_user(*of_each: Element) -> Element:
+    """The groups of a user, each named by its name or GroupID."""
+    group = record(
+        "Group",
+        optional("GroupName", "group_name", help="exactly the name of an active group; of several, the oldest"),
+        optional("GroupID", "group_id", help="exactly as getUserGroups gives it"),
+        *of_each,
+        field="groups",
+        least=0,
+        most=MAX_ENTRIES,
+        choices=(Choice(("GroupName", "GroupID"), filled=True),),
+    )
+    return record("Groups", group, least=0)
+
+
+class NamedGroups:
+    """The groups that the values of a call name, the home group included; `unknown` is the code for one not found."""
+
+    def __init__(self, call: MethodCall, values: Values, unknown: WireCode) -> None:
+        self._unknown = unknown
+        listed: Sequence[Values] = values.get("groups", ())
+        names = [name for each in listed if (name := each.get("group_name"))]
+        ids = [id_ for each in listed if (id_ := each.get("group_id"))]
+        if home := values.get("home_group"):
+            names.append(home)
+        self._rows: Sequence[Row] = store.learners.find_groups(
+            call.connection, call.caller, names, ids, USER_MANAGERS.permissions
+        )
+
+    def find(self, name: str | None, group_id: str | None = None, *, inactive: bool = False) -> "Row":
+        """Find one of them; errors: the code for one that does not exist, or is inactive unless that is all right."""
+        for row in self._rows:
+            is_named = row.name == name if name is not None else row.group_id == group_id
+            if is_named and (row.active or inactive):
+                return row
+        raise CallError(self._unknown, "a group is unknown, inactive, or none of the caller's")
+
+
+def check_grants(caller: Caller, group: "Row", permissions: Iterable[Permission], forbidden: WireCode) -> None:
+    """End the call when a learner gives or takes permissions that the learner does not have in the group."""
+    if caller.administers or group.group_manager:
+        return
+    if not all(group._mapping[each.column] for each in permissions):
+        raise CallError(forbidden, "the caller lacks a permission that is given or taken")

@@ -1,0 +1,83 @@
+"""Adds and changes learners, and finds the groups that they are to be in. The only SQL about it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller, Permission, Role
+from rollbook.store.database.tables import groups, memberships, user_teams, users
+from rollbook.store.people.emails import alike, exactly, folded
+from rollbook.store.people.permissions import COLUMNS, holds
+
+DIGITS_OF_AN_ID = 19
+Row = sa.Row[*tuple[Any, ...]]
+
+
+def find_taken(
+    connection: sa.Connection, account_id: int, email: str | None, employee_id: str | None, *, user_id: int | None
+) -> list[str]:
+    """Name which of `email` and `employee_id` a user other than `user_id` has."""
+    found = []
+    # By lower case too, as the index has it: of users that are not folded yet, or share a folded form.
+    emails = [exactly([email]), alike([email]), sa.func.lower(users.c.email) == sa.func.lower(email)] if email else []
+    ids = [users.c.employee_id == employee_id] if employee_id else []
+    for name, same in (("email", emails), ("employee_id", ids)):
+        query = sa.select(users.c.id).where(users.c.account_id == account_id, users.c.id.is_distinct_from(user_id))
+        if same and connection.execute(query.where(sa.or_(*same)).limit(1)).first():
+            found.append(name)
+    return found
+
+
+def find_groups(
+    connection: sa.Connection,
+    caller: Caller,
+    names: Collection[str],
+    group_ids: Collection[str],
+    permissions: Collection[Permission],
+) -> Sequence[Row]:
+    """Find the groups that are named, the oldest active ones first, with what the caller may do in each.
+
+    For a learner only those where the learner has one of the permissions.
+    """
+    g = groups.c
+    shown_id = sa.func.coalesce(g.identifier, sa.cast(g.id, sa.Text)).label("group_id")
+    numbers = [int(text) for text in group_ids if text.isascii() and text.isdigit() and len(text) < DIGITS_OF_AN_ID]
+    named = sa.or_(g.name.in_(names), g.identifier.in_(group_ids), sa.and_(g.identifier.is_(None), g.id.in_(numbers)))
+    mine = sa.and_(memberships.c.group_id == g.id, memberships.c.user_id == caller.user_id)
+    query = sa.select(g.id, g.name, g.active, shown_id, *COLUMNS.values()).outerjoin_from(groups, memberships, mine)
+    query = query.where(g.account_id == caller.account_id, named)
+    if not caller.administers:
+        query = query.where(holds(permissions))
+    return connection.execute(query.order_by(g.active.desc(), g.id)).all()
+
+
+def add_learner(
+    connection: sa.Connection,
+    account_id: int,
+    columns: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    teams: Collection[str],
+    now: datetime,
+) -> int:
+    """Add a learner and return the number; errors: IntegrityError when another call has taken e-mail or employee id."""
+    row = {"active": True, **columns, **folded(columns.get("email")), "role": Role.LEARNER, "profile": _write(kept)}
+    added = sa.insert(users).values(account_id=account_id, created_at=now, modified_at=now, **row)
+    user_id: int = connection.execute(added.returning(users.c.id)).scalar_one()
+    set_teams(connection, account_id, user_id, teams)
+    return user_id
+
+
+def set_teams(connection: sa.Connection, account_id: int, user_id: int, teams: Collection[str]) -> None:
+    """Put a user into these teams and no others."""
+    connection.execute(sa.delete(user_teams).where(user_teams.c.user_id == user_id))
+    rows = [{"account_id": account_id, "user_id": user_id, "name": name} for name in sorted({*teams})]
+    if rows:
+        connection.execute(sa.insert(user_teams), rows)
+
+
+def _write(kept: Mapping[str, Any]) -> str | None:
+    given = {name: value for name, value in kept.items() if value not in (None, "", [])}
+    return json.dumps(given, ensure_ascii=False) if given else None
