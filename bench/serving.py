@@ -44,9 +44,7 @@ def serving(place: Place) -> Iterator[Serving]:
     options = ("--no-worker", "--workers", str(count))
     with (
         TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder,
-        run_server(
-            place.url, Path(folder), *options, forked=False, wrong_keys_per_address=0, wrong_keys_per_account=0
-        ) as server,
+        run_server(place.url, Path(folder), *options, forked=False, wrong_keys_per_address=0) as server,
     ):
         serving = Serving(place, server)
         # What a process does once, and what a database learns of a table, is behind it.

@@ -15,6 +15,7 @@ from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import calls
 from rollbook.store.operations.call_log import AnsweredCall, keep_calls, list_calls, purge_calls
 from server_process import run_server
+from visitor import Visitor, give_password
 
 
 def _kept(database: Database, campus: Campus, count: int) -> list[AnsweredCall]:
@@ -43,11 +44,27 @@ def test_a_call_is_kept_with_its_answer_and_one_with_wrong_keys_is_not(served: S
     assert first.address == "127.0.0.1"
     assert 0 < first.milliseconds < 60_000
     assert 0 <= (utc_now() - first.answered_at).total_seconds() < 60
-    assert (later.method, later.result, later.errors) == (None, "Failed", {"SU:11": 1})
+    assert (later.method, later.result, later.errors) == ("noSuchMethod", "Failed", {"SU:11": 1})
     assert later.detail is not None
     assert later.detail.startswith("SmarterU/Method")
     assert later.user_id != first.user_id
     assert "SU:10" in refused.text
+
+
+def test_unknown_method_is_named_in_the_log_and_on_the_page_of_last_calls(served: Served, campus: Campus) -> None:
+    asked = {"getCourseCatalog": "getCourseCatalog", "a\n&#x202e;b" + "c" * 100: "a??b" + "c" * 76}
+    request_ids = [served.server.post(campus.call(name, "<X/>")).headers["X-Request-ID"] for name in asked]
+    _kept(served.database, campus, 2)
+    log = served.server.log.read_text().splitlines()
+    lines = [json.loads(line) for id_ in request_ids for line in log if id_ in line]
+    assert [(line["method"], line["errors"]) for line in lines] == [(name, {"SU:11": 1}) for name in asked.values()]
+    give_password(campus)
+    with served.server.client() as client:
+        visitor = Visitor(served.server, client)
+        visitor.sign_in(campus)
+        visitor.open("/console/account/calls")
+        shown = visitor.page().xpath("//td[@data-name='Method']/text()")
+    assert shown == [*reversed(asked.values())]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path
         assert (_calls(figures, "", code="SU:10"), _calls(figures, "", code="SU:11")) == (1, 1)
         assert figures['rollbook_errors_total{code="ULM:01"}'] == 2
         assert "madeUp" not in str(figures)
+        assert figures["rollbook_unknown_methods_total"] == 1
         assert 0 < figures["rollbook_oldest_pending_seconds"] < 60
         assert (figures["rollbook_late_seconds"], figures["rollbook_database_up"]) == (0, 1)
         assert figures["process_resident_memory_bytes"] > 1_000_000

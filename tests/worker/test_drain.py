@@ -33,7 +33,7 @@ def test_trouble_with_one_account_keeps_no_other_waiting(tmp_path: Path) -> None
         log = server.log.read_text()
     database.close()
     assert set(troubled.queue().values()) == {"Pending"}
-    assert "worker failed; it goes on" in log
+    assert "worker error; continuing" in log
 
 
 def test_a_worker_is_seen_again_and_again_however_seldom_it_looks_at_the_queue(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What works behind the calls: the unenrollment queue and the end of retention."""
+"""Background work: the unenrollment queue and the purge of expired rows."""

@@ -1,4 +1,4 @@
-"""Drains the unenrollment queue: finishes what is due, step by step, and sees to the end of retention."""
+"""Drains the unenrollment queue step by step, and purges expired rows between the steps."""
 
 import os
 import socket
@@ -16,18 +16,18 @@ from rollbook.store.queue.process import find_due_accounts, process_due
 from rollbook.store.queue.workers import note_worker
 from rollbook.worker.purge import Purge
 
-# Of each account that has more than one step, before it is asked again who has anything due.
-STEPS = 10
-# Well below SILENT_SECONDS, after which a worker is taken to be gone.
-BEAT_SECONDS = 5
+# Per account, until the next search for accounts with due items.
+MAX_STEPS = 10
+# Well below SILENT_SECONDS, after which a worker counts as stopped.
+HEARTBEAT_SECONDS = 5
 
 log = structlog.get_logger("rollbook.worker")
 
 
 class Worker:
-    """Works until it is told to stop; any number of workers may share a PostgreSQL database.
+    """Processes the queue until stopped; any number of workers may share a PostgreSQL database.
 
-    `step` is how many items one transaction finishes, `poll_seconds` how long an idle worker waits.
+    `step` is the number of items in a transaction, `poll_seconds` the pause of an idle worker.
     """
 
     def __init__(self, database: Database, step: int, poll_seconds: float, purge: Purge) -> None:
@@ -37,60 +37,61 @@ class Worker:
         self._purge = purge
         self._stopping = threading.Event()
         self._name = f"{socket.gethostname()} {os.getpid()} {token_hex(4)}"
-        self._next_beat = time.monotonic()
+        self._next_heartbeat = time.monotonic()
         self._processed: dict[str, int] = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
 
     def processed(self) -> dict[str, int]:
-        """Tell how many items this worker has finished so far, by their status."""
+        """Return how many items this worker has processed, by status."""
         return dict(self._processed)
 
     def stop(self) -> None:
-        """Let the step under way come to its end, then leave `run`."""
+        """Let `run` return after the current step."""
         self._stopping.set()
 
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started", step=self._step)
-        duties = (self.drain_once, self._purge.run_step)
         while not self._stopping.is_set():
-            busy = [self._attempt(duty) for duty in duties]
+            busy = [self._attempt(task) for task in (self.drain_once, self._purge.run_step)]
             if not any(busy):
-                self._rest()
+                self._pause()
         log.info("worker stopped")
 
-    def _rest(self) -> None:
-        """Wait for the next look at the queue, and be seen meanwhile."""
+    def _pause(self) -> None:
+        """Wait for `poll_seconds`, with heartbeats."""
         end = time.monotonic() + self._poll_seconds
-        while not self._stopping.wait(max(0, min(BEAT_SECONDS, end - time.monotonic()))) and time.monotonic() < end:
+        while time.monotonic() < end:
+            if self._stopping.wait(min(HEARTBEAT_SECONDS, max(0, end - time.monotonic()))):
+                return
             self._attempt(lambda: None)
 
-    def _beat(self) -> None:
-        """Let others see, every few seconds, that this worker is at work."""
-        if time.monotonic() >= self._next_beat:
+    def _send_heartbeat(self) -> None:
+        """Record every few seconds that this worker runs."""
+        if time.monotonic() >= self._next_heartbeat:
             note_worker(self._database, self._name, utc_now())
-            self._next_beat = time.monotonic() + BEAT_SECONDS
+            self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
 
-    def _attempt(self, duty: Callable[..., object], *about: object) -> bool:
-        """Do something and tell whether there was anything to do; trouble is logged, and keeps from nothing else."""
+    def _attempt(self, task: Callable[..., object], *given: object) -> bool:
+        """Run a task and return whether it did anything. Errors are logged and do not stop the loop."""
         try:
-            self._beat()
-            return bool(duty(*about))
+            self._send_heartbeat()
+            return bool(task(*given))
         except DatabaseUnavailableError as error:
             log.warning("database unavailable", detail=error.detail)
         except Exception:
-            log.exception("worker failed; it goes on")
+            log.exception("worker error; continuing")
         return False
 
     def drain_once(self) -> bool:
-        """Finish some steps of every account that has due items, by turns; False when nothing was finished."""
+        """Process up to MAX_STEPS of every account with due items, in rotation; False when nothing was processed."""
         before = sum(self._processed.values())
         due = find_due_accounts(self._database, utc_now())
-        for _ in range(STEPS):
+        for _ in range(MAX_STEPS):
             due = [account for account in due if self._attempt(self._drain, account)]
         return sum(self._processed.values()) > before
 
     def _drain(self, account_id: int) -> bool:
-        """Finish one step; True when it was a whole one, so that there may be more."""
+        """Process one step; True when it was a full one, so that more may follow."""
         if self._stopping.is_set():
             return False
         step = process_due(self._database, account_id, utc_now(), self._step)

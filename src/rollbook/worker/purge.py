@@ -1,6 +1,6 @@
-"""Forgets what is kept long enough: once an hour progress and stored answers, once a minute the last calls.
+"""Deletes expired rows in bounded steps: the call log every minute, everything else every hour.
 
-Once a minute it also brings up to date what servers of the release before have changed without counting or folding it.
+Every minute it also recounts items and folds e-mails that servers of the previous release have written.
 """
 
 import time
@@ -27,8 +27,8 @@ MINUTE = 60
 
 
 @dataclass
-class _Duty:
-    """A bounded step that returns how many rows it dealt with; after none, it is next due in `interval` seconds."""
+class _Task:
+    """A bounded step that returns its number of rows; after 0 rows it is due again in `interval` seconds."""
 
     step: Callable[[], int]
     interval: float
@@ -36,36 +36,36 @@ class _Duty:
 
 
 class Purge:
-    """Forgets a bounded number of rows at a time, beginning at the start; the queue is drained in between.
+    """Deletes up to `step` rows of each kind at a time; the queue is drained between the steps.
 
-    Of the last calls, `calls_kept` are kept for an account, for `calls_kept_days`.
+    The call log keeps `calls_kept` calls of an account, for `calls_kept_days`.
     """
 
     def __init__(self, database: Database, step: int, calls_kept: int, calls_kept_days: float) -> None:
         now = time.monotonic()
         self._database = database
         self._step = step
-        self._duties = [
-            _Duty(lambda: purge_calls(database, utc_now(), calls_kept_days, calls_kept, step), MINUTE, now),
-            _Duty(self._purge_progress, HOUR, now),
-            _Duty(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
-            _Duty(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
-            _Duty(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
-            _Duty(lambda: purge_workers(database, utc_now(), step), HOUR, now),
-            _Duty(lambda: recount_items(database), MINUTE, now),
-            _Duty(lambda: database.transact(fold_emails), MINUTE, now),
-            _Duty(self._trim_log, MINUTE, now + MINUTE),
+        self._tasks = [
+            _Task(lambda: purge_calls(database, utc_now(), calls_kept_days, calls_kept, step), MINUTE, now),
+            _Task(self._purge_progress, HOUR, now),
+            _Task(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_workers(database, utc_now(), step), HOUR, now),
+            _Task(lambda: recount_items(database), MINUTE, now),
+            _Task(lambda: database.transact(fold_emails), MINUTE, now),
+            _Task(self._trim_log, MINUTE, now + MINUTE),
         ]
 
     def run_step(self) -> bool:
-        """Do one step of everything that is due; False when there is nothing more to forget now."""
+        """Run one step of every task that is due; False when there is nothing left to delete."""
         rows = 0
-        for duty in self._duties:
-            if time.monotonic() >= duty.due:
-                done = duty.step()
+        for task in self._tasks:
+            if time.monotonic() >= task.due:
+                done = task.step()
                 rows += done
                 if done == 0:
-                    duty.due = time.monotonic() + duty.interval
+                    task.due = time.monotonic() + task.interval
         return rows > 0
 
     def _purge_progress(self) -> int:

@@ -1,4 +1,4 @@
-"""Reads the request headers that are ours: Idempotency-Key and Rollbook-… (protocol §8, D21, D32)."""
+"""Reads the extension headers: Idempotency-Key and Rollbook-… (protocol §8, D21, D32)."""
 
 import re
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def read_extensions(headers: Mapping[str, str]) -> Extensions:
-    """Read the headers; errors: TransportError 422 for a value that cannot be honoured.
+    """Read the headers; errors: TransportError 422 for an invalid value.
 
-    A reason outside of ASCII is sent percent-encoded as UTF-8, because a header cannot hold it otherwise.
+    A reason that is not ASCII is percent-encoded UTF-8, because headers hold ASCII only.
     """
     key = headers.get("idempotency-key")
     if key is not None and not VISIBLE.fullmatch(key):

@@ -44,7 +44,7 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
 
-        async def answer(record: Record) -> Answer:
+        async def make_answer(record: Record) -> Answer:
             body = await self._receiver.receive(request)
             if not body:
                 raise CallError(NO_POST_DATA, "the body is empty")
@@ -54,5 +54,5 @@ class Pipeline:
             call = await self._preprocessor.preprocess(RawRequest(body, request.headers, record, context))
             return await get_running_loop().run_in_executor(self._threads, context.run, execute, self._database, call)
 
-        response = await respond(request, self._recorder, answer)
+        response = await respond(request, self._recorder, make_answer)
         await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What becomes known of a call, and where it goes when it is answered: the log, the metrics, the last calls."""
+"""Records answered calls: in the log, the metrics and the call log."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ log = structlog.get_logger("rollbook.calls")
 
 @dataclass
 class Record:
-    """What is known of a call while it is worked on. Holds no key."""
+    """What is known of a call so far, never a key; `method` is the name that was asked for, known or not."""
 
     address: str | None = None
     request_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -25,12 +25,12 @@ class Record:
     detail: str | None = None
 
     def actor(self, caller: Caller) -> Actor:
-        """Name the caller for the audit."""
+        """Return the caller as the audit names it."""
         return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
 
 
 class Recorder:
-    """Records answered calls; without `call_log` none are kept in the database."""
+    """Records the calls of a server process; `call_log` is None when the database keeps none."""
 
     def __init__(self, metrics: CallMetrics, call_log: CallLog | None) -> None:
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Turns an answer, or whatever went wrong, into an HTTP response, and has the call recorded."""
+"""Turns an answer or an exception into an HTTP response, and records the call."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -13,20 +13,20 @@ from rollbook.wire.answer import Answer, ErrorEntry, render
 
 log = structlog.get_logger("rollbook.calls")
 
-# An answer is data of people: no cache keeps it, no browser makes a page of it.
-STANDING_HEADERS = {
+# Answers hold personal data: caches do not store them, and browsers do not render them.
+SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
 
-async def respond(request: Request, recorder: Recorder, work: Callable[[Record], Awaitable[Answer]]) -> Response:
-    """Do the work of a call and answer it: HTTP 200 in every case but those of protocol T5."""
+async def respond(request: Request, recorder: Recorder, make_answer: Callable[[Record], Awaitable[Answer]]) -> Response:
+    """Make the answer of a call and send it with HTTP 200, except in the cases of protocol T5."""
     started = time.perf_counter()
     record = Record(request.client.host if request.client else None)
-    status, headers = 200, {"X-Request-ID": record.request_id, **STANDING_HEADERS}
+    status, headers = 200, {"X-Request-ID": record.request_id, **SECURITY_HEADERS}
     try:
-        answer = await work(record)
+        answer = await make_answer(record)
     except CallError as error:
         record.detail = error.detail
         answer = Answer(succeeded=False, errors=[ErrorEntry.of_call(error)])
@@ -36,7 +36,7 @@ async def respond(request: Request, recorder: Recorder, work: Callable[[Record],
         headers |= _transport_headers(error)
         answer = _unforeseen()
     except ClientDisconnect:
-        record.detail = "the client went away before its call had arrived"
+        record.detail = "the client closed the connection before its call was received"
         answer = _unforeseen()
     except Exception:
         log.exception("call failed", request_id=record.request_id, method=record.method)

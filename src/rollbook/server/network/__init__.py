@@ -1,1 +1,1 @@
-"""Sockets, TLS, connections and processes."""
+"""Processes, sockets, connections, TLS."""

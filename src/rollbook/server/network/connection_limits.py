@@ -1,6 +1,6 @@
-"""Keeps the connections of a server process within limits, so that some senders cannot keep it from the others.
+"""Connections within limits of number and time, so that some clients cannot keep others from a server process.
 
-How long a body may take is for receive.
+The time limit of bodies is in call/body.
 """
 
 import asyncio
@@ -16,43 +16,42 @@ from rollbook.settings import Settings
 
 log = structlog.get_logger("rollbook.server")
 
-# What a call may have before its body, between two chunks of it, and after it. What we read of it is short, but proxies
-# and browsers add their own.
-HEAD_BYTES = 65_536
-# Who takes less of an answer than this within ROLLBOOK_WRITE_SECONDS does not read it.
-READ_BYTES = 65_536
-# Files that are no connections of callers: the database's, the log, the program's own.
+# Bytes before a body, between its chunks, and after it. Rollbook reads few headers; proxies and browsers add more.
+MAX_HEAD_BYTES = 65_536
+# Minimum bytes a client must read per ROLLBOOK_WRITE_SECONDS.
+MIN_READ_BYTES = 65_536
+# File descriptors besides client connections: the database, the log, the program's own.
 OTHER_FILES = 256
-# How often the log says that there are too many connections.
+# Minimum seconds between two warnings about too many connections.
 WARNING_SECONDS = 60
 
 
 class ConnectionLimits:
-    """The limits, and the connections that wait for a call, those that have waited longest first."""
+    """The limits, and the connections that wait for a call, the longest-idle first."""
 
     def __init__(self, settings: Settings) -> None:
         self.head_seconds = settings.head_seconds
         self.write_seconds = settings.write_seconds
-        self.most = _raise_file_limit(settings.max_connections)
+        self.max_connections = _raise_file_limit(settings.max_connections)
         self.waiting: dict[LimitedConnection, None] = {}
         self._next_warning = 0.0
 
-    def make_room(self, newcomer: "LimitedConnection") -> None:
-        """Close the connection that has waited longest; the newcomer, when all the others are at a call."""
-        dropped = next(iter(self.waiting), newcomer)
-        self.waiting.pop(dropped, None)
-        dropped.transport.abort()
+    def evict(self, newcomer: "LimitedConnection") -> None:
+        """Close the longest-idle connection, or the newcomer when all others have a call in progress."""
+        evicted = next(iter(self.waiting), newcomer)
+        self.waiting.pop(evicted, None)
+        evicted.transport.abort()
         if time.monotonic() >= self._next_warning:
-            log.warning("too many connections; closing those that wait longest", max_connections=self.most)
+            log.warning("too many connections; closing the longest-idle", max_connections=self.max_connections)
             self._next_warning = time.monotonic() + WARNING_SECONDS
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """uvicorn's connection with a limit for the head of a call and for the reading of its answer."""
+    """uvicorn's connection with time limits for the head of a call and for reading its answer."""
 
     def __init__(self, limits: ConnectionLimits, **given: Any) -> None:
         super().__init__(**given)
-        self.parser = RequestParser(self)  # type: ignore[assignment]  # all that uvicorn asks of one
+        self.parser = RequestParser(self)  # type: ignore[assignment]  # has every attribute that uvicorn uses
         self._limits = limits
         self._in_head = False
         self._unparsed_bytes = 0
@@ -61,8 +60,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.most:
-            self._limits.make_room(self)
+        if len(self.connections) > self._limits.max_connections:
+            self._limits.evict(self)
         self._limits.waiting[self] = None
         self._expect_head(self._limits.head_seconds)
 
@@ -76,7 +75,7 @@ class LimitedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._unparsed_bytes > HEAD_BYTES:
+        if self._unparsed_bytes > MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
@@ -85,7 +84,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._expect_head(self._limits.head_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # what stands after a body says nothing about it, nor where it came from
+        if self._in_head:  # trailers are ignored
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -111,7 +110,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.response_complete and not self.transport.is_closing():
             self._limits.waiting[self] = None
-            # uvicorn's own timer ends with any byte, also one that begins no call.
+            # uvicorn's own timer is cancelled by any byte, even one that begins no call.
             self._expect_head(self.config.timeout_keep_alive)
 
     def pause_writing(self) -> None:
@@ -124,26 +123,26 @@ class LimitedConnection(HttpToolsProtocol):
             self._write_timer.cancel()
 
     def _expect_head(self, seconds: float) -> None:
-        """End the connection unless the head of a call is complete by then."""
+        """Close the connection unless the head of a call is complete within `seconds`."""
         if self._head_timer is not None:
             self._head_timer.cancel()
         self._head_timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _watch_reader(self, unread: int) -> None:
-        """End the connection, unless enough of what is unread now has been read by then."""
+        """Close the connection unless the client reads enough of the `unread` bytes in time."""
 
-        def look_again() -> None:
+        def check() -> None:
             left = self.transport.get_write_buffer_size()
-            if left > unread - READ_BYTES:
+            if left > unread - MIN_READ_BYTES:
                 self.transport.abort()
             else:
                 self._watch_reader(left)
 
-        self._write_timer = self.loop.call_later(self._limits.write_seconds, look_again)
+        self._write_timer = self.loop.call_later(self._limits.write_seconds, check)
 
 
 def _raise_file_limit(connections: int) -> int:
-    """Allow this process the files that so many connections need; return for how many that was possible."""
+    """Raise the limit of open files as far as `connections` need; return how many connections it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if hard != resource.RLIM_INFINITY and hard < wanted:

@@ -1,26 +1,26 @@
-"""httptools' parser, without its ways out of HTTP: what follows a head within Content-Length is the body, always.
+"""httptools' parser without protocol switches: bytes after a head, within Content-Length, are always the body.
 
-For `Connection: Upgrade` it ends the call with the head, and reads the body as the next call: one whose sender, behind
-a proxy, is then taken for the proxy itself.
+With `Connection: Upgrade`, httptools ends the request at its head and parses the body as the next request. Behind a
+trusted proxy, the sender of that body could then choose its client address.
 """
 
 from typing import Protocol
 
 import httptools
 
-# Everything after it would belong to another protocol, which this server does not speak.
+# What follows CONNECT belongs to another protocol.
 CONNECT = b"CONNECT"
 
 
 class Head(Protocol):
-    """The callbacks of the parser, and what they have been told of the head that was parsed last."""
+    """The parser's callbacks, with the head that was parsed last."""
 
     url: bytes
     headers: list[tuple[bytes, bytes]]
 
 
 class RequestParser:
-    """Parses a head that asks for an upgrade a second time, without those words; `protocol` ignores the first time."""
+    """Parses a head that asks for an upgrade again without that request; `protocol` ignores the first pass."""
 
     def __init__(self, protocol: Head) -> None:
         self._protocol = protocol
@@ -28,7 +28,7 @@ class RequestParser:
 
     def _begin(self) -> None:
         parser = httptools.HttpRequestParser(self._protocol)
-        # As uvicorn has it: the first of several calls is answered, also when it closes the connection.
+        # As uvicorn does: the first of several pipelined requests is answered even if it closes the connection.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._feed = parser.feed_data
         self.get_method = parser.get_method
@@ -37,7 +37,7 @@ class RequestParser:
         self.should_upgrade = parser.should_upgrade
 
     def feed_data(self, data: bytes) -> None:
-        """Parse what has arrived. Errors: HttpParserError, for CONNECT too."""
+        """Parse received bytes; errors: HttpParserError, also for CONNECT."""
         left = memoryview(data)
         while left:
             try:

@@ -1,4 +1,4 @@
-"""Sockets and signals of one server process: how the application comes to be served, and how it stops."""
+"""Sockets and signals of one server process: how the application is served, and how it stops."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ from rollbook.server.network.connection_limits import ConnectionLimits, LimitedC
 from rollbook.server.network.tls import Certificate, Tls
 from rollbook.settings import Settings
 
-# From SIGTERM to the end it is 10 seconds at most: calls under way get these, closing down gets the rest.
+# For calls in progress; SIGTERM ends the process within 10 seconds in all.
 GRACEFUL_SECONDS = 7
 BACKLOG = 2048
 
@@ -34,10 +34,7 @@ def bind(host: str, port: int, options: str = "--host, --port and --http-port") 
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with a plain socket beside the HTTPS one, its connections within limits.
-
-    When it stops, it hurries bodies along.
-    """
+    """uvicorn's server with limited connections and a plain socket beside the HTTPS one."""
 
     def __init__(
         self,
@@ -74,7 +71,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
-        self._receiver.hurry()
+        self._receiver.shut_down()
         await super().shutdown(sockets)
 
     def _connection(self) -> asyncio.Protocol:
@@ -89,10 +86,10 @@ def run_server(
     stopping: threading.Event,
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT; errors: UserError."""
-    # uvicorn raises the signal again when it has shut down; a stop that was asked for is a success.
+    # uvicorn raises the signal again after its shutdown; the exit code of a requested stop is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # one of several processes was forked without it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # workers.py starts its children with it blocked
     app, tls = create_app(settings), Tls(certificate)
     config = uvicorn.Config(
         app,
@@ -104,15 +101,15 @@ def run_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         server_header=False,
-        headers=_standing_headers(settings),
+        headers=_common_headers(settings),
         log_config=None,
         access_log=False,
     )
     _Server(config, app.state.receiver, tls, ConnectionLimits(settings), stopping).run(sockets)
 
 
-def _standing_headers(settings: Settings) -> list[tuple[str, str]]:
-    """Give the headers of every answer, whatever gave it."""
+def _common_headers(settings: Settings) -> list[tuple[str, str]]:
+    """Return the headers of every response."""
     headers = [("X-Content-Type-Options", "nosniff")]
     if settings.hsts_seconds:
         headers.append(("Strict-Transport-Security", f"max-age={settings.hsts_seconds}"))
@@ -124,5 +121,5 @@ def _exit_successfully(_number: int, _frame: object) -> NoReturn:
 
 
 def reloads_on_hangup() -> bool:
-    """Tell whether SIGHUP reloads the certificate; at a terminal it ends the server, as closing the terminal does."""
+    """Tell whether SIGHUP reloads the certificate; on a terminal it ends the server, as closing the terminal should."""
     return sys.stdin is None or not sys.stdin.isatty()

@@ -1,4 +1,4 @@
-"""How connections are encrypted: TLS 1.2 and up, a certificate that can be read anew, one made for localhost."""
+"""TLS 1.2 and 1.3, a certificate that can be reloaded, and a self-signed one for localhost."""
 
 import datetime as dt
 import os
@@ -18,7 +18,7 @@ from rollbook.model import utc_now
 
 log = structlog.get_logger("rollbook.server")
 
-# For TLS 1.2, those that keep what was recorded safe when the key is stolen later; all of TLS 1.3 do.
+# With forward secrecy, for TLS 1.2; every cipher of TLS 1.3 has it.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 VALID_DAYS = 365
 RENEW_DAYS = 30
@@ -26,7 +26,7 @@ RENEW_DAYS = 30
 
 @dataclass(frozen=True)
 class Certificate:
-    """The PEM files of a certificate and its key; `self_signed` when Rollbook made them."""
+    """The PEM files of a certificate and its key; `self_signed` when Rollbook generated them."""
 
     cert: Path
     key: Path
@@ -34,7 +34,7 @@ class Certificate:
 
 
 class Tls:
-    """The certificate that is shown to new connections, and with it all else about their encryption."""
+    """The TLS context of new connections, with the current certificate."""
 
     def __init__(self, certificate: Certificate) -> None:
         self._certificate = certificate
@@ -43,10 +43,7 @@ class Tls:
         self.context.sni_callback = self._choose
 
     def reload(self) -> None:
-        """Read the files anew: connections that begin from now on are shown the new certificate, others go on.
-
-        When it cannot be used the old one stays, and the log says why.
-        """
+        """Read the files again, for new connections; if they are invalid, log why and keep the old certificate."""
         try:
             self._current = load_context(self._certificate)
         except UserError as error:
@@ -55,7 +52,7 @@ class Tls:
             log.info("certificate reloaded")
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
-        # Called in every handshake. A whole context is swapped, so that no certificate meets the key of another.
+        # Called in every handshake. Swapping the whole context never pairs a certificate with another one's key.
         connection.context = self._current
 
 
@@ -66,23 +63,23 @@ def load_context(certificate: Certificate) -> ssl.SSLContext:
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        # OpenSSL would ask the terminal for a password and wait.
+        # Without a password function, OpenSSL would prompt on the terminal.
         context.load_cert_chain(certificate.cert, certificate.key, password=lambda: "")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it is not in PEM format"
         raise UserError(
             f"The certificate {certificate.cert} cannot be used with the key {certificate.key}: {reason}. "
-            "Both are PEM files, the key is that of the certificate, and has no password."
+            "Both must be PEM files, and the key must belong to the certificate and have no password."
         ) from None
     return context
 
 
 def self_signed_certificate(data_dir: Path) -> Certificate:
-    """Return the certificate in the data directory, made anew when it is missing or about to expire."""
+    """Return the certificate in the data directory; generate one if it is missing or expires within RENEW_DAYS."""
     certificate = Certificate(data_dir / "localhost.pem", data_dir / "localhost-key.pem", self_signed=True)
     if not _is_usable(certificate):
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make(certificate)
+        _generate(certificate)
     return certificate
 
 
@@ -93,7 +90,7 @@ def _is_usable(certificate: Certificate) -> bool:
     return found.not_valid_after_utc > utc_now() + dt.timedelta(days=RENEW_DAYS)
 
 
-def _make(certificate: Certificate) -> None:
+def _generate(certificate: Certificate) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     hosts = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1"))]
@@ -103,7 +100,7 @@ def _make(certificate: Certificate) -> None:
     builder = (
         x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(utc_now() - dt.timedelta(days=1))  # a clock may be set back
+        .not_valid_before(utc_now() - dt.timedelta(days=1))  # clients' clocks may be slow
         .not_valid_after(utc_now() + dt.timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

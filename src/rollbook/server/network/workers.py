@@ -1,4 +1,4 @@
-"""One server process or several: started, replaced when they die, ended together."""
+"""One server process or several: starts them, replaces those that die, stops all together."""
 
 import multiprocessing
 import os
@@ -23,11 +23,11 @@ from rollbook.settings import Settings
 
 log = structlog.get_logger("rollbook.server")
 
-# A process that ends by itself before it is so old could not start, and the next could not either: give up, unless
-# others serve. One that was killed, by somebody or for want of memory, says nothing of the next.
+# A process that exits by itself within this time could not start, and its successor could not either: give up, unless
+# another process serves. SIGKILL, from an operator or for lack of memory, says nothing about the successor.
 CRASH_SECONDS = 2
 KILLED_PAUSE_SECONDS = 0.5
-# Server processes are forked from one that has imported this and has no threads, so that they start in no time.
+# The fork server imports these once and has no threads, so that its children start fast.
 PRELOADED = [
     "rollbook.server.network.workers",
     "sqlalchemy.dialects.postgresql.psycopg",
@@ -39,9 +39,9 @@ PRELOADED = [
 def serve(
     settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
 ) -> None:
-    """Serve until SIGTERM or SIGINT: HTTPS on the first socket, plain HTTP on the second if there is one.
+    """Serve until SIGTERM or SIGINT: HTTPS on the first socket, plain HTTP on an optional second one.
 
-    `stopping` is set as soon as no more connections are taken.
+    Sets `stopping` as soon as no more connections are accepted.
     """
     if settings.workers == 1:
         run_server(settings, certificate, sockets, stopping)
@@ -52,7 +52,7 @@ def serve(
 def _supervise(
     settings: Settings, certificate: Certificate, sockets: list[socket.socket], stopping: threading.Event
 ) -> None:
-    """Keep the server processes running: one that dies is replaced, all are ended together."""
+    """Run the server processes: replace those that die, and stop all together."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     hung_up = threading.Event()
@@ -60,18 +60,18 @@ def _supervise(
         signal.signal(signal.SIGHUP, lambda _number, _frame: hung_up.set())
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(PRELOADED)
-    resource_tracker.ensure_running()  # else it is started below, and ends the blocking of signals
+    resource_tracker.ensure_running()  # process.start() would start it and unblock the signals below
 
-    def fork() -> _Child:
+    def start() -> _Child:
         process = forks.Process(target=_run_child, args=(settings, certificate, sockets))
-        # A child keeps these until it knows what to do about them, and what it is forked from is deaf to them.
+        # Children inherit blocked signals until their handlers are installed; the fork server ignores them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGTERM])
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return _Child(process, time.monotonic())
 
-    children = {place: fork() for place in range(settings.workers)}
-    missing: dict[int, float] = {}  # places whose process has died, and when the next is started
+    children = {slot: start() for slot in range(settings.workers)}
+    restarts: dict[int, float] = {}  # by slot: when to start the next process
     try:
         while True:
             wait([child.process.sentinel for child in children.values()], timeout=0.5)
@@ -79,15 +79,14 @@ def _supervise(
                 break
             if hung_up.is_set():
                 hung_up.clear()
-                _pass_on(signal.SIGHUP, children.values())
-            for place in [place for place, child in children.items() if not child.process.is_alive()]:
-                pause = _pause_after(children.pop(place), children.values())
-                missing[place] = time.monotonic() + pause
-            for place in [place for place, due in missing.items() if due <= time.monotonic()]:
-                del missing[place]
-                children[place] = fork()
+                _forward(signal.SIGHUP, children.values())
+            for slot in [slot for slot, child in children.items() if not child.process.is_alive()]:
+                restarts[slot] = time.monotonic() + _restart_delay(children.pop(slot), children.values())
+            for slot in [slot for slot, due in restarts.items() if due <= time.monotonic()]:
+                del restarts[slot]
+                children[slot] = start()
     finally:
-        _end_together(children.values())
+        _stop_all(children.values())
 
 
 @dataclass(frozen=True)
@@ -102,27 +101,27 @@ class _Child:
         return time.monotonic() - self.started < CRASH_SECONDS
 
 
-def _pause_after(dead: _Child, others: Collection[_Child]) -> float:
-    """Tell how long to wait until the next is started in its place; errors: UserError when there is no use in it."""
+def _restart_delay(dead: _Child, others: Collection[_Child]) -> float:
+    """Return the seconds until the restart; errors: UserError when a restart would fail the same way."""
     exit_code = dead.process.exitcode
-    pause = 0.0
+    delay = 0.0
     if dead.young and exit_code == -signal.SIGKILL:
-        pause = KILLED_PAUSE_SECONDS
+        delay = KILLED_PAUSE_SECONDS
     elif dead.young:
         if not any(other.process.is_alive() and not other.young for other in others):
             raise UserError(f"A server process ended at once, with exit code {exit_code}; see its log.")
-        pause = CRASH_SECONDS
-    log.error("server process died; starting another", pid=dead.process.pid, exit_code=exit_code, seconds=pause)
-    return pause
+        delay = CRASH_SECONDS
+    log.error("server process died; starting another", pid=dead.process.pid, exit_code=exit_code, seconds=delay)
+    return delay
 
 
-def _pass_on(number: signal.Signals, children: Collection[_Child]) -> None:
+def _forward(number: signal.Signals, children: Collection[_Child]) -> None:
     for child in children:
         if child.process.pid is not None and child.process.is_alive():
             os.kill(child.process.pid, number)
 
 
-def _end_together(children: Collection[_Child]) -> None:
+def _stop_all(children: Collection[_Child]) -> None:
     for child in children:
         child.process.terminate()
     deadline = time.monotonic() + GRACEFUL_SECONDS + 2
@@ -134,7 +133,7 @@ def _end_together(children: Collection[_Child]) -> None:
 
 def _run_child(settings: Settings, certificate: Certificate, sockets: list[socket.socket]) -> None:
     configure_logs(settings.log_format)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         run_server(settings, certificate, sockets, threading.Event())
     except UserError as error:
@@ -142,7 +141,7 @@ def _run_child(settings: Settings, certificate: Certificate, sockets: list[socke
         sys.exit(1)
 
 
-def _end_with_parent() -> None:
+def _stop_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,1 +1,1 @@
-"""What runs beside the calls: limits, metrics, the call log, probes."""
+"""Beside the calls: rate limits, metrics, the call log, probes."""

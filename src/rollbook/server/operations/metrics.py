@@ -1,6 +1,6 @@
-"""The figures that Prometheus collects: counted here as calls are answered, or read from the database when it asks.
+"""Metrics for Prometheus: counted as calls are answered, or read from the database on request.
 
-With several server processes each writes its counts to a file of a shared folder, and the parent adds them up.
+With several server processes each writes its counts to files in a shared folder, and the parent adds them up.
 """
 
 import os
@@ -19,95 +19,99 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from rollbook.errors import DatabaseUnavailableError
+from rollbook.methods import METHODS
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.queue.backlog import read_backlog
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when imported
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# However often somebody asks, the database spends at most a twentieth of its time on answering.
-REST_SECONDS = 1.0
-REST_TIMES = 20
+# The database is read at most once a second, and for at most 5 % of the time.
+MIN_PAUSE_SECONDS = 1.0
+PAUSE_FACTOR = 20
 
 
 class CallMetrics:
     """Counts the calls that one server process answers."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series of times beside each count, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a creation time for each series, of no use here
         labels = ("method", "status", "code")
-        self._calls = Counter("rollbook_calls", "Calls answered, by first error code.", labels)
-        self._seconds = Histogram("rollbook_call_seconds", "Time to answer a call.", ["method"], buckets=BUCKETS)
-        self._errors = Counter("rollbook_errors", "Errors answered, also of single items.", ["code"])
-        self._not_kept = Counter("rollbook_last_calls_dropped", "Last calls not kept.")
+        self._calls = Counter("rollbook_calls", "Calls answered, by method, HTTP status and first error code.", labels)
+        self._seconds = Histogram("rollbook_call_seconds", "Seconds to answer a call.", ["method"], buckets=BUCKETS)
+        self._errors = Counter("rollbook_errors", "Errors answered, including those of single items.", ["code"])
+        self._unknown_methods = Counter("rollbook_unknown_methods", "Calls of methods that do not exist.")
+        self._dropped = Counter("rollbook_last_calls_dropped", "Calls missing in the call log.")
 
     def count(self, method: str | None, status: int, errors: Mapping[str, int], failed: bool, seconds: float) -> None:
-        """Count a call. Only methods that exist may be named, so that strangers cannot make up figures."""
-        self._calls.labels(method or "", str(status), next(iter(errors), "") if failed else "").inc()
-        self._seconds.labels(method or "").observe(seconds)
+        """Count a call. Only existing methods become a label: callers cannot create series."""
+        known = method if method in METHODS else ""
+        if method is not None and not known:
+            self._unknown_methods.inc()
+        self._calls.labels(known, str(status), next(iter(errors), "") if failed else "").inc()
+        self._seconds.labels(known).observe(seconds)
         for code, times in errors.items():
             self._errors.labels(code).inc(times)
 
     def count_dropped(self, calls: int) -> None:
-        """Count calls that the record of last calls has lost."""
-        self._not_kept.inc(calls)
+        """Count calls that the call log has lost."""
+        self._dropped.inc(calls)
 
 
 @cache
 def call_metrics() -> CallMetrics:
-    """Give this process's own: it has one set of them, whatever number of applications."""
+    """Return the metrics of this process; prometheus_client registers them only once."""
     return CallMetrics()
 
 
 class QueueCollector(Collector):
-    """Reads the queue's figures when Prometheus asks; `processed` gives what a worker of this process has finished."""
+    """Reads the metrics of the queue on request; `processed` returns the counts of this process's worker."""
 
     def __init__(self, database: Database, processed: Callable[[], Mapping[str, int]]) -> None:
         self._database = database
         self._processed = processed
         self._lock = threading.Lock()
-        self._read: list[Metric] = []
+        self._cached: list[Metric] = []
         self._next_read = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
-        """Name no figures ahead: the registry would read them to know."""
+        """Return nothing: otherwise the registry would call `collect` at registration."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Give the figures, those of the database as they were a moment ago at most."""
+        """Return the metrics; those of the database may be cached."""
         processed = CounterMetricFamily(
-            "rollbook_unenrollments_processed", "Items that workers of this process finished.", labels=["status"]
+            "rollbook_unenrollments_processed", "Items processed by the worker of this process.", labels=["status"]
         )
         for status, items in self._processed().items():
             processed.add_metric([status], items)
         with self._lock:
             if time.monotonic() >= self._next_read:
-                self._read, rest = self._ask_database()
-                self._next_read = time.monotonic() + rest
-            return [processed, *self._read]
+                self._cached, pause = self._read_database()
+                self._next_read = time.monotonic() + pause
+            return [processed, *self._cached]
 
-    def _ask_database(self) -> tuple[list[Metric], float]:
-        """Give the figures, and for how many seconds to leave the database alone."""
+    def _read_database(self) -> tuple[list[Metric], float]:
+        """Return the metrics, and the seconds until the next read."""
         started, now = time.monotonic(), utc_now()
+        up = ("rollbook_database_up", "1 when the database answers.")
         try:
             with self._database.read() as connection:
                 backlog = read_backlog(connection, now)
         except DatabaseUnavailableError:
-            return [GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 0)], REST_SECONDS
+            return [GaugeMetricFamily(*up, 0)], MIN_PAUSE_SECONDS
         pending = GaugeMetricFamily("rollbook_unenrollments_pending", "Items in the queue.", labels=["state"])
         for state in ("due", "held", "paused"):
             pending.add_metric([state], getattr(backlog, state))
         oldest, late = _seconds(backlog.oldest_pending_at, now), _seconds(backlog.late_since, now)
-        figures: list[Metric] = [
+        metrics: list[Metric] = [
             pending,
-            GaugeMetricFamily("rollbook_database_up", "1 when the database answered.", 1),
-            GaugeMetricFamily("rollbook_oldest_pending_seconds", "Since the first pending item was asked for.", oldest),
-            GaugeMetricFamily(
-                "rollbook_late_seconds", "Since the first item fell due that a worker could finish.", late
-            ),
+            GaugeMetricFamily(*up, 1),
+            GaugeMetricFamily("rollbook_oldest_pending_seconds", "Age of the oldest pending item.", oldest),
+            GaugeMetricFamily("rollbook_late_seconds", "Time since the first due item became due.", late),
             GaugeMetricFamily("rollbook_paused_accounts", "Accounts with a paused queue.", backlog.paused_accounts),
         ]
-        return figures, max(REST_SECONDS, REST_TIMES * (time.monotonic() - started))
+        return metrics, max(MIN_PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - started))
 
 
 def _seconds(since: datetime | None, now: datetime) -> float:
@@ -115,7 +119,7 @@ def _seconds(since: datetime | None, now: datetime) -> float:
 
 
 def collect_from(database: Database, processed: Callable[[], Mapping[str, int]], shared: Path | None) -> None:
-    """Have this process give the queue's figures too, and those that its server processes write to a shared folder."""
+    """Add to this process's metrics those of the queue, and those that server processes write to a shared folder."""
     REGISTRY.register(QueueCollector(database, processed))
     if shared is not None:
         MultiProcessCollector(REGISTRY, str(shared))  # type: ignore[no-untyped-call]
@@ -123,7 +127,7 @@ def collect_from(database: Database, processed: Callable[[], Mapping[str, int]],
 
 @contextmanager
 def shared_folder(wanted: bool) -> Iterator[Path | None]:
-    """Make a folder in which the server processes that are started in the block count together, if it is wanted."""
+    """If `wanted`, create the folder in which server processes started within the block count together."""
     if not wanted:
         yield None
         return

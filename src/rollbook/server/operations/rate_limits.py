@@ -1,6 +1,7 @@
-"""Rate limits by the minute: wrong keys and calls for each process, attempts to sign in for all servers of a database.
+"""Rate limits by the minute of the clock: wrong keys and calls per process, sign-in attempts in the database.
 
-A call waits for no count. A sign-in waits for its own, because a password can be guessed and a key cannot.
+Passwords can be guessed, so sign-ins are counted exactly, for all servers; keys cannot, so calls never wait for a count
+(docs/decisions/0029).
 """
 
 import hashlib
@@ -16,57 +17,53 @@ from rollbook.store.database.database import Database
 from rollbook.store.operations.login_limits import count_attempt, read_attempts
 
 WINDOW_SECONDS = 60
-# What is remembered of one limit at most; beyond it a subject that is new within the minute is not counted.
+# Subjects in memory for each limit; further ones are not counted in that minute.
 MAX_SUBJECTS = 20_000
-# Counted in the database, in the request.
 IN_DATABASE = (Limit.SIGN_INS_PER_ADDRESS, Limit.SIGN_INS_PER_EMAIL)
 
 
 class RateLimits:
-    """Counts against limits and refuses a subject that has reached one; for any thread."""
+    """Counts subjects (an address, an e-mail, the number of an account) against limits. Thread-safe."""
 
     def __init__(self, database: Database, limits: Mapping[Limit, int]) -> None:
         self._database = database
-        self._limits = {limit: most for limit, most in limits.items() if most > 0}
+        self._limits = {limit: maximum for limit, maximum in limits.items() if maximum > 0}
         self._counts: dict[Limit, dict[str, int]] = {limit: {} for limit in self._limits}
         self._window = 0
         self._lock = threading.Lock()
 
     def check(self, limit: Limit, subject: object) -> None:
-        """Let pass what is below the limit; errors: RateLimitError until the minute is over.
-
-        The subject is an address, an e-mail or the number of an account, according to the limit.
-        """
-        most = self._limits.get(limit)
-        if most is None:
+        """Raise RateLimitError if the subject has reached the limit in this minute."""
+        maximum = self._limits.get(limit)
+        if maximum is None:
             return
         now = int(time.time())
         if limit in IN_DATABASE:
             with self._database.read() as connection:
-                count = read_attempts(connection, _window_at(now), f"{limit} {_name(subject)}")
+                count = read_attempts(connection, _window_at(now), f"{limit} {_normalize(subject)}")
         else:
             with self._lock:
-                self._turn(now)
-                count = self._counts[limit].get(_name(subject), 0)
-        if count >= most:
+                self._begin_window(now)
+                count = self._counts[limit].get(_normalize(subject), 0)
+        if count >= maximum:
             raise RateLimitError(f"{limit} reached", retry_after=WINDOW_SECONDS - now % WINDOW_SECONDS)
 
     def count(self, limit: Limit, subject: object) -> None:
-        """Count one more of the subject against the limit."""
+        """Count the subject once more against the limit."""
         if limit not in self._limits:
             return
-        now, name = int(time.time()), _name(subject)
+        now, name = int(time.time()), _normalize(subject)
         if limit in IN_DATABASE:
             self._database.transact(lambda connection: count_attempt(connection, _window_at(now), f"{limit} {name}"))
             return
         with self._lock:
-            self._turn(now)
+            self._begin_window(now)
             counts = self._counts[limit]
             if name in counts or len(counts) < MAX_SUBJECTS:
                 counts[name] = counts.get(name, 0) + 1
 
-    def _turn(self, now: int) -> None:
-        """Forget the counts of another window than the one that `now` is in. Needs the lock."""
+    def _begin_window(self, now: int) -> None:
+        """Clear the counts if `now` is in another window than they are. Needs the lock."""
         window = now // WINDOW_SECONDS
         if window != self._window:
             self._window = window
@@ -77,8 +74,8 @@ def _window_at(now: int) -> datetime:
     return datetime.fromtimestamp(now - now % WINDOW_SECONDS, UTC)
 
 
-def _name(subject: object) -> str:
-    """Name a subject: a whole network of addresses of version 6 is one, because one household has it."""
+def _normalize(subject: object) -> str:
+    """Return the name that is counted: of an IPv6 address its /64 network, of long text its digest."""
     text = str(subject)
     if ":" in text:
         address = _read_address(text)
