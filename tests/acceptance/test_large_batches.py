@@ -93,7 +93,7 @@ def test_a_large_batch_is_previewed_and_undone_in_the_console(campus: Campus, ow
     batch = campus.accept(_enroll(campus, size)).batch_id
     campus.drain()
     owner.open(f"/console/batches/{batch}/undo")
-    assert f"{size:,} enrollments come back" in owner.text().replace("enrolments", "enrollments")
+    assert f"{size:,} enrollments are restored" in owner.text()
     assert campus.current() == 0
     owner.submit(f"/console/batches/{batch}/undo")
     assert owner.answer.status_code == 200

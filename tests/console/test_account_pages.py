@@ -18,7 +18,7 @@ def _administrator(campus: Campus, visitors: Visitors) -> Visitor:
     return visitor
 
 
-def _shown_key(visitor: Visitor) -> str:
+def _shown_secret(visitor: Visitor) -> str:
     return str(visitor.page().xpath("//code[@class='key']/text()")[0])
 
 
@@ -39,7 +39,7 @@ def test_a_learner_is_found_and_has_a_history(served: Served, campus: Campus, ow
     told = [
         ("Restored", "A mistake"),
         ("Unenrolled", "Term over"),
-        ("Unenrolment asked for", "Term over"),
+        ("Unenrollment requested", "Term over"),
         ("Enrolled", ""),
     ]
     assert len(events) == 4
@@ -61,7 +61,7 @@ def test_owners_change_policies_and_administrators_do_not(campus: Campus, owner:
     owner.submit("/console/account", protect_completed="1", hold_seconds="60", retention_days="")
     assert "Saved." in owner.text()
     owner.submit("/console/account", hold_seconds="soon")
-    assert "The hold is a whole number." in owner.text()
+    assert "The hold must be a whole number" in owner.text()
     administrator = _administrator(campus, visitors)
     administrator.open("/console/account")
     assert administrator.page().xpath("//input[@name='hold_seconds']/@value") == ["60"]
@@ -78,8 +78,8 @@ def test_one_changes_ones_own_password(campus: Campus, owner: Visitor) -> None:
         owner.submit("/console/account/password", old=old, new=new, again=again)
         return owner.text()
 
-    assert "is another one" in change("not this one", "a newer password", "a newer password")
-    assert "the same both times" in change(PASSWORD, "a newer password", "another new one")
+    assert "is wrong" in change("not this one", "a newer password", "a newer password")
+    assert "new passwords differ" in change(PASSWORD, "a newer password", "another new one")
     assert "12 to 1000 characters" in change(PASSWORD, "short", "short")
     assert "The password is changed" in change(PASSWORD, "a newer password", "a newer password")
     assert owner.sign_in(campus).status_code == 403
@@ -91,7 +91,7 @@ def test_an_owner_adds_an_administrator_who_then_signs_in(campus: Campus, owner:
     owner.submit("/console/account/users/new", email="new@example.org", given_name="New", role="learner")
     owner.submit("/console/account/users", email="new@example.org", role="administrator")
     owner.submit("/console/account/users/password", email="new@example.org")
-    password = _shown_key(owner)
+    password = _shown_secret(owner)
     assert visitors().sign_in(campus, "new@example.org", password).status_code == 200
     assert password not in owner.open("/console/account/users").text
     owner.submit("/console/account/users", email="owner@example.org", role="learner")
@@ -105,7 +105,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(served: Served, campus: Campus
     (id_,) = campus.enroll(1)
     owner.open("/console/account/keys")
     owner.submit("/console/account/keys", email="administrator@example.org")
-    key = _shown_key(owner)
+    key = _shown_secret(owner)
     assert read_outcomes(served.server.post(campus.package([id_], key))) == ["accepted"]
     assert key not in owner.open("/console/account/keys").text
     owner.submit("/console/account/keys/revoke")

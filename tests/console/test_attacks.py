@@ -81,7 +81,7 @@ def test_a_notice_of_another_sign_in_is_not_shown_and_a_secret_cannot_be_read_in
         [notice] = connection.execute(kept).scalars()
     with served.database.write() as connection:  # as whoever can write to the database would try
         connection.execute(sa.update(login_sessions).where(mine).values(notice=notice))
-    assert "new key" not in other.open("/console/account/keys").text
+    assert "New key" not in other.open("/console/account/keys").text
     owner.client.get(f"{owner.origin}/console/account/keys", headers={"Rollbook-Live": "1"})
     key = str(owner.follow() and owner.page().xpath("//code[@class='key']/text()")[0])
     assert key.encode() not in notice

@@ -53,23 +53,23 @@ def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, 
 
     tab.click("Queue")
     for name in ("Learner Two", "Learner Three"):
-        tab.page.get_by_role("checkbox", name=f"Choose {name}, {SPRING}").check()
-    tab.click("Remove the ticked…")
-    tab.page.get_by_label("Why?").fill("They asked to stay")
+        tab.page.get_by_role("checkbox", name=f"Select {name}, {SPRING}").check()
+    tab.click("Remove selected items…")
+    tab.page.get_by_label("Reason").fill("They asked to stay")
     tab.click("Remove 2 items")
-    _wait_for(tab, "2 items taken out of the queue")
+    _wait_for(tab, "2 items removed from the queue")
     tab.click("Resume")
     expect(tab.page.get_by_role("heading", name="Running")).to_be_visible()
-    _wait_for(tab, "Nothing is waiting.")
+    _wait_for(tab, "No pending items.")
     assert school.current() == len(before) - 18
 
     tab.click("Batches")
     tab.page.get_by_role("link", name=re.compile(r"^Batch \d+$")).click()
     tab.click("Undo batch…")
-    _wait_for(tab, "18 enrollments come back")
-    tab.page.get_by_label("Why is it undone?").fill("The course goes on")
+    _wait_for(tab, "18 enrollments are restored")
+    tab.page.get_by_label("Reason for the undo").fill("The course goes on")
     tab.click("Undo 18 items")
-    _wait_for(tab, "Undone: 18 enrollments came back")
+    _wait_for(tab, "18 enrollments restored, with")
     assert _progress_of_all(school) == before
 
     tab.click("Learner One")
@@ -81,10 +81,10 @@ def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, 
 def _unenroll_the_spring_course(tab: Tab) -> None:
     tab.click("Unenroll")
     tab.page.get_by_role("checkbox", name=SPRING).check()
-    tab.click("See what would happen")
+    tab.click("Preview")
     _wait_for(tab, "Unenroll 20 enrollments?")
-    tab.page.get_by_label("Why?").fill("End of spring")
-    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
+    tab.page.get_by_label("Reason").fill("End of spring")
+    tab.page.get_by_role("checkbox", name="I intend to unenroll this share.").check()
     tab.click("Unenroll 20 enrollments")
 
 
@@ -118,21 +118,21 @@ def test_keyboard_alone_signs_in_pauses_and_removes_and_always_shows_where_it_is
     tab.page.keyboard.press("Enter")
     expect(tab.page.get_by_role("heading", name="Running")).to_be_visible()
 
-    assert _press_tab(tab)["name"] == "Skip to the content"
+    assert _press_tab(tab)["name"] == "Skip to content"
     tab.page.keyboard.press("Enter")
     expect(tab.page.locator("main")).to_be_focused()
     _tab_to(tab, "Pause")
     tab.page.keyboard.press("Enter")
     expect(tab.page.get_by_role("heading", name="Paused")).to_be_visible()
 
-    _tab_to(tab, f"Choose Learner One, {SPRING}")
+    _tab_to(tab, f"Select Learner One, {SPRING}")
     tab.page.keyboard.press("Space")
-    _tab_to(tab, "Remove the ticked…")
+    _tab_to(tab, "Remove selected items…")
     tab.page.keyboard.press("Enter")
     expect(tab.page.get_by_role("heading", name="Remove 1 item from the queue?")).to_be_visible()
     _tab_to(tab, "Remove 1 item")
     tab.page.keyboard.press("Enter")
-    _wait_for(tab, "1 item taken out of the queue")
+    _wait_for(tab, "1 item removed from the queue")
     assert sorted(school.queue().values()) == ["Pending", "Pending", "Removed"]
 
 
@@ -156,7 +156,7 @@ def test_question_answered_with_no_changes_nothing_and_can_be_asked_again(runnin
     tab = tabs()
     tab.sign_in(school)
     tab.open("/account/keys")
-    works = tab.page.get_by_text("works", exact=True)
+    works = tab.page.get_by_text("active", exact=True)
     working = works.count()
     tab.page.once("dialog", lambda dialog: dialog.dismiss())
     tab.page.get_by_role("button", name=re.compile("^Revoke")).last.click()
@@ -196,7 +196,7 @@ def test_undo_stands_on_a_batch_when_its_work_is_done(running: Running, tabs: Ta
         tab.page.reload()
     expect(tab.page.get_by_text("This can be undone at any time")).to_be_visible()
     tab.click("Undo batch…")
-    _wait_for(tab, "3 enrollments come back")
+    _wait_for(tab, "3 enrollments are restored")
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
@@ -207,7 +207,7 @@ def test_reload_after_a_key_was_made_makes_no_other_and_shows_it_no_more(running
     tab.open("/account/keys")
     keys = tab.page.get_by_role("rowheader")
     before = keys.count()
-    tab.click("Make a key of the account")
+    tab.click("Create an account key")
     key = tab.page.locator("code.key")
     expect(key).to_be_visible()
     shown = key.inner_text()

@@ -66,29 +66,29 @@ def _press(name: str) -> Callable[[Tab], None]:
 
 def _choose_a_course(tab: Tab) -> None:
     tab.page.get_by_role("checkbox", name="Fire Safety (autumn)").check()
-    tab.click("See what would happen")
-    tab.page.get_by_label("Why?").fill("The autumn course is cancelled")
+    tab.click("Preview")
+    tab.page.get_by_label("Reason").fill("The autumn course is cancelled")
 
 
 def _forget_the_reason(tab: Tab) -> None:
     _choose_a_course(tab)
-    tab.page.get_by_label("Why?").fill(" ")
-    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
+    tab.page.get_by_label("Reason").fill(" ")
+    tab.page.get_by_role("checkbox", name="I intend to unenroll this share.").check()
     tab.page.locator("main form button.main").click()
     tab.page.get_by_role("alert").wait_for()
 
 
 def _start(tab: Tab) -> None:
     _choose_a_course(tab)
-    tab.page.get_by_role("checkbox", name="That is what I intend.").check()
+    tab.page.get_by_role("checkbox", name="I intend to unenroll this share.").check()
     tab.page.locator("main form button.main").click()
-    tab.page.get_by_role("heading", name="What it did").wait_for()
+    tab.page.get_by_role("heading", name="Items").wait_for()
 
 
 def _paste_ids(tab: Tab) -> None:
     tab.page.get_by_label("Ids of enrollments").fill("30, 31, 987654321")
-    tab.page.get_by_role("button", name="See what would happen").last.click()
-    tab.page.get_by_text("no current enrollment").wait_for()
+    tab.page.get_by_role("button", name="Preview").last.click()
+    tab.page.get_by_text("not a current enrollment").wait_for()
 
 
 def _mistype_the_role(tab: Tab) -> None:
@@ -106,13 +106,13 @@ def _mistype_the_hold(tab: Tab) -> None:
 def _make_a_password(tab: Tab) -> None:
     tab.page.on("dialog", lambda dialog: dialog.accept())
     tab.page.get_by_label("E-mail of an administrator or owner").fill("administrator@example.org")
-    tab.click("Make a password")
-    tab.page.get_by_text("shown this once").wait_for()
+    tab.click("Create a password")
+    tab.page.get_by_text("shown only once").wait_for()
 
 
 def _make_a_key(tab: Tab) -> None:
-    tab.click("Make a key of the account")
-    tab.page.get_by_text("shown this once").wait_for()
+    tab.click("Create an account key")
+    tab.page.get_by_text("shown only once").wait_for()
 
 
 VIEWS = [
@@ -120,7 +120,7 @@ VIEWS = [
     View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False, always=True),
     View("sign-in ended", "/queue", signed_in=False),
     View("queue", "/queue", image="queue", dark_image="queue-dark"),
-    View("queue in figures", "/queue", _open("The same in figures")),
+    View("queue in figures", "/queue", _open("Show as a table")),
     View("queue of every outcome", "/queue?status=All&course=autumn"),
     View("queue of failures", "/queue?status=Failed"),
     View("queue with nothing found", "/queue?status=Pending&learner=nobody"),
@@ -136,10 +136,10 @@ VIEWS = [
     View("undoing a batch", "/batches/{moved}/undo", image="undo"),
     View("undoing nothing", "/batches/{wrong}/undo"),
     View("undoing two", "/batches/{moved}", _tick_two),
-    View("words explained", "/batches", _open("What the words mean")),
+    View("words explained", "/batches", _open("What each status means")),
     View("unenroll", "/unenroll", image="unenroll"),
     View("unenroll by status", "/unenroll", _open("Only with these statuses")),
-    View("unenroll without a choice", "/unenroll", _press("See what would happen"), refusals=1),
+    View("unenroll without a choice", "/unenroll", _press("Preview"), refusals=1),
     View("preview of a course", "/unenroll", _choose_a_course, image="preview"),
     View("preview of ids", "/unenroll", _paste_ids),
     View("unenroll without a reason", "/unenroll", _forget_the_reason, refusals=1, always=True),

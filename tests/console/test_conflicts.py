@@ -61,7 +61,7 @@ def test_an_undo_that_meets_another_change_sees_it_and_says_so(
             del row["id"]
             connection.execute(enrollments.insert().values({**row, "unenrolled_at": None}))
     assert owner.answer.status_code == 200
-    assert "1 enrollment came back" in owner.text()
+    assert "1 enrollment restored" in owner.text()
     assert "1 item could not be undone" in owner.text()
     assert campus.queue() == {ids[0]: "Complete", ids[1]: "Restored"}
 

@@ -33,11 +33,11 @@ def test_the_queue_is_paused_and_resumed_in_plain_sight(campus: Campus, owner: V
     owner.open("/console/queue")
     owner.submit("/console/queue/pause")
     assert "The queue is paused." in owner.text()
-    assert "3 items waiting" in owner.text()
+    assert "3 items pending" in owner.text()
     campus.drain()
     assert set(campus.queue().values()) == {"Pending"}
     owner.submit("/console/queue/resume")
-    assert "The queue runs again." in owner.text()
+    assert "The queue is running again." in owner.text()
     campus.drain()
     assert set(campus.queue().values()) == {"Complete"}
 
@@ -48,7 +48,7 @@ def test_what_is_ticked_is_removed_and_nothing_else(campus: Campus, owner: Visit
     owner.open("/console/queue/remove", item=ids[:2])
     assert "Remove 2 items from the queue?" in owner.text()
     owner.submit("/console/queue/remove", reason="They stay")
-    assert "2 items taken out of the queue" in owner.text()
+    assert "2 items removed from the queue" in owner.text()
     assert [campus.queue()[id_] for id_ in ids] == ["Removed", "Removed", "Pending", "Pending"]
     assert campus.current() == 4
     owner.open("/console/queue", status="Removed")
@@ -67,7 +67,7 @@ def test_all_that_a_filter_shows_is_removed_but_not_what_came_after_it_was_shown
     late = ids[200:]
     campus.accept(late)
     owner.submit("/console/queue/remove")
-    assert "200 items taken out" in owner.text()
+    assert "200 items removed" in owner.text()
     assert {campus.queue()[id_] for id_ in ids[:200]} == {"Removed"}
     assert {campus.queue()[id_] for id_ in late} == {"Pending"}
     assert other > first
@@ -81,7 +81,7 @@ def test_filters_find_by_learner_course_and_batch(served: Served, campus: Campus
     for filters in ({"learner": "100%"}, {"course": "Fire_"}, {"batch": "987654321"}):
         owner.open("/console/queue", **filters)
         assert _rows(owner) == 0
-        assert "Nothing here with this filter" in owner.text()
+        assert "No items match this filter" in owner.text()
 
 
 def test_chart_has_a_text_alternative(campus: Campus, owner: Visitor) -> None:
@@ -90,7 +90,7 @@ def test_chart_has_a_text_alternative(campus: Campus, owner: Visitor) -> None:
     campus.accept(campus.enroll(2))
     owner.open("/console/queue")
     (chart,) = owner.page().xpath("//*[local-name()='svg'][@role='img']")
-    assert "7 items accepted and 5 completed; 2 waiting now" in chart.text_content()
+    assert "7 items accepted, 5 unenrolled; 2 pending now" in chart.text_content()
 
 
 def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: Campus, owner: Visitor) -> None:
@@ -102,9 +102,9 @@ def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: C
     assert "Term over" in owner.text()
     owner.open(f"/console/batches/{batch}")
     assert len(owner.page().xpath("//form[@id='items']//tbody/tr")) == 2
-    assert "This is no id of an enrolment." in owner.text()
+    assert "Not an enrollment id." in owner.text()
     rows = [*csv.DictReader(io.StringIO(owner.open(f"/console/batches/{batch}/items.csv").text, newline=""))]
-    assert [row["Outcome"] for row in rows] == ["Complete", "Complete", "Refused"]
+    assert [row["Outcome"] for row in rows] == ["Unenrolled", "Unenrolled", "Refused"]
     assert rows[0]["Reason"] == "Term over"
 
 
@@ -128,16 +128,16 @@ def test_undo_shows_first_what_comes_back_and_what_cannot_and_why(
         purged = enrollments.update().where(enrollments.c.id == ids[1])
         connection.execute(purged.values(purged_at=row["unenrolled_at"]))
     owner.open(f"/console/batches/{batch}/undo")
-    assert "2 enrollments come back" in owner.text()
-    assert "The learner has been enrolled in the course again." in owner.text()
-    assert "The progress is no longer kept" in owner.text()
+    assert "2 enrollments are restored" in owner.text()
+    assert "The learner was enrolled in the course again." in owner.text()
+    assert "The progress is deleted" in owner.text()
     assert campus.current() == 1
     owner.submit(f"/console/batches/{batch}/undo", reason="A mistake")
-    assert "2 enrollments came back" in owner.text()
+    assert "2 enrollments restored" in owner.text()
     assert "2 items could not be undone" in owner.text()
     assert campus.current() == 3
     owner.open(f"/console/batches/{batch}/undo")
-    assert "It has been undone before." in owner.text()
+    assert "It is restored already." in owner.text()
 
 
 def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
@@ -149,7 +149,7 @@ def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
     assert "Undo items of batch" in owner.text()
     answer = owner.submit(f"/console/batches/{batch}/undo", reason="Only this one")
     assert answer.status_code == 200
-    assert "1 enrollment came back" in owner.text()
+    assert "1 enrollment restored" in owner.text()
     assert campus.current() == 1
     with served.database.read() as connection:
         line = list_changes(connection, campus.account.id)[0]
@@ -167,11 +167,11 @@ def test_undoing_what_was_undone_says_so(campus: Campus, owner: Visitor) -> None
     for again in (False, True):
         owner.post(page, {"reason": "A mistake"})
         owner.follow()
-        assert ("2 enrollments came back" in owner.text()) is not again
-        assert ("Nothing was changed. 2 items had been undone before." in owner.text()) is again
+        assert ("2 enrollments restored" in owner.text()) is not again
+        assert ("Nothing was changed. 2 items already restored." in owner.text()) is again
     assert "could not be undone" not in owner.text()
     owner.open(page)
-    assert "There is nothing here to be undone; the list says why." in owner.text()
+    assert "Nothing can be undone; the list says why." in owner.text()
 
 
 def test_what_is_said_after_a_change_is_said_once_and_not_by_a_page_that_refreshes(
@@ -203,7 +203,7 @@ def test_pages_say_until_when_an_undo_is_possible_and_that_it_is_not_any_more(
     _end_earlier(served, campus, timedelta(days=31))
     owner.open(page)
     over = f"{utc_now() - timedelta(days=30):%Y-%m-%d}"
-    assert f"2 of 2 unenrollments can no longer be undone: the progress of what ended by {over}" in owner.text()
+    assert f"2 of 2 unenrollments can no longer be undone: progress of what ended by {over}" in owner.text()
     while purge_progress(served.database, utc_now(), 1000):
         pass
     campus.set(retention_days=None)  # brings nothing back
@@ -233,8 +233,8 @@ def test_a_shorter_retention_says_what_it_takes_away_and_asks(served: Served, ca
     assert "Saved." in save(retention_days="60")
     said = save(retention_days="30")
     assert "3 unenrollments could no longer be undone" in said
-    assert f"whatever ended by {utc_now() - timedelta(days=30):%Y-%m-%d}" in said
-    assert "Nothing has been saved yet." in said
+    assert f"unenrollments that ended by {utc_now() - timedelta(days=30):%Y-%m-%d}" in said
+    assert "Nothing is saved yet." in said
     owner.post("/console/account", {"hold_seconds": "0", "retention_days": "20", "confirmed": "30"})
     assert "3 unenrollments could no longer be undone" in owner.text()
     owner.open("/console/account")

@@ -45,7 +45,7 @@ def test_all_others_get_the_same_answer(campus: Campus, stranger: Visitor, email
     give_password(campus)
     answer = stranger.sign_in(campus, email, password)
     assert answer.status_code == 403
-    assert "This e-mail and this password do not go together" in stranger.text()
+    assert "The e-mail or the password is wrong" in stranger.text()
     assert not _is_in(stranger)
 
 

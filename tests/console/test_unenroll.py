@@ -39,14 +39,14 @@ def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
     path = _start(owner, reason="Term over")
     assert "Tick the box" in owner.text()
     owner.submit(path, reason="", intended="1")
-    assert "Say why" in owner.text()
+    assert "Enter a reason" in owner.text()
     assert campus.queue() == {}
     owner.submit(path, reason="Term over", intended="1")
     batch = owner.answer.url.path
     assert batch.startswith("/console/batches/")
     assert "Term over" in owner.text()
     _choose(owner, in_course=campus.course_id)
-    assert "4 of them wait in the queue already" in owner.text()
+    assert "4 enrollments are in the queue already" in owner.text()
     campus.drain()
     owner.open(path)
     owner.follow()
@@ -81,7 +81,7 @@ def test_a_tick_that_means_nothing_is_refused_and_never_widens_the_choice(
     campus.enroll(2)
     _choose(owner, **{"in_course": [campus.course_id], **choice})
     assert owner.answer.status_code == 422
-    assert any(said in owner.text() for said in ("not there", "is no status"))
+    assert any(said in owner.text() for said in ("not exist", "is not a status"))
 
 
 def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
@@ -97,7 +97,7 @@ def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
     ticked = owner.page().xpath("//input[@type='checkbox' and @checked]")
     assert [box.get("value") for box in ticked] == [str(ids[55]), str(campus.group_id), "Overdue"]
     owner.post("/console/unenroll", {"course": "Course 03", **sent})
-    assert "No learner is enrolled there" in owner.text()
+    assert "No current enrollment matches" in owner.text()
     assert len(owner.page().xpath("//input[@type='checkbox' and @checked]")) == 3
 
 
@@ -105,7 +105,7 @@ def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
 def test_choose_again_keeps_the_choice(campus: Campus, owner: Visitor, by_ids: bool) -> None:
     ids = campus.enroll(3)
     _choose(owner, **({"ids": "\n".join(map(str, ids))} if by_ids else {"in_course": campus.course_id}))
-    [again] = owner.page().xpath("//a[normalize-space()='Choose again']/@href")
+    [again] = owner.page().xpath("//a[normalize-space()='Change selection']/@href")
     owner.open(again)
     ticked = owner.page().xpath("//input[@type='checkbox' and @checked]/@value")
     pasted = (owner.page().xpath("//textarea")[0].text or "").split()
@@ -118,7 +118,7 @@ def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, 
     strange = Campus(served.database).enroll(1)
     _choose(owner, ids="\n".join(map(str, [*ids, ids[0], *strange])))
     assert "Unenroll 1,230 enrollments?" in owner.text()
-    assert "1 id is no current enrollment" in owner.text()
+    assert "1 id is not a current enrollment" in owner.text()
     path = owner.answer.url.path
     answers = [owner.post(path, {"reason": reason}) for reason in ("Term over", "Again")]
     assert len({answer.headers["Location"] for answer in answers}) == 1
@@ -156,7 +156,7 @@ def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, 
     other.sign_in(campus, "administrator@example.org")
     path = owner.answer.url.path
     other.open(path)
-    assert "Only owner@example.org, who chose this, can confirm it." in other.text()
+    assert "Only owner@example.org, who made this selection, can confirm it." in other.text()
     assert other.post(path, {"reason": "Mine", "intended": "1"}).status_code == 403
     assert campus.queue() == {}
 
@@ -204,7 +204,7 @@ def test_a_column_is_named_and_bad_rows_are_left_out_when_ticked(campus: Campus,
     campus.enroll(9)
     data = f"Nummer;Name\n{a};Ada\n1,000;Bo\n{b};Cy\n".encode()
     assert "It has: Nummer, Name." in _upload(owner, "leaving.csv", data)
-    assert "1 without an id, so nothing was chosen" in _upload(owner, "leaving.csv", data, column="Nummer")
+    assert "1 without an id, so nothing was selected" in _upload(owner, "leaving.csv", data, column="Nummer")
     said = _upload(owner, "leaving.csv", data, column="Nummer", skip_bad_rows="1")
     assert "Unenroll 2 enrollments?" in said
     assert "A list of 2 ids: column Nummer. Left out: 1 row without an id" in said
@@ -213,7 +213,7 @@ def test_a_column_is_named_and_bad_rows_are_left_out_when_ticked(campus: Campus,
 def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Visitor) -> None:
     _choose(owner, ids="12, 1x3 -4 99999999999999999999")
     assert owner.answer.status_code == 422
-    assert "3 without an id, so nothing was chosen" in owner.text()
+    assert "3 without an id, so nothing was selected" in owner.text()
     assert "line 1: '1x3' is no id" in owner.text()
     assert "line 1: '-4' is no id: ids begin at 1" in owner.text()
     assert "line 1: '99999999999999999999' is larger than any id" in owner.text()
@@ -225,7 +225,7 @@ def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: C
     other = Campus(served.database)
     other.enroll(1)
     _choose(owner, in_course=other.course_id)
-    assert "1 of the ticked courses is not there" in owner.text()
+    assert "1 of the selected courses does not exist" in owner.text()
     _choose(owner, in_course=campus.course_id)
     path = owner.answer.url.path
     with served.database.write() as connection:
@@ -243,9 +243,9 @@ def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_w
     assert "started" not in owner.text().lower()
     assert "completed" not in owner.text().lower()
     campus.set(retention_days=1)
-    assert "kept for 1 day: until then this can be undone, and not after" in owner.open(owner.answer.url.path).text
+    assert "kept for 1 day after an item is processed: this can be undone" in owner.open(owner.answer.url.path).text
     campus.set(retention_days=0)
-    assert "once it is processed, this cannot be undone" in owner.open(owner.answer.url.path).text
+    assert "once an item is processed, it cannot be undone" in owner.open(owner.answer.url.path).text
     other = campus.add(courses, name="Another", status="Active")
     with served.database.write() as connection:
         [first, *_] = connection.execute(
@@ -254,7 +254,7 @@ def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_w
         moved = sa.update(enrollments).where(enrollments.c.id == first)
         connection.execute(moved.values(course_id=other, progress="20"))
     _choose(owner, in_course=campus.course_id)
-    assert "0 of those chosen have started, 0 have completed" in owner.text()
+    assert "0 learners have started, 0 have completed" in owner.text()
 
 
 def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
@@ -267,13 +267,13 @@ def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
         connection.execute(login_sessions.delete().where(login_sessions.c.account_id == campus.account.id))
     owner.post(path, {"reason": "Term over", "intended": "1"})
     owner.follow()
-    assert "Sign in to go on." in owner.text()
+    assert "Sign in to continue." in owner.text()
     give_password(campus, "administrator@example.org")
     form = {"account": campus.name, "password": PASSWORD}
     other = visitors()
     other.open("/console/sign-in", next=path)
     other.submit("/console/sign-in", **form, email="administrator@example.org")
-    assert "Only owner@example.org, who chose this, can confirm it." in other.text()
+    assert "Only owner@example.org, who made this selection, can confirm it." in other.text()
     owner.submit("/console/sign-in", **form, email="owner@example.org")
     assert owner.answer.url.path == path
     assert "Unenroll 1 enrollment?" in owner.text()

@@ -1,1 +1,1 @@
-"""The pages for administrators, at /console: one module a page, templates beside them; the rules are the store's."""
+"""The web console at /console: a view module per page, with Jinja templates beside them."""

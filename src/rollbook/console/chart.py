@@ -1,4 +1,4 @@
-"""Draws the last hours of a queue as SVG: bars for accepted and completed, a line for what waited."""
+"""Draws the queue's last hours as SVG: bars for accepted and unenrolled items, a line for pending ones."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _TEXT = Markup('<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</tex
 
 
 def draw_chart(hours: Sequence[Hour]) -> Markup:
-    """Draw hours, the first one leftmost."""
+    """Draw the hours from left to right."""
     top = _round_up(max(max(hour.accepted, hour.completed, hour.waiting) for hour in hours))
     slot, floor = (WIDTH - LEFT - RIGHT) / len(hours), HEIGHT - BOTTOM
     scale = (floor - TOP) / top
@@ -42,12 +42,12 @@ def draw_chart(hours: Sequence[Hour]) -> Markup:
 
 
 def describe_hours(hours: Sequence[Hour]) -> str:
-    """Say in words what the chart shows."""
+    """Return the chart's text alternative."""
     accepted, completed = sum(hour.accepted for hour in hours), sum(hour.completed for hour in hours)
     most = max(hours, key=lambda hour: hour.waiting)
     return (
-        f"{count(accepted, 'item')} accepted and {completed:,} completed; {hours[-1].waiting:,} waiting now, "
-        f"at most {most.waiting:,} at the end of the hour from {most.begins_at:%H}:00 UTC."
+        f"{count(accepted, 'item')} accepted, {completed:,} unenrolled; {hours[-1].waiting:,} pending now, "
+        f"at most {most.waiting:,}, at the end of the hour from {most.begins_at:%H}:00 UTC."
     )
 
 
@@ -57,7 +57,7 @@ def _rule(value: float, y: float) -> Markup:
 
 
 def _round_up(value: int) -> int:
-    """Choose the end of the scale: 1, 2 or 5 with zeros, and at least 10."""
+    """Round up to 1, 2 or 5 times a power of 10, and to at least 10."""
     step = 10
     while True:
         for factor in (1, 2, 5):

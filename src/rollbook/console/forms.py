@@ -1,6 +1,6 @@
-"""Reads the form of a POST, urlencoded or, on a page that takes a file, multipart; in UTF-8, whatever its sender names.
+"""Parses the form of a POST: urlencoded or, on a page that accepts a file, multipart; always as UTF-8.
 
-The server has bounded the body. A form is parsed in the thread of its page: no sender holds up the calls with one.
+The server has bounded the body. Parsing runs in the page's thread, so that a large form does not delay API calls.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,13 +16,13 @@ from rollbook.wire.form import MULTIPART, URLENCODED, Part, read_content_type, r
 
 ReadBody = Callable[[Request, int | None], Awaitable[bytes]]
 
-# Of a page that takes no file.
-FORM_BYTES = 65_536
+# The largest form of a page that accepts no file.
+MAX_FORM_BYTES = 65_536
 MAX_FIELDS = 5000
 
 
 def read_form(body: bytes, content_type: str, *, takes_file: bool) -> FormData:
-    """Read the whole form; errors: PageError 400."""
+    """Parse a form; errors: PageError 400."""
     if not body:
         return FormData()
     try:
@@ -33,11 +33,11 @@ def read_form(body: bytes, content_type: str, *, takes_file: bool) -> FormData:
             text = body.decode("ascii")
             fields = [*parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)]
         else:
-            raise PageError(400, "The form cannot be read: it is of another type than the page sends.")
-    except (CallError, ValueError):  # of characters too
+            raise PageError(400, "The form cannot be read: its content type is not the one that the page sends.")
+    except (CallError, ValueError):  # a UnicodeDecodeError is a ValueError
         raise PageError(400, "The form cannot be read.") from None
     if any("\0" in name or (isinstance(value, str) and "\0" in value) for name, value in fields):
-        raise PageError(400, "The form cannot be read: it holds a character with the number 0.")
+        raise PageError(400, "The form cannot be read: it contains the character U+0000.")
     return FormData(fields)
 
 
@@ -49,7 +49,7 @@ def _field(part: Part) -> tuple[str, str | UploadFile]:
 
 
 def read_upload(form: FormData, name: str) -> tuple[str, bytes] | None:
-    """The name and the content of an uploaded file; None when none was chosen."""
+    """Return the name and content of an uploaded file; None without one."""
     upload = form.get(name)
     if not isinstance(upload, UploadFile) or not upload.filename:
         return None

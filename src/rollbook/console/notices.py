@@ -1,7 +1,7 @@
-"""What a page says after a redirect, once: kept with the sign-in, sealed with its cookie, so that no link can forge it.
+"""Flash messages: shown once after a redirect, kept with the session, encrypted with a key derived from its cookie.
 
-The database holds neither the cookie nor anything that opens the seal: a new key or password on its way to the page
-that shows it cannot be read there.
+No link can forge one. The database holds only the cookie's digest, so that a new key or password in a notice cannot be
+read there.
 """
 
 import base64
@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 
 from cryptography.fernet import Fernet, InvalidToken
 
-# A redirect is followed at once; what is not shown by then is never shown.
-SECONDS = 600
+# A redirect is followed at once; an older notice is dropped.
+MAX_AGE_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What the page at `path` says, and a new secret that it shows, `secret`, under the heading `of`."""
+    """A sentence for the page at `path`, with a new `secret` to show under the heading `of`, if any."""
 
     path: str
     sentence: str
@@ -26,14 +26,14 @@ class Notice:
 
 
 def seal(notice: Notice, token: str) -> bytes:
-    """Encrypt a notice so that only the browser with this cookie can have it shown."""
+    """Encrypt a notice for the browser that holds this cookie."""
     return _cipher(token).encrypt(json.dumps(asdict(notice)).encode())
 
 
 def unseal(sealed: bytes, token: str) -> Notice | None:
-    """Decrypt a notice; None when it is too old, or sealed with another cookie."""
+    """Decrypt a notice; None when it is too old or belongs to another cookie."""
     try:
-        return Notice(**json.loads(_cipher(token).decrypt(sealed, ttl=SECONDS)))
+        return Notice(**json.loads(_cipher(token).decrypt(sealed, ttl=MAX_AGE_SECONDS)))
     except InvalidToken:
         return None
 

@@ -1,7 +1,7 @@
-"""How values look on a page: times, progress, roles; and the templates that show them, always escaped."""
+"""Formats values for pages, and loads the templates, which escape everything by default."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -9,15 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rollbook.methods.unenroll_learning_modules import MALFORMED_ID, QUEUED_ID, REPEATED_ID, UNKNOWN_ID
+from rollbook.model import UnenrollmentStatus
 from rollbook.store.learning.retention import UndoTerm
 
 REFUSALS = {
-    MALFORMED_ID.code: "This is no id of an enrolment.",
-    UNKNOWN_ID.code: "No current enrolment of this account has this id, or it is protected.",
-    QUEUED_ID.code: "It was in the queue already.",
-    REPEATED_ID.code: "The same id stood there twice.",
+    MALFORMED_ID.code: "Not an enrollment id.",
+    UNKNOWN_ID.code: "Not a current enrollment of this account, or a protected one.",
+    QUEUED_ID.code: "Already in the queue.",
+    REPEATED_ID.code: "The same id was given twice.",
 }
-# A status stands for a shape as well as for a colour.
+# A status is told by a shape as well as by a color.
 MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}
 
 STATIC = {
@@ -27,12 +28,12 @@ STATIC = {
 
 
 def static(name: str) -> str:
-    """The address of a file of ours; it changes when the file does."""
+    """Return the address of a static file, with a digest of its content."""
     return f"/console/static/{name}?{hashlib.sha256(STATIC[name][0]).hexdigest()[:12]}"
 
 
 def time(moment: datetime | None) -> Markup:
-    """A moment, to the minute."""
+    """Format a time to the minute."""
     if moment is None:
         return Markup("&ndash;")
     utc = moment.astimezone(UTC)
@@ -40,14 +41,14 @@ def time(moment: datetime | None) -> Markup:
 
 
 def day(moment: datetime | None) -> Markup:
-    """A moment, to the day."""
+    """Format a time to the day."""
     return (
         Markup("&ndash;") if moment is None else Markup("<time>{}</time>").format(f"{moment.astimezone(UTC):%Y-%m-%d}")
     )
 
 
 def progress(item: Any) -> str:
-    """How far a learner had come, in the words of the queue (protocol §7)."""
+    """Format a learner's progress in the words of the queue (protocol §7)."""
     if item.purged_at is not None:
         return "No longer kept"
     if item.progress is not None:
@@ -56,38 +57,51 @@ def progress(item: Any) -> str:
 
 
 def person(item: Any) -> str:
-    """A learner's name, or a word for one who has none."""
+    """Format a learner's name."""
     return f"{item.given_name} {item.family_name}".strip() or "No name"
 
 
+def status_name(status: str) -> str:
+    """Return the name of an item's status: "Complete" would be read as the course's "Completed"."""
+    return "Unenrolled" if status == UnenrollmentStatus.COMPLETE else status
+
+
 def undo_term(term: UndoTerm) -> Markup:
-    """Until when what a batch has done can be undone, or that it cannot any more, and since when."""
-    said = []
+    """Describe until when the unenrolled items of a batch can be undone."""
+    sentences = []
     if term.lost:
-        which = "It" if term.lost == term.complete == 1 else f"{term.lost:,} of {term.complete:,} unenrollments"
-        over = Markup("{} can no longer be undone: the progress of what ended by {} is no longer kept.")
-        said.append(over.format(which, time(term.kept_after)))
+        lost = Markup("{:,} of {} can no longer be undone: progress of what ended by {} is deleted.")
+        sentences.append(lost.format(term.lost, count(term.complete, "unenrollment"), time(term.kept_after)))
     if term.lost < term.complete:
-        each = "The others can" if term.lost else "This can"
-        if term.until is None:
-            said.append(Markup("{} be undone at any time: the account keeps progress without limit.").format(each))
-        else:
-            kept = count(term.days or 0, "day")
-            said.append(Markup("{} be undone until {}: progress is kept for {}.").format(each, time(term.until), kept))
-    return Markup(" ").join(said)
+        rest, kept = "The others" if term.lost else "This", count(term.days or 0, "day")
+        until = Markup("{} can be undone until {}: progress is kept for {}.")
+        always = Markup("{} can be undone at any time: the account keeps progress without limit.")
+        sentences.append(until.format(rest, time(term.until), kept) if term.until else always.format(rest))
+    return Markup(" ").join(sentences)
 
 
-def undo_promise(days: int | None) -> str:
-    """For how long an unenrollment to come can be undone."""
+def undo_end(term: UndoTerm) -> Markup:
+    """Describe the same in a table cell."""
+    if not term.complete:
+        return Markup("&ndash;")
+    if term.lost == term.complete:
+        return Markup("no longer")
+    end = Markup("at any time") if term.until is None else Markup("until {}").format(time(term.until))
+    return Markup("{:,} of {:,} {}").format(term.complete - term.lost, term.complete, end) if term.lost else end
+
+
+def undo_promise(days: int | None, now: datetime) -> Markup:
+    """Describe until when an item that is pending now can be undone once it is processed."""
     if days is None:
-        return "The learners' progress is kept without limit, so that this can be undone at any time."
+        return Markup("The account keeps progress without limit, so that this can be undone at any time.")
     if days == 0:
-        return "The account keeps no progress after an unenrollment: once it is processed, this cannot be undone."
-    return f"The learners' progress is kept for {count(days, 'day')}: until then this can be undone, and not after."
+        return Markup("The account keeps no progress: once an item is processed, it cannot be undone.")
+    kept = Markup("Progress is kept for {} after an item is processed: this can be undone until {} or later.")
+    return kept.format(count(days, "day"), day(now + timedelta(days=days)))
 
 
 def age(moment: datetime, now: datetime) -> str:
-    """How long ago something was, in its largest unit."""
+    """Format how long ago a time was, in one unit."""
     seconds = max(0, int((now - moment).total_seconds()))
     for unit, size in (("day", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
@@ -97,12 +111,12 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its word."""
+    """Format a number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def detail(value: object) -> str:
-    """A detail of an audit line in a few words."""
+    """Format a detail of an audit line."""
     if isinstance(value, dict):
         if value.keys() == {"from", "to"}:
             return f"{detail(value['from'])} → {detail(value['to'])}"
@@ -127,7 +141,9 @@ TEMPLATES.filters |= {
     "person": person,
     "count": count,
     "detail": detail,
+    "status_name": status_name,
     "undo_term": undo_term,
+    "undo_end": undo_end,
     "undo_promise": undo_promise,
     "age": age,
 }

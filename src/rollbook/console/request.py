@@ -1,4 +1,4 @@
-"""One request of a page: who asks, from where, with what; and how it is answered."""
+"""A request for a page as the views see it: user, form, query; and the redirect or the page that answers it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ BASE = "/console"
 
 
 class PageError(Exception):
-    """Ends a request with a page that says what is wrong."""
+    """Answers a request with an error page."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -29,7 +29,7 @@ class PageError(Exception):
 
 
 class AttemptCounter(Protocol):
-    """The server's: counts attempts and refuses, by RateLimitError, who has made too many."""
+    """The server's rate limits: `check` raises RateLimitError after too many counted attempts."""
 
     def check(self, limit: Limit, subject: object) -> None: ...
 
@@ -38,13 +38,13 @@ class AttemptCounter(Protocol):
 
 @dataclass(frozen=True)
 class ConsoleRequest:
-    """What a page is made from; `token` is the cookie of a sign-in, `told` what another one says to a stranger."""
+    """A request. `token` is the session cookie; `sign_in_notice` the cookie that the sign-in page shows once."""
 
     database: Database
     attempts: AttemptCounter
     signed_in: Caller | None
     token: str
-    told: str
+    sign_in_notice: str
     path: str
     numbers: Mapping[str, int]
     query: QueryParams
@@ -55,14 +55,14 @@ class ConsoleRequest:
 
     @property
     def caller(self) -> Caller:
-        """Who is signed in; pages that are not public have somebody."""
+        """The signed-in user; always set on pages that are not public."""
         if self.signed_in is None:
-            raise PageError(403, "Nobody is signed in.")
+            raise PageError(403, "Sign in first.")
         return self.signed_in
 
     @property
     def actor(self) -> Actor:
-        """Who is signed in, and from where, for the audit."""
+        """The signed-in user and the client's address, for the audit."""
         caller = self.caller
         return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
 
@@ -70,49 +70,49 @@ class ConsoleRequest:
         """Put a change into the audit, in the transaction that makes it."""
         record_change(connection, self.caller.account_id, self.actor, change)
 
-    def tell(self, connection: sa.Connection, path: str, sentence: str, of: str = "", secret: str = "") -> None:
-        """Let the page at the path say something, once; `secret` is a new one that it shows under the heading `of`."""
+    def notify(self, connection: sa.Connection, path: str, sentence: str, of: str = "", secret: str = "") -> None:
+        """Let the page at `path` show a sentence once, with a new `secret` under the heading `of`, if any."""
         keep_notice(connection, self.token, seal(Notice(BASE + path, sentence, of, secret), self.token))
 
     def require_owner(self) -> None:
-        """End the request unless the one who is signed in is an owner."""
+        """Raise PageError 403 unless the user is an owner."""
         if self.caller.role != "owner":
-            raise PageError(403, "This is for owners of the account.")
+            raise PageError(403, "Only owners of the account may do this.")
 
     def text(self, name: str) -> str:
-        """A field of the form, or of the query when nothing is sent, without the white space around it."""
+        """Return a stripped field of the form or, without a form, of the query; empty when absent."""
         value = (self.form or self.query).get(name, "")
         return value.strip() if isinstance(value, str) else ""
 
     def ids(self, name: str) -> list[int]:
-        """Every value of a field that is an id; what is none is left out."""
+        """Return the ids among the values of a field; other values are left out."""
         texts = [str(value) for value in (self.form or self.query).getlist(name)]
         return [int(text) for text in texts if _is_id(text)]
 
     def reason(self) -> str | None:
-        """The field `reason`: one line, or none. Errors: UserError."""
+        """Return the field `reason`, None when it is empty; errors: UserError."""
         try:
             return read_reason(self.text("reason"))
         except ValueError as error:
             raise UserError(f"The reason cannot be kept: {error}.") from None
 
     def number(self, name: str) -> int | None:
-        """A field that is a whole number; what is none counts as not given."""
+        """Return a field as a whole number; None when it is absent or not a number."""
         text = self.text(name)
         return int(text) if _is_id(text) else None
 
     def page(self) -> int:
-        """Which page of a list is asked for, from 1."""
+        """Return the number of the list page, from 1."""
         return max(1, min(self.number("page") or 1, 100_000))
 
     def render(self, template: str, *, code: int = 200, **context: object) -> Response:
-        """Make the page."""
+        """Render a page."""
         html = TEMPLATES.get_template(template).render(request=self, now=utc_now(), **context)
         return HTMLResponse(html, code)
 
 
 def redirect(path: str) -> Response:
-    """Lead on to another page after a change, so that going back or reloading repeats nothing."""
+    """Redirect after a change, so that reloading the page does not repeat the change."""
     return RedirectResponse(f"{BASE}{path}", 303)
 
 
@@ -125,9 +125,9 @@ View = Callable[[ConsoleRequest], Response]
 
 @dataclass(frozen=True)
 class Page:
-    """A page: what it shows (GET) and what it does (POST); a public one is there for those not signed in.
+    """A page: its view for GET, its view for POST. A public one needs no session.
 
-    Only one that takes a file takes a form of more than 64 KiB, or one of several parts.
+    With `takes_file` it accepts multipart forms, and forms larger than 64 KiB.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Every page of the console, by its address."""
+"""The pages of the console and their addresses."""
 
 from starlette.responses import RedirectResponse, Response
 
@@ -8,24 +8,24 @@ from rollbook.console.views import account, batches, keys, learners, queue, reco
 
 
 def show_home(_request: ConsoleRequest) -> Response:
-    """Lead to the page that is looked at most."""
+    """Redirect to the queue."""
     return RedirectResponse(f"{BASE}/queue", 303)
 
 
 def show_static(request: ConsoleRequest) -> Response:
-    """Serve a file of ours; its address changes with it, so that it can be kept for long."""
+    """Serve a static file; caches may keep it, because its address changes with its content."""
     content, kind = STATIC.get(request.path.rpartition("/")[2], (None, None))
     if content is None:
         raise PageError(404, "There is no such file.")
     return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
 
-def find_nothing(_request: ConsoleRequest) -> Response:
-    """Say that there is no such page."""
+def show_not_found(_request: ConsoleRequest) -> Response:
+    """Answer 404."""
     raise PageError(404, "There is no such page.")
 
 
-LOST = Page("", show=find_nothing, change=find_nothing, public=True)
+NOT_FOUND = Page("", show=show_not_found, change=show_not_found, public=True)
 
 PAGES = (
     Page("", show=show_home, public=True),
@@ -49,8 +49,8 @@ PAGES = (
     Page("/account/password", change=account.change_password),
     Page("/account/users", show=users.show_users, change=users.change_role),
     Page("/account/users/new", change=users.add),
-    Page("/account/users/password", change=users.give_password),
-    Page("/account/keys", show=keys.show_keys, change=keys.make_key),
+    Page("/account/users/password", change=users.create_password),
+    Page("/account/keys", show=keys.show_keys, change=keys.create_key),
     Page("/account/keys/revoke", change=keys.revoke),
     Page("/account/audit", show=records.show_audit),
     Page("/account/calls", show=records.show_calls),

@@ -1,4 +1,4 @@
-"""What keeps other sites out: the headers of every page, the cookie, where a form came from, where a link may lead."""
+"""Session cookie, CSRF check, security headers, and which redirects after sign-in are allowed."""
 
 import re
 from urllib.parse import urlsplit
@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from rollbook.console.request import BASE, PageError
 
-# With this prefix a browser takes the cookie over HTTPS only, for this host only, and lets nobody else set it.
+# With this prefix a browser accepts the cookie over HTTPS only, for this host only, and from no other site.
 COOKIE = "__Host-rollbook"
 COOKIE_RULES = "Path=/; Secure; HttpOnly; SameSite=Lax"
-# What the page to sign in has to say, for a browser that is not signed in; no other site can set it.
-TOLD = "__Host-rollbook-told"
+# What the sign-in page shows once, to a browser without a session.
+SIGN_IN_NOTICE = "__Host-rollbook-told"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -25,37 +25,37 @@ HEADERS = {
 
 
 def read_cookie(header: str, name: str) -> str:
-    """Find one of our cookies in a Cookie header; empty when there is none that a page of ours has made.
+    """Return the value of a cookie; empty when it is absent or malformed.
 
-    The standard library takes quadratic time for a value full of backslashes.
+    http.cookies takes quadratic time for a value full of backslashes.
     """
     found = re.search(rf"(?:^|;) *{name}=([\w-]{{1,43}}) *(?:;|$)", header, re.ASCII)
     return found[1] if found else ""
 
 
 def set_cookie(token: str) -> dict[str, str]:
-    """The header that gives the browser its token; it is forgotten when the browser ends."""
+    """Return the header that sets the session cookie; it lasts until the browser is closed."""
     return {"Set-Cookie": f"{COOKIE}={token}; {COOKIE_RULES}"}
 
 
-def drop_cookie(response: Response, name: str = COOKIE) -> None:
-    """Take a cookie away."""
+def delete_cookie(response: Response, name: str = COOKIE) -> None:
+    """Let the browser delete a cookie."""
     response.headers.append("Set-Cookie", f"{name}=; {COOKIE_RULES}; Max-Age=0")
 
 
-def tell_stranger(response: Response, what: str) -> None:
-    """Let the page to sign in, where the answer leads, say something once."""
-    response.headers.append("Set-Cookie", f"{TOLD}={what}; {COOKIE_RULES}; Max-Age=60")
+def set_sign_in_notice(response: Response, notice: str) -> None:
+    """Let the sign-in page show a notice once."""
+    response.headers.append("Set-Cookie", f"{SIGN_IN_NOTICE}={notice}; {COOKIE_RULES}; Max-Age=60")
 
 
 def check_form(headers: Headers) -> None:
-    """Let a form through only when the browser says that a page of this console sent it; errors: PageError 403."""
+    """Check by the browser's headers that a page of this console sent the form (CSRF); errors: PageError 403."""
     if not _same_origin(headers):
-        raise PageError(403, "This form was not sent from a page of the console. Open the page here and try again.")
+        raise PageError(403, "This form was not sent from a page of the console. Open the page and try again.")
 
 
 def _same_origin(headers: Headers) -> bool:
-    # Browsers say it themselves, and then it holds behind a proxy that changes Host as well. Older ones send Origin.
+    # Sec-Fetch-Site also holds behind a proxy that changes Host. Browsers from before 2023 send Origin alone.
     sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
     if sites:
         return sites == ["same-origin"]
@@ -70,7 +70,7 @@ def _netloc(url: str) -> str | None:
 
 
 def safe_next(path: str) -> str:
-    """Where to go after signing in: a page of ours, never another site."""
+    """Return the address to go to after signing in: a page of the console, never another site."""
     if _netloc(path) != "":
         return f"{BASE}/queue"
     parts = urlsplit(path)

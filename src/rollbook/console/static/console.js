@@ -1,12 +1,12 @@
-// What the pages do better with a script; without it they do all the same.
+// Progressive enhancement: every page also works without this script.
 "use strict";
 
 const REFRESH_MS = 4000;
-// While work is under way, so that its outcome and the undo stand there in the moment that it is done.
+// While a worker processes the batch on the page.
 const BUSY_MS = 1000;
 
-// One box above a column of boxes ticks them all.
-function offerSelectAll(root) {
+// Adds a checkbox that selects all checkboxes of a table.
+function addSelectAll(root) {
   for (const form of root.querySelectorAll("[data-select]")) {
     const head = form.querySelector("thead th");
     const boxes = () => [...form.querySelectorAll("tbody input[type=checkbox]")];
@@ -15,56 +15,54 @@ function offerSelectAll(root) {
     const all = document.createElement("input");
     const name = document.createElement("span");
     all.type = "checkbox";
-    name.className = "unseen";
-    name.textContent = "Choose all on this page";
+    name.className = "visually-hidden";
+    name.textContent = "Select all on this page";
     label.append(all, name);
     head.replaceChildren(label);
     all.addEventListener("change", () => boxes().forEach((box) => { box.checked = all.checked; }));
   }
 }
 
-// The parts marked data-live are fetched anew, unless somebody is working in them or has stopped it.
-function startLive() {
+// Fetches the parts marked data-live again, unless the user is working in them or has stopped it.
+function startRefresh() {
   if (!document.querySelector("[data-live]")) return;
   let running = true;
-  const place = document.getElementById("live-switch");
-  if (place) {
+  const controls = document.getElementById("live-switch");
+  if (controls) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet";
-    const show = () => { button.textContent = running ? "Stop refreshing" : "Refresh by itself"; };
+    const show = () => { button.textContent = running ? "Stop refreshing" : "Resume refreshing"; };
     button.addEventListener("click", () => { running = !running; show(); });
     show();
-    place.append(button);
+    controls.append(button);
   }
-  const again = () => setTimeout(refresh, document.querySelector("[data-busy]") ? BUSY_MS : REFRESH_MS);
+  const schedule = () => setTimeout(refresh, document.querySelector("[data-busy]") ? BUSY_MS : REFRESH_MS);
   const refresh = async () => {
     if (running && !document.hidden) await fetchParts();
-    again();
+    schedule();
   };
   const fetchParts = async () => {
     try {
-      const answer = await fetch(location.href, { headers: { "Rollbook-Live": "1" }, redirect: "error" });
-      if (!answer.ok) return;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const response = await fetch(location.href, { headers: { "Rollbook-Live": "1" }, redirect: "error" });
+      if (!response.ok) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
       for (const old of document.querySelectorAll("[data-live]")) {
         const next = fresh.getElementById(old.id);
         const busy = old.contains(document.activeElement) || old.querySelector("input:checked, details[open]");
         if (next && !busy && next.innerHTML !== old.dataset.seen) {
-          old.dataset.seen = next.innerHTML;
-          const seen = old.dataset.seen;
+          next.dataset.seen = next.innerHTML;
           old.replaceWith(next);
-          next.dataset.seen = seen;
-          offerSelectAll(document);
+          addSelectAll(document);
         }
       }
-    } catch { /* the next round tries again */ }
+    } catch { /* the next refresh tries again */ }
   };
-  again();
+  schedule();
 }
 
-// A form that is on its way is not sent twice.
-function sendOnce() {
+// Prevents a form from being sent twice.
+function preventDoubleSubmit() {
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
     if (event.target.dataset.sent) event.preventDefault();
@@ -75,15 +73,15 @@ function sendOnce() {
   });
 }
 
-// What cannot be taken back is asked once more.
-function askFirst() {
+// Asks before a form with data-ask is sent.
+function confirmSubmit() {
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.ask;
     if (question && !window.confirm(question)) event.preventDefault();
   }, true);
 }
 
-askFirst();
-sendOnce();
-offerSelectAll(document);
-startLive();
+confirmSubmit();
+preventDoubleSubmit();
+addSelectAll(document);
+startRefresh();

@@ -1,1 +1,1 @@
-"""The views of the console, one module a page or a group of pages."""
+"""The views of the console: a module per page or group of pages."""

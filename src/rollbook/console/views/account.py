@@ -1,4 +1,4 @@
-"""The account: its policies, and one's own password."""
+"""The account page: policies, and the user's own password."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from starlette.responses import Response
 
 from rollbook.console.request import ConsoleRequest, redirect
-from rollbook.console.views.sign_in import leave, try_password
+from rollbook.console.views.sign_in import check_password, redirect_to_sign_in
 from rollbook.errors import UserError
 from rollbook.model import Account, Policies, utc_now
 from rollbook.store.learning.retention import count_lost_undos
@@ -15,29 +15,29 @@ from rollbook.store.people.passwords import MIN_LENGTH, set_password
 
 
 def account_of(request: ConsoleRequest) -> Account:
-    """The account that is signed in to, as the store knows it."""
+    """Return the account of the session as the store's type."""
     return Account(request.caller.account_id, request.caller.account, request.caller.policies)
 
 
 def show_account(
-    request: ConsoleRequest, wrong: str | None = None, asked: Policies | None = None, lost: int = 0
+    request: ConsoleRequest, error: str | None = None, asked: Policies | None = None, lost: int = 0
 ) -> Response:
-    """Show the policies; owners can change them. With `asked` these take so many undos away: ask whether to go on."""
+    """Show the policies. With `asked`, new policies that end `lost` undos, ask for a confirmation."""
     kept_after = utc_now() - timedelta(days=asked.retention_days or 0) if asked else None
     return request.render(
         "account.html",
-        code=422 if wrong else 200,
-        wrong=wrong,
+        code=422 if error else 200,
+        error=error,
         policies=request.caller.policies,
         asked=asked,
         lost=lost,
         kept_after=kept_after,
-        shortest=MIN_LENGTH,
+        min_length=MIN_LENGTH,
     )
 
 
 def change_policies(request: ConsoleRequest) -> Response:
-    """Change the policies; for owners. A retention that takes undos away has to be confirmed as it stands."""
+    """Change the policies, for owners; a retention that ends undos needs a confirmation of its number of days."""
     request.require_owner()
     try:
         asked = _read_policies(request)
@@ -50,7 +50,7 @@ def change_policies(request: ConsoleRequest) -> Response:
         if lost and request.text("confirmed") != str(days):
             return show_account(request, asked=asked, lost=lost)
         set_policies(connection, account_of(request), asdict(asked), by=request.actor)
-        request.tell(connection, "/account", "Saved.")
+        request.notify(connection, "/account", "Saved.")
     return redirect("/account")
 
 
@@ -64,22 +64,22 @@ def _read_policies(request: ConsoleRequest) -> Policies:
 
 
 def change_password(request: ConsoleRequest) -> Response:
-    """Give oneself a new password; every sign-in with the old one ends, this one too."""
+    """Change the user's own password, which ends all their sessions, this one too."""
     caller = request.caller
     old, new = str(request.form.get("old", "")), str(request.form.get("new", ""))
     if new != str(request.form.get("again", "")):
-        return show_account(request, "The new password was not the same both times.")
-    if try_password(request, caller.account, caller.email, old) is None:
-        return show_account(request, "The present password is another one.")
+        return show_account(request, "The two new passwords differ.")
+    if check_password(request, caller.account, caller.email, old) is None:
+        return show_account(request, "The current password is wrong.")
     try:
         with request.database.write() as connection:
             set_password(connection, account_of(request), caller.email, new, by=request.actor)
     except UserError as error:
         return show_account(request, str(error))
-    return leave("changed")
+    return redirect_to_sign_in("changed")
 
 
 def _whole(what: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise UserError(f"The {what} is a whole number.")
+        raise UserError(f"The {what} must be a whole number of at most 11 digits.")
     return int(text)

@@ -1,4 +1,4 @@
-"""Reads what was chosen to be unenrolled: ticked courses, groups and statuses, or a list of ids."""
+"""Reads the selection of the unenroll form: courses, groups and statuses, or a list of ids."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,27 +13,27 @@ from rollbook.model import EnrollmentStatus
 from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.selection import choose_enrollments, find_courses, find_groups
 
-# What one confirmation unenrolls at most.
+# The most enrollments of one batch.
 MAX_IDS = 100_000
 
 Find = Callable[..., Sequence[Any]]
 
 
 def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
-    """Read the choice of a form and the enrollments that it means; errors: UserError, never a wider choice."""
+    """Read the selection and the ids of its enrollments; errors: UserError for anything that is not clear."""
     pasted, upload = request.text("ids"), read_upload(request.form, "file")
     lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
     ticked = _read_ticks(request)
     if bool(lists) == bool(ticked.courses or ticked.groups):
-        raise UserError("Tick a course or a group, or else give ids: one of the two ways.")
+        raise UserError("Select courses or groups, or else give ids: one of the two.")
     if lists:
         choice, ids = _read_lists(request, lists)
     else:
         choice, ids = ticked, _find_ids(request, ticked)
     if not ids:
-        raise UserError("No learner is enrolled there with these statuses.")
+        raise UserError("No current enrollment matches this selection.")
     if len(ids) > MAX_IDS:
-        raise UserError(f"That is more than {MAX_IDS:,} enrollments. Choose fewer at a time.")
+        raise UserError(f"The selection has more than {MAX_IDS:,} enrollments. Select fewer at a time.")
     return choice, ids
 
 
@@ -43,18 +43,18 @@ def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tupl
     if found.bad and not request.text("skip_bad_rows"):
         rows = "\n".join(found.complaints())
         raise UserError(
-            f"{len(found.bad):,} without an id, so nothing was chosen:\n{rows}\nMend them or leave them out."
+            f"{len(found.bad):,} without an id, so nothing was selected:\n{rows}\nCorrect these rows or leave them out."
         )
     if not found.ids:
-        raise UserError("The list holds no id.")
-    repeats = f"; repeated, and taken once: {found.describe_repeats()}" if found.repeats else ""
+        raise UserError("The list contains no id.")
+    repeats = f"; repeated ids, counted once: {found.describe_repeats()}" if found.repeats else ""
     return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
 
 
 def _read_ticks(request: ConsoleRequest) -> Choice:
     statuses = [str(status) for status in request.form.getlist("status")]
     if unknown := set(statuses) - {*EnrollmentStatus}:
-        raise UserError(f"“{min(unknown)}” is no status. Tick it again.")
+        raise UserError(f"“{min(unknown)}” is not a status. Select it again.")
     with request.database.read() as connection:
         courses = _read_named(request, connection, "course", find_courses)
         groups = _read_named(request, connection, "group", find_groups)
@@ -62,12 +62,12 @@ def _read_ticks(request: ConsoleRequest) -> Choice:
 
 
 def _read_named(request: ConsoleRequest, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:
-    """Read the ticks of a kind: each is there, or the choice would be another than was meant."""
+    """Read the selected courses or groups; an unknown one is an error: left out, it would widen the selection."""
     sent, ids = request.form.getlist(f"in_{kind}"), request.ids(f"in_{kind}")
     found = find(connection, request.caller.account_id, ids=ids) if ids else []
     if missing := len(sent) - len(found):
         raise UserError(
-            f"{missing} of the ticked {kind}s {'is' if missing == 1 else 'are'} not there. Tick them again."
+            f"{missing} of the selected {kind}s {'does' if missing == 1 else 'do'} not exist. Select them again."
         )
     return [(row.id, row.name) for row in found]
 

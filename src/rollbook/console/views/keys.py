@@ -1,4 +1,4 @@
-"""Keys: shown once when they are made, revocable. Owners have to do with all, administrators with their own."""
+"""The page of API keys. Owners manage all keys, administrators their own; a new key is shown once."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from rollbook.errors import UserError
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 from rollbook.store.people.users import find_user
 
-KEEP = "Keep it safe now: it is shown this once, and only a digest of it is stored."
+KEEP = "Copy it now: it is shown only once, and only a digest of it is stored."
 
 
-def show_keys(request: ConsoleRequest, wrong: str | None = None) -> Response:
-    """List the keys by their numbers."""
-    return request.render("keys.html", code=422 if wrong else 200, wrong=wrong, keys=_keys(request))
+def show_keys(request: ConsoleRequest, error: str | None = None) -> Response:
+    """List the keys, latest first."""
+    return request.render("keys.html", code=422 if error else 200, error=error, keys=_keys(request))
 
 
-def make_key(request: ConsoleRequest) -> Response:
-    """Make a key of the account (for owners), of a user (for owners), or of oneself, and have it shown, once."""
+def create_key(request: ConsoleRequest) -> Response:
+    """Create a key of the account, of the user or, for owners, of another user; show it once."""
     email = request.text("email") or None
     if email is None:
         request.require_owner()
@@ -28,20 +28,20 @@ def make_key(request: ConsoleRequest) -> Response:
             if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
                 request.require_owner()
             key = new_key(connection, account_of(request), email, by=request.actor)
-            request.tell(connection, "/account/keys", KEEP, f"The new key of {email or 'the account'}", key)
+            request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
     except UserError as error:
         return show_keys(request, str(error).split(" See: ", maxsplit=1)[0])
     return redirect("/account/keys")
 
 
 def revoke(request: ConsoleRequest) -> Response:
-    """Let a key open nothing any more."""
+    """Revoke a key."""
     number = request.number("key")
     if number not in [row["id"] for row in _keys(request)]:
-        raise PageError(404, "There is no such key, or it is not yours to revoke.")
+        raise PageError(404, "There is no such key, or you may not revoke it.")
     with request.database.write() as connection:
         revoke_key(connection, account_of(request), int(number or 0), by=request.actor)
-        request.tell(connection, "/account/keys", "The key is revoked. The very next call with it is refused.")
+        request.notify(connection, "/account/keys", "The key is revoked. Calls with it are refused from now on.")
     return redirect("/account/keys")
 
 

@@ -1,4 +1,4 @@
-"""The queue: what waits and what became of the rest, paused or running, and a chart of the last hours."""
+"""The queue page: running or paused, a chart of the last hours, the items by status; pause and resume."""
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -15,51 +15,51 @@ from rollbook.store.queue.selection import find_courses
 from rollbook.store.queue.state import read_queue
 from rollbook.store.queue.workers import is_silent
 
-ROWS = 50
-# So many learners or courses a filter by name may mean at most; beyond that it says too little.
-NAMED = 500
-HOURS = 24
+ITEMS_PER_PAGE = 50
+CHART_HOURS = 24
+# The most learners or courses that a filter by name may match.
+MAX_MATCHES = 500
 
 
 def show_queue(request: ConsoleRequest) -> Response:
-    """Show a page of the items that the filters leave; those that wait come in their order, others latest first."""
+    """Show the queue and a page of the filtered items: pending ones in their order, others latest first."""
     account_id, page, now = request.caller.account_id, request.page(), utc_now()
     status = request.text("status") or UnenrollmentStatus.PENDING
-    latest_first, items, wrong = status != UnenrollmentStatus.PENDING, [], None
+    latest_first, items, problem = status != UnenrollmentStatus.PENDING, [], None
     with request.database.read() as connection:
         state = read_queue(connection, account_id)
-        hours = read_hours(connection, account_id, now, state.counts[UnenrollmentStatus.PENDING], HOURS)
+        hours = read_hours(connection, account_id, now, state.counts[UnenrollmentStatus.PENDING], CHART_HOURS)
         try:
             chosen = read_filter(request, connection, status)
-            offset = (page - 1) * ROWS
-            items = [*find_items(connection, account_id, chosen, ROWS + 1, offset, latest_first=latest_first)]
+            offset = (page - 1) * ITEMS_PER_PAGE
+            items = [*find_items(connection, account_id, chosen, ITEMS_PER_PAGE + 1, offset, latest_first=latest_first)]
         except UserError as error:
-            wrong = str(error)
+            problem = str(error)
     filters = {name: request.text(name)[:255] for name in ("learner", "course", "batch")}
     return request.render(
         "queue.html",
-        wrong=wrong,
+        error=problem,
         state=state,
         silent=is_silent(state.worker_seen_at, now),
         status=status,
         statuses=[*UnenrollmentStatus],
         filters=filters,
         filtered=any(filters.values()),
-        items=items[:ROWS],
+        items=items[:ITEMS_PER_PAGE],
         page=page,
-        more=len(items) > ROWS,
+        more=len(items) > ITEMS_PER_PAGE,
         chart=draw_chart(hours),
         hours=hours,
     )
 
 
 def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str) -> ItemFilter:
-    """Read which items are meant; `status` is one of them or, when it is none, any. Errors: UserError."""
+    """Read the filter; a `status` that does not exist means any. Errors: UserError."""
     account_id, learner, course = request.caller.account_id, request.text("learner")[:255], request.text("course")[:255]
-    user_ids = find_ids_of_people(connection, account_id, learner, NAMED + 1) if learner else None
-    found = find_courses(connection, account_id, course, limit=NAMED + 1) if course else None
-    if len(user_ids or ()) > NAMED or len(found or ()) > NAMED:
-        raise UserError(f"More than {NAMED} learners or courses are called that. Say more of the name.")
+    user_ids = find_ids_of_people(connection, account_id, learner, MAX_MATCHES + 1) if learner else None
+    found = find_courses(connection, account_id, course, limit=MAX_MATCHES + 1) if course else None
+    if len(user_ids or ()) > MAX_MATCHES or len(found or ()) > MAX_MATCHES:
+        raise UserError(f"More than {MAX_MATCHES} learners or courses match. Enter more of the name.")
     return ItemFilter(
         batch_id=request.number("batch"),
         statuses=[status] if status in [*UnenrollmentStatus] else [],
@@ -70,16 +70,16 @@ def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str)
 
 
 def pause(request: ConsoleRequest) -> Response:
-    """Let nothing be processed from now on."""
+    """Pause the queue."""
     with request.database.write() as connection:
         actions.pause(connection, request.actor, request.caller.account_id, utc_now())
-        request.tell(connection, "/queue", "The queue is paused. Nothing is processed until it is resumed.")
+        request.notify(connection, "/queue", "The queue is paused. Nothing is processed until it is resumed.")
     return redirect("/queue")
 
 
 def resume(request: ConsoleRequest) -> Response:
-    """Let what is due be processed again."""
+    """Resume the queue."""
     with request.database.write() as connection:
         actions.resume(connection, request.actor, request.caller.account_id)
-        request.tell(connection, "/queue", "The queue runs again.")
+        request.notify(connection, "/queue", "The queue is running again.")
     return redirect("/queue")

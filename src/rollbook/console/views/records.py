@@ -1,4 +1,4 @@
-"""What was done in the account: the audit, and the last calls with their outcome, for whoever wrote the program."""
+"""The audit and the last API calls of the account."""
 
 from starlette.responses import Response
 
@@ -7,11 +7,11 @@ from rollbook.model import Action
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.operations.call_log import list_calls
 
-LINES = 100
+LINES_PER_PAGE = 100
 
 
 def show_audit(request: ConsoleRequest) -> Response:
-    """List the lines of the audit, the latest first."""
+    """List the audit, latest first."""
     action = request.text("action")
     with request.database.read() as connection:
         lines = list_changes(
@@ -20,16 +20,16 @@ def show_audit(request: ConsoleRequest) -> Response:
             actor=request.text("actor") or None,
             action=Action(action) if action in [*Action] else None,
             before_id=request.number("before"),
-            limit=LINES + 1,
+            limit=LINES_PER_PAGE + 1,
         )
-    last = lines[LINES - 1]["id"] if len(lines) > LINES else None
+    last = lines[LINES_PER_PAGE - 1]["id"] if len(lines) > LINES_PER_PAGE else None
     filters = {"actor": request.text("actor"), "action": action}
-    return request.render("audit.html", lines=lines[:LINES], before=last, filters=filters, actions=[*Action])
+    return request.render("audit.html", lines=lines[:LINES_PER_PAGE], before=last, filters=filters, actions=[*Action])
 
 
 def show_calls(request: ConsoleRequest) -> Response:
-    """List the last calls, the latest first."""
+    """List the last calls, latest first."""
     with request.database.read() as connection:
-        calls = list_calls(connection, request.caller.account_id, LINES + 1, request.number("before"))
-    before = calls[LINES - 1][0] if len(calls) > LINES else None
-    return request.render("calls.html", calls=[call for _, call in calls[:LINES]], before=before)
+        calls = list_calls(connection, request.caller.account_id, LINES_PER_PAGE + 1, request.number("before"))
+    before = calls[LINES_PER_PAGE - 1][0] if len(calls) > LINES_PER_PAGE else None
+    return request.render("calls.html", calls=[call for _, call in calls[:LINES_PER_PAGE]], before=before)

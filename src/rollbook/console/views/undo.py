@@ -1,4 +1,4 @@
-"""Taking back: items out of the queue before they are processed, whole batches or single items after."""
+"""Previews and performs removals of pending items and undos of batches or single items."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,38 +14,32 @@ from rollbook.console.views.batches import find_batch
 from rollbook.console.views.queue import read_filter
 from rollbook.errors import UserError
 from rollbook.model import Action, RejectReason, UnenrollmentStatus, utc_now
-from rollbook.store.learning.retention import find_undo_term
+from rollbook.store.learning.retention import find_undo_terms
 from rollbook.store.queue.history import ItemFilter, find_items, find_pending
 from rollbook.store.queue.undo import Target, Undoing, UndoPreview
 
-SHOWN = 200
+ITEMS_SHOWN = 200
 
 REJECT_REASONS = {
-    RejectReason.ENROLLED_AGAIN: "The learner has been enrolled in the course again. End that enrollment first.",
-    RejectReason.PURGED: "The progress is no longer kept: the account's retention is over.",
+    RejectReason.ENROLLED_AGAIN: "The learner was enrolled in the course again. End that enrollment first.",
+    RejectReason.PURGED: "The progress is deleted: the account's retention is over.",
 }
-# Why there is nothing to be undone about an item that neither waits nor is complete.
-SETTLED = {
-    UnenrollmentStatus.REMOVED: "It was taken out of the queue in time; the learner never left.",
-    UnenrollmentStatus.FAILED: "It failed; the learner never left.",
-    UnenrollmentStatus.RESTORED: "It has been undone before.",
+# Items that an undo leaves as they are: why, in its preview; what is counted, in its outcome.
+ENDED = {
+    UnenrollmentStatus.REMOVED: ("It was removed from the queue; the learner stayed enrolled.", "removed"),
+    UnenrollmentStatus.FAILED: ("It failed; the learner stayed enrolled.", "failed"),
+    UnenrollmentStatus.RESTORED: ("It is restored already.", "restored"),
 }
-HAD = {
-    UnenrollmentStatus.REMOVED: "had been taken out of the queue",
-    UnenrollmentStatus.FAILED: "had failed",
-    UnenrollmentStatus.RESTORED: "had been undone",
-}
-WILL_BE = {UnenrollmentStatus.REMOVED: "Taken out of the queue", UnenrollmentStatus.RESTORED: "Comes back"}
 
 
 def preview_removal(request: ConsoleRequest) -> Response:
-    """Show what would be taken out of the queue: the items that were ticked, or all that the filters leave."""
+    """List the items that would be removed: the selected ones, or all that the filter matches."""
     with request.database.read() as connection:
         found = _find_removal(request, connection)
-        shown = ItemFilter(enrollment_ids=[row.enrollment_id for row in found[:SHOWN]], statuses=["Pending"])
-        items = find_items(connection, request.caller.account_id, shown, SHOWN, 0) if found else []
+        shown = ItemFilter(enrollment_ids=[row.enrollment_id for row in found[:ITEMS_SHOWN]], statuses=["Pending"])
+        items = find_items(connection, request.caller.account_id, shown, ITEMS_SHOWN, 0) if found else []
     if not found:
-        raise UserError("Nothing that waits in the queue was chosen. Go back and tick what is meant.")
+        raise UserError("No pending item was selected. Go back and select items.")
     fields = {name: request.text(name) for name in ("all", "learner", "course", "batch")}
     through = max(row.batch_id for row in found)
     return request.render(
@@ -54,15 +48,15 @@ def preview_removal(request: ConsoleRequest) -> Response:
 
 
 def remove(request: ConsoleRequest) -> Response:
-    """Take them out of the queue, all in one transaction, and say how many there were."""
+    """Remove these items from the queue in one transaction."""
     reason = request.reason()
 
     def work(connection: sa.Connection) -> Undoing:
         ids = [row.enrollment_id for row in _find_removal(request, connection)]
         who = (connection, request.actor, request.caller.account_id, Action.REMOVE)
         done = actions.undo_enrollments(*who, ids, reason=reason, now=utc_now())
-        said = f"{count(len(done.changed), 'item')} taken out of the queue. The learners stay enrolled."
-        request.tell(connection, "/queue", said)
+        removed = count(len(done.changed), "item")
+        request.notify(connection, "/queue", f"{removed} removed from the queue. The learners stay enrolled.")
         return done
 
     request.database.transact(work)
@@ -79,19 +73,18 @@ def _find_removal(request: ConsoleRequest, connection: sa.Connection) -> Sequenc
 
 
 def preview_undo(request: ConsoleRequest) -> Response:
-    """Show what would come back and what cannot and why."""
+    """Show what an undo would change, and why it cannot undo the other items."""
     account_id, blocks = request.caller.account_id, {*request.ids("block")}
     with request.database.read() as connection:
         batch = find_batch(request, connection)
-        term = find_undo_term(connection, account_id, batch.id, utc_now())
+        term = find_undo_terms(connection, account_id, [batch.id], utc_now())[batch.id]
         undo = UndoPreview(connection, account_id)
         targets = [target for target in undo.find_batch(batch.id) or () if not blocks or target.block in blocks]
         done = undo.restore(targets)
         refused = {target.block: _explain(target, done) for target in targets if target.block in done.refused}
-        first = [*refused, *done.changed][:SHOWN]
+        first = [*refused, *done.changed][:ITEMS_SHOWN]
         shown = ItemFilter(batch_id=batch.id, blocks=first)
-        items = {item.block: item for item in find_items(connection, account_id, shown, SHOWN, 0)}
-    will = {block: WILL_BE[status] for block, (_, status) in done.changed.items()}
+        items = {item.block: item for item in find_items(connection, account_id, shown, ITEMS_SHOWN, 0)}
     return request.render(
         "undo.html",
         batch=batch,
@@ -99,12 +92,13 @@ def preview_undo(request: ConsoleRequest) -> Response:
         blocks=blocks,
         items=[items[block] for block in first],
         refused=refused,
-        will=will,
+        changed=done.changed,
+        counts=done.counts(),
     )
 
 
 def undo(request: ConsoleRequest) -> Response:
-    """Undo what can be undone of the batch, or of the items that were ticked, in one transaction."""
+    """Undo what can be undone of a batch, or of its selected items, in one transaction."""
     batch_id, blocks, reason = request.numbers["batch"], {*request.ids("block")}, request.reason()
     page = f"/batches/{batch_id}"
 
@@ -114,35 +108,29 @@ def undo(request: ConsoleRequest) -> Response:
         if undone is None:
             raise PageError(404, f"This account has no batch {batch_id}.")
         targets, done = undone
-        request.tell(connection, page, " ".join([*_say_undone(done), *_say_left(targets, done)]))
+        request.notify(connection, page, " ".join([*_describe_changed(done), *_describe_unchanged(targets, done)]))
 
     request.database.transact(work)
     return redirect(page)
 
 
-def _say_undone(done: Undoing) -> list[str]:
-    """Say how many came back and how many were taken out of the queue."""
+def _describe_changed(done: Undoing) -> list[str]:
     counts = done.counts()
-    removed, restored = counts["removed"], counts["restored"]
-    said = [] if removed or restored else ["Nothing was changed."]
-    if restored:
-        said.append(f"Undone: {count(restored, 'enrollment')} came back with the progress that was kept.")
-    if removed:
-        said.append(f"{count(removed, 'item')} still waited and {'was' if removed == 1 else 'were'} removed.")
-    return said
+    restored = f"{count(counts['restored'], 'enrollment')} restored, with the progress that was kept."
+    removed = f"{count(counts['removed'], 'pending item')} removed from the queue."
+    sentences = [*([restored] if counts["restored"] else []), *([removed] if counts["removed"] else [])]
+    return sentences or ["Nothing was changed."]
 
 
-def _say_left(targets: Sequence[Target], done: Undoing) -> list[str]:
-    """Say how many had been settled before, and how many could not be undone."""
+def _describe_unchanged(targets: Sequence[Target], done: Undoing) -> list[str]:
     left = [target for target in targets if target.block in done.refused]
-    before = Counter(target.status for target in left if done.refused[target.block] is RejectReason.WRONG_STATUS)
-    said = [f"{count(before[status], 'item')} {had} before." for status, had in HAD.items() if before[status]]
-    if kept_out := len(left) - before.total():
-        said.append(f"{count(kept_out, 'item')} could not be undone; Undo batch says why.")
-    return said
+    ended = Counter(target.status for target in left if done.refused[target.block] is RejectReason.WRONG_STATUS)
+    sentences = [f"{count(ended[key], 'item')} already {words}." for key, (_, words) in ENDED.items() if ended[key]]
+    if rejected := len(left) - ended.total():
+        sentences.append(f"{count(rejected, 'item')} could not be undone; Undo batch shows why.")
+    return sentences
 
 
 def _explain(target: Target, done: Undoing) -> str:
-    why = done.refused[target.block]
-    settled = SETTLED.get(target.status, "") if target.status else ""
-    return REJECT_REASONS.get(why, settled)
+    reason = REJECT_REASONS.get(done.refused[target.block])
+    return reason or (ENDED[target.status][0] if target.status in ENDED else "")

@@ -1,4 +1,4 @@
-"""Unenrolling: choose, see what would happen, give a reason, and confirm it into one batch."""
+"""The unenroll pages: select, preview, give a reason, confirm into one batch."""
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -12,27 +12,27 @@ from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
 
-LISTED = 50
-# A larger part of a course needs a tick of its own, as with `rollbook unenroll --max-percent`.
+OPTIONS_SHOWN = 50
+# A larger share of a course needs a second confirmation, as with `rollbook unenroll --max-percent`.
 BRAKE_PERCENT = 50
 
 
-def show_choice(request: ConsoleRequest, wrong: str | None = None) -> Response:
-    """Offer courses, groups and statuses, or a list of ids; what is ticked stays ticked."""
+def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
+    """Show the selection form; what is selected stays selected."""
     account_id = request.caller.account_id
     searched = {kind: request.text(kind)[:255] for kind in ("course", "group")}
     with request.database.read() as connection:
         ticked, statuses, pasted = _ticked(request, connection)
         lists = {}
         for kind, find in (("course", find_courses), ("group", find_groups)):
-            found = find(connection, account_id, searched[kind], limit=LISTED + 1)
+            found = find(connection, account_id, searched[kind], limit=OPTIONS_SHOWN + 1)
             chosen = find(connection, account_id, ids=ticked[kind]) if ticked[kind] else []
-            others = [row for row in found[:LISTED] if row.id not in ticked[kind]]
-            lists[kind] = {"rows": [*chosen, *others], "more": len(found) > LISTED}
+            others = [row for row in found[:OPTIONS_SHOWN] if row.id not in ticked[kind]]
+            lists[kind] = {"rows": [*chosen, *others], "more": len(found) > OPTIONS_SHOWN}
     return request.render(
         "unenroll.html",
-        code=422 if wrong else 200,
-        wrong=wrong,
+        code=422 if error else 200,
+        error=error,
         searched=searched,
         lists=lists,
         statuses=[*EnrollmentStatus],
@@ -45,7 +45,7 @@ def show_choice(request: ConsoleRequest, wrong: str | None = None) -> Response:
 
 
 def _ticked(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
-    """Give the ids of ticked courses and groups, the statuses, and the list: of the form, or of one's own draft."""
+    """Return the selected courses and groups, the statuses and the pasted ids, of the form or of the user's draft."""
     draft_id = request.number("draft")
     if draft_id is None:
         ticked = {kind: request.ids(f"in_{kind}") for kind in ("course", "group")}
@@ -63,7 +63,7 @@ def _ticked(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[st
 
 
 def choose(request: ConsoleRequest) -> Response:
-    """Keep what was chosen and lead to the page that says what it would mean; Find only lists other courses."""
+    """Keep the selection as a draft and redirect to its preview; Find only lists other courses and groups."""
     if "find" in request.form:
         return show_choice(request)
     try:
@@ -77,8 +77,8 @@ def choose(request: ConsoleRequest) -> Response:
     return redirect(f"/unenroll/{draft_id}")
 
 
-def show_draft(request: ConsoleRequest, wrong: str | None = None) -> Response:
-    """Show what a draft would do; a confirmed one leads to its batch."""
+def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
+    """Show the preview of a draft; a confirmed one redirects to its batch."""
     draft = _find_draft(request)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
@@ -87,8 +87,8 @@ def show_draft(request: ConsoleRequest, wrong: str | None = None) -> Response:
         progress_known = moved or has_progress(connection, request.caller.account_id)
     return request.render(
         "preview.html",
-        code=422 if wrong else 200,
-        wrong=wrong,
+        code=422 if error else 200,
+        error=error,
         draft=draft,
         found=sum(share.chosen for share in draft.shares),
         brakes=_brakes(draft),
@@ -100,18 +100,18 @@ def show_draft(request: ConsoleRequest, wrong: str | None = None) -> Response:
 
 
 def confirm(request: ConsoleRequest) -> Response:
-    """Queue what was chosen as one batch, once however often it is confirmed, and lead to the batch."""
+    """Queue a draft as one batch, once however often it is confirmed, and redirect to the batch."""
     draft = _find_draft(request)
     if draft.user_id != request.caller.user_id:
-        raise PageError(403, f"Only {draft.by}, who chose this, can confirm it.")
+        raise PageError(403, f"Only {draft.by}, who made this selection, can confirm it.")
     try:
         reason = request.reason()
     except UserError as error:
         return show_draft(request, str(error))
     if reason is None:
-        return show_draft(request, "Say why: the reason is kept with the batch.")
+        return show_draft(request, "Enter a reason: it is kept with the batch.")
     if _brakes(draft) and not request.text("intended"):
-        return show_draft(request, "Tick the box that says that so large a part of a course is intended.")
+        return show_draft(request, "Tick the box to confirm that you intend to unenroll so large a share of a course.")
 
     def work(connection: sa.Connection) -> int | None:
         ids, batch_id = claim_draft(connection, draft.id)
@@ -144,7 +144,7 @@ def _find_draft(request: ConsoleRequest) -> Draft:
     with request.database.read() as connection:
         draft = find_draft(connection, request.caller.account_id, request.numbers["draft"], utc_now())
     if draft is None:
-        raise PageError(404, "This account has no such choice, or it was not confirmed within a day. Choose again.")
+        raise PageError(404, "This account has no such selection, or it was not confirmed within a day. Make it again.")
     return draft
 
 

@@ -1,4 +1,4 @@
-"""Who may do what in the account: administrators and owners, their roles and passwords. Owners change it."""
+"""The page of administrators and owners; owners change roles, add users and create passwords."""
 
 from starlette.responses import Response
 
@@ -10,24 +10,24 @@ from rollbook.store.people.passwords import generate_password, set_password
 from rollbook.store.people.search import find_staff
 from rollbook.store.people.users import add_user, set_role
 
-STAFF = 200
-HAND_OVER = "Hand it over now: it is shown this once. It can be changed after signing in."
+STAFF_SHOWN = 200
+HAND_OVER = "Hand it over now: it is shown only once. The user can change it after signing in."
 
 
-def show_users(request: ConsoleRequest, wrong: str | None = None) -> Response:
+def show_users(request: ConsoleRequest, error: str | None = None) -> Response:
     """List administrators and owners."""
     with request.database.read() as connection:
-        staff = find_staff(connection, request.caller.account_id, STAFF)
-    return request.render("users.html", code=422 if wrong else 200, wrong=wrong, staff=staff, roles=[*Role])
+        staff = find_staff(connection, request.caller.account_id, STAFF_SHOWN)
+    return request.render("users.html", code=422 if error else 200, error=error, staff=staff, roles=[*Role])
 
 
 def change_role(request: ConsoleRequest) -> Response:
-    """Give a user of the account another role."""
+    """Change the role of a user."""
     request.require_owner()
     try:
         with request.database.write() as connection:
             set_role(connection, account_of(request), request.text("email"), _role(request), by=request.actor)
-            request.tell(connection, "/account/users", "Saved.")
+            request.notify(connection, "/account/users", "Saved.")
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
@@ -40,20 +40,20 @@ def add(request: ConsoleRequest) -> Response:
     try:
         with request.database.write() as connection:
             add_user(connection, account_of(request), request.text("email"), _role(request), by=request.actor, **names)
-            request.tell(connection, "/account/users", "Saved.")
+            request.notify(connection, "/account/users", "Saved.")
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
 
 
-def give_password(request: ConsoleRequest) -> Response:
-    """Make a password for an administrator or owner and have it shown, once; it ends where they are signed in."""
+def create_password(request: ConsoleRequest) -> Response:
+    """Create a password for an administrator or owner, show it once, and end their sessions."""
     request.require_owner()
     email, password = request.text("email"), generate_password()
     try:
         with request.database.write() as connection:
             set_password(connection, account_of(request), email, password, by=request.actor)
-            request.tell(connection, "/account/users", HAND_OVER, f"The password of {email}", password)
+            request.notify(connection, "/account/users", HAND_OVER, f"Password of {email}", password)
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
@@ -63,9 +63,9 @@ def _role(request: ConsoleRequest) -> Role:
     try:
         return Role(request.text("role"))
     except ValueError:
-        raise UserError(f"A role is one of {', '.join(Role)}.") from None
+        raise UserError(f"The role must be one of {', '.join(Role)}.") from None
 
 
 def _plain(error: UserError) -> str:
-    """Leave out which command would help: here a page does."""
+    """Leave out the command that the sentence recommends: the page itself does the same."""
     return str(error).split(" See: ", maxsplit=1)[0]

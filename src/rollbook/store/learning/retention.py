@@ -1,5 +1,6 @@
 """Until when what was unenrolled can be undone: the account's retention, and how far its progress is deleted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,20 +50,25 @@ def read_retention(connection: sa.Connection, account_id: int) -> Retention:
     return Retention(days, purged_through)
 
 
-def find_undo_term(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> UndoTerm:
-    """Tell until when the items of a batch of the account that are complete can be undone."""
+def find_undo_terms(
+    connection: sa.Connection, account_id: int, batch_ids: Sequence[int], now: datetime
+) -> dict[int, UndoTerm]:
+    """Return for each of these batches of the account until when its complete items can be undone."""
     retention, u = read_retention(connection, account_id), unenrollments.c
     kept_after = retention.kept_after(now)
     lost = sa.false() if kept_after is None else u.finished_at <= kept_after
     columns = (
+        u.batch_id,
         sa.func.count(),
         sa.func.coalesce(sa.func.sum(sa.case((lost, 1), else_=0)), 0),
         sa.func.min(sa.case((sa.not_(lost), u.finished_at))),
     )
-    done = sa.and_(u.batch_id == batch_id, u.account_id + 0 == account_id, u.status == UnenrollmentStatus.COMPLETE)
-    complete, over, first = connection.execute(sa.select(*columns).where(done)).one()
-    until = retention.until(first) if first else None
-    return UndoTerm(int(complete), int(over), retention.days, kept_after, until)
+    done = sa.and_(u.batch_id.in_(batch_ids), u.account_id + 0 == account_id, u.status == UnenrollmentStatus.COMPLETE)
+    terms = {batch_id: UndoTerm(0, 0, retention.days, kept_after, None) for batch_id in batch_ids}
+    for batch_id, complete, over, first in connection.execute(sa.select(*columns).where(done).group_by(u.batch_id)):
+        until = retention.until(first) if first else None
+        terms[batch_id] = UndoTerm(int(complete), int(over), retention.days, kept_after, until)
+    return terms
 
 
 def count_lost_undos(connection: sa.Connection, account_id: int, days: int | None, now: datetime) -> int:
