@@ -129,10 +129,10 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             return
         with self.autocommit() as connection:
-            execute(connection, "PRAGMA wal_checkpoint(PASSIVE)", {})  # does the work, and holds up no writer
-            execute(connection, f"PRAGMA busy_timeout = {TRIM_MILLISECONDS}", {})
-            execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)", {})
-            execute(connection, f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", {})
+            execute(connection, "PRAGMA wal_checkpoint(PASSIVE)")  # does the work, and holds up no writer
+            execute(connection, f"PRAGMA busy_timeout = {TRIM_MILLISECONDS}")
+            execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+            execute(connection, f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:

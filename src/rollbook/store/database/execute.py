@@ -1,44 +1,59 @@
-"""Runs the statements of every call on the driver itself: of the time of a statement SQLAlchemy would take most.
+"""Executes SQL text on the DBAPI connection, bypassing SQLAlchemy's per-statement overhead.
 
-All others go through SQLAlchemy (`dialects.statement`). Connections and transactions are the engine's for both.
+Connections, transactions and errors are those of the SQLAlchemy engine. Statements whose filters compose are written
+in SQLAlchemy Core instead.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.store.database.sql import FRAGMENTS, write_ids, write_time
+from rollbook.store.database.sql import FRAGMENTS, write_ids, write_rows, write_time
+
+NO_PARAMETERS: Mapping[str, object] = {}
 
 
-def execute(connection: sa.Connection, sql: str, given: Mapping[str, object]) -> list[Any]:
-    """Run a statement written as for `dialects.statement`, and return its rows as tuples.
+def execute(connection: sa.Connection, sql: str, given: Mapping[str, object] = NO_PARAMETERS) -> list[Any]:
+    """Execute a statement and return its rows as tuples; it begins no transaction.
 
-    It begins no transaction. Errors: those of SQLAlchemy.
+    `{name}` in the text is a fragment of `sql.FRAGMENTS`, `:name` a parameter of `given`. The parameter `:ids` is a
+    list of ids, `:rows` a list of mappings. Errors: those of SQLAlchemy.
     """
+    return _execute(connection, sql, given)[0]
+
+
+def execute_count(connection: sa.Connection, sql: str, given: Mapping[str, object] = NO_PARAMETERS) -> int:
+    """Execute an INSERT, UPDATE or DELETE as `execute` does, and return the number of rows that it changed."""
+    return _execute(connection, sql, given)[1]
+
+
+def _execute(connection: sa.Connection, sql: str, given: Mapping[str, object]) -> tuple[list[Any], int]:
     dialect = connection.dialect
-    text, names = _prepared(sql, dialect.name)
+    text, names = _prepare(sql, dialect.name)
     driver: Any = connection.connection.dbapi_connection
     try:
-        cursor = driver.execute(text, {name: _written(name, given[name], dialect.name) for name in names})
-        return cursor.fetchall() if cursor.description else []
+        cursor = driver.execute(text, {name: _write(name, given[name], dialect.name) for name in names})
+        return cursor.fetchall() if cursor.description else [], cursor.rowcount
     except dialect.loaded_dbapi.Error as error:
-        # Treated as one that SQLAlchemy has met itself: a lost connection, and what the engine's listeners make of it.
+        # SQLAlchemy translates the error, drops a lost connection and calls the engine's listeners.
         connection._handle_dbapi_exception(error, text, None, None, None)
 
 
-def _written(name: str, value: object, dialect: str) -> object:
-    if name == "ids" and not isinstance(value, str):  # the database itself has written one that is text
-        return write_ids(cast("Sequence[int | None]", value), dialect)
+def _write(name: str, value: Any, dialect: str) -> object:
+    if name == "ids" and not isinstance(value, str):  # text is a list that the database itself has written
+        return write_ids(value, dialect)
+    if name == "rows":
+        return write_rows(value)
     return write_time(value) if dialect == "sqlite" and isinstance(value, datetime) else value
 
 
 @lru_cache
-def _prepared(sql: str, dialect: str) -> tuple[str, frozenset[str]]:
-    """Write the statement as the driver wants it, and name its parameters."""
+def _prepare(sql: str, dialect: str) -> tuple[str, frozenset[str]]:
+    """Return the text in the driver's parameter style and the names of its parameters."""
     text = sql.format(**FRAGMENTS[dialect])
     parameter = re.compile(r"(?<!:):(\w+)")
     names = frozenset(parameter.findall(text))

@@ -98,20 +98,20 @@ class _Group:
     def savepoint(self, *, rollback: bool) -> Iterator[None]:
         """Keep what the block has done, or undo it and no more."""
         self.size += 1
-        execute(self.connection, "SAVEPOINT work", {})
+        execute(self.connection, "SAVEPOINT work")
         try:
             yield
             if rollback:
-                execute(self.connection, "ROLLBACK TO work", {})
-            execute(self.connection, "RELEASE work", {})
+                execute(self.connection, "ROLLBACK TO work")
+            execute(self.connection, "RELEASE work")
         except BaseException as error:
             self._undo(error)
             raise
 
     def _undo(self, error: BaseException) -> None:
         try:
-            execute(self.connection, "ROLLBACK TO work", {})
-            execute(self.connection, "RELEASE work", {})
+            execute(self.connection, "ROLLBACK TO work")
+            execute(self.connection, "RELEASE work")
         except sa.exc.DBAPIError:
             # The disk is full, or broken: SQLite has rolled back everything.
             self.failure = error

@@ -93,7 +93,7 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
         hide_parameters=True,
     )
     event.listen(engine, "reset", _end_transaction)
-    event.listen(engine, "begin", lambda connection: execute(connection, "BEGIN", {}))
+    event.listen(engine, "begin", lambda connection: execute(connection, "BEGIN"))
     event.listen(engine, "checkout", _refuse_dead)
     event.listen(engine, "handle_error", _drop_what_cannot_write)
     return engine

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
 from rollbook.store.database.database import Database
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import metadata
 from rollbook.store.people.emails import fold_all_emails
 
@@ -49,7 +50,7 @@ def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
 
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        connection.execute(sa.text(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}"))
+        execute(connection, f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
     before = _revision(connection)
     _refuse_newer(before)
     config = Config()
@@ -95,5 +96,5 @@ def _refuse_newer(found: str | None) -> None:
 def _revision(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    rows = execute(connection, "SELECT version_num FROM alembic_version")
+    return rows[0][0] if rows else None

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from rollbook.model import Caller, EnrollmentStatus
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 from rollbook.store.people.emails import folded
 
-# A value that is a query of its own is one look-up a row, whatever PostgreSQL believes about the size of an account.
-# `account_id + 0` keeps it to the index of the ids (decision 0002), `(SELECT :account_id)` to that of the e-mails: when
-# it sees the number of an account without statistics, it takes any index of the account to be as good.
+# Each value is a subquery, which PostgreSQL executes as one index look-up a row, whatever its statistics say about the
+# size of the account. `unindexed_account_id` leaves it the index of the ids, `(SELECT :account_id)` that of the e-mails
+# (decision 0002).
 
 # Of the groups that have the name: the first one, the first one for which the caller may enrol, and of these the first
 # one that the learner is in.
@@ -49,10 +49,10 @@ _FIND = """
                          WHERE u.account_id = (SELECT :account_id) AND u.active
                            AND u.employee_id = item ->> 'employee_id')) AS user_id,
                (SELECT c.id FROM courses AS c
-                WHERE c.id = CAST(item ->> 'course_id' AS BIGINT) AND c.account_id + 0 = :account_id
+                WHERE c.id = CAST(item ->> 'course_id' AS BIGINT) AND c.{unindexed_account_id} = :account_id
                   AND c.status = 'Active') AS course_id,
                (SELECT s.id FROM sessions AS s
-                WHERE s.id = CAST(item ->> 'session_id' AS BIGINT) AND s.account_id + 0 = :account_id
+                WHERE s.id = CAST(item ->> 'session_id' AS BIGINT) AND s.{unindexed_account_id} = :account_id
                   AND s.course_id = CAST(item ->> 'course_id' AS BIGINT)) AS session_id
         FROM {rows} AS r)
     SELECT asked.user_id, asked.course_id, asked.session_id,
@@ -85,7 +85,7 @@ _ADD = """
            CAST(item ->> 'access_ends_at' AS {time_type})
     FROM {rows} AS r
     ORDER BY CAST(item ->> 'user_id' AS BIGINT), CAST(item ->> 'course_id' AS BIGINT), block
-    ON CONFLICT (user_id, course_id) WHERE unenrolled_at IS NULL AND status <> 'Completed' DO NOTHING
+    ON CONFLICT (user_id, course_id) WHERE {open} DO NOTHING
     RETURNING id, user_id, course_id, status
 """
 
@@ -131,8 +131,7 @@ def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]
     """Find what the caller's account has of each enrolment, in their order."""
     who = {"account_id": caller.account_id, "caller_id": caller.user_id, "administers": caller.administers}
     given = [asdict(item) | folded(item.email) for item in asked]
-    rows = connection.execute(statement(connection, _FIND), who | {"rows": given})
-    return [Found(*row) for row in rows]
+    return [Found(*row) for row in execute(connection, _FIND, who | {"rows": given})]
 
 
 def add_enrollments(
@@ -143,8 +142,8 @@ def add_enrollments(
     Not among them is who has an enrolment in the course that is neither ended nor completed.
     """
     rows = [asdict(asked) | found._asdict() for asked, found in complete]
-    added = connection.execute(statement(connection, _ADD), {"account_id": account_id, "rows": rows, "now_at": now})
+    added = execute(connection, _ADD, {"account_id": account_id, "rows": rows, "now_at": now})
     ids: Added = defaultdict(deque)
-    for id_, user_id, course_id, status in sorted(tuple(row) for row in added):
+    for id_, user_id, course_id, status in sorted(added):
         ids[user_id, course_id, status == EnrollmentStatus.COMPLETED].append(id_)
     return ids

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import EnrollmentStatus
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import enrollments
 
 # The columns that can be written, named alike in the messages.
@@ -52,5 +53,4 @@ def write_progress(connection: sa.Connection, account_id: int, changes: Changes,
 
 
 def _current(account_id: int) -> sa.ColumnElement[bool]:
-    # `+ 0` keeps it to the index of the ids (docs/decisions/0002).
-    return sa.and_(enrollments.c.account_id + 0 == account_id, enrollments.c.unenrolled_at.is_(None))
+    return sa.and_(unindexed(enrollments.c.account_id) == account_id, enrollments.c.unenrolled_at.is_(None))

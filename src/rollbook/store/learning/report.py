@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import courses, enrollments, groups, users
 from rollbook.store.people.emails import alike, exactly
 
@@ -88,7 +89,7 @@ def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
     of_user = [*_among(users.c.active, chosen.user_active), *([sa.or_(*named)] if named else [])]
     # A few users are best found by the index of their enrolments, but SQLite prefers the account's index, by which it
     # would read all that the account has. No index matches the sum (decision 0002).
-    account = e.account_id + 0 if named else e.account_id
+    account = unindexed(e.account_id) if named else e.account_id
     conditions: list[Condition] = [account == account_id, e.unenrolled_at.is_(None)]
     if chosen.enrollment_id is not None:
         conditions.append(e.id == chosen.enrollment_id)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import accounts, enrollments, unenrollments
 
 
@@ -63,9 +64,10 @@ def find_undo_terms(
         sa.func.coalesce(sa.func.sum(sa.case((lost, 1), else_=0)), 0),
         sa.func.min(sa.case((sa.not_(lost), u.finished_at))),
     )
-    done = sa.and_(u.batch_id.in_(batch_ids), u.account_id + 0 == account_id, u.status == UnenrollmentStatus.COMPLETE)
+    items = sa.select(*columns).where(u.batch_id.in_(batch_ids), unindexed(u.account_id) == account_id)
+    complete_items = items.where(u.status == UnenrollmentStatus.COMPLETE).group_by(u.batch_id)
     terms = {batch_id: UndoTerm(0, 0, retention.days, kept_after, None) for batch_id in batch_ids}
-    for batch_id, complete, over, first in connection.execute(sa.select(*columns).where(done).group_by(u.batch_id)):
+    for batch_id, complete, over, first in connection.execute(complete_items):
         until = retention.until(first) if first else None
         terms[batch_id] = UndoTerm(int(complete), int(over), retention.days, kept_after, until)
     return terms

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from rollbook.store.database.database import Database, load_rows
+from rollbook.store.database.execute import execute
 from rollbook.store.database.expiry import forget
 from rollbook.store.database.sql import write_time
 from rollbook.store.database.tables import calls
@@ -64,9 +65,9 @@ def purge_calls(database: Database, now: datetime, days: float, most: int, limit
     At most `limit` for each reason and account, each in a short transaction, and none when there is nothing to forget.
     """
     old = calls.c.answered_at < now - timedelta(days=days)
-    with database.read() as connection:
-        surplus = connection.execute(sa.text(_BEYOND), {"most": most}).all()
-    reasons = [sa.and_(calls.c.account_id == row.account_id, calls.c.id <= row.beyond) for row in surplus]
+    with database.autocommit() as connection:
+        surplus = execute(connection, _BEYOND, {"most": most})
+    reasons = [sa.and_(calls.c.account_id == account_id, calls.c.id <= beyond) for account_id, beyond in surplus]
     forgotten = 0
     for reason in [*reasons, old]:
         forgotten += forget(database, calls, reason, limit)

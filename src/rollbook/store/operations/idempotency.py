@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller
 from rollbook.store.database.database import Database
+from rollbook.store.database.execute import execute
 from rollbook.store.database.expiry import forget
-from rollbook.store.database.sql import statement
 from rollbook.store.database.tables import answers
 
 KEPT = timedelta(hours=24)
@@ -36,7 +36,7 @@ def claim_key(connection: sa.Connection, caller: Caller, key: str, package_diges
     connection.execute(answers.delete().where(_is(caller, key), answers.c.created_at <= now - KEPT))
     values = {"account_id": caller.account_id, "user_id": caller.user_id, "key": key}
     claim = {**values, "package_digest": package_digest, "body": b"", "created_at": now}
-    return connection.execute(statement(connection, _CLAIM), claim).first() is not None
+    return execute(connection, _CLAIM, claim) != []
 
 
 def keep_answer(connection: sa.Connection, caller: Caller, key: str, answer: StoredAnswer) -> None:

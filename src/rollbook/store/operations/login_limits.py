@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import throttles
 
 _ADD = """
@@ -16,7 +16,7 @@ _ADD = """
 def count_attempt(connection: sa.Connection, window_at: datetime, subject: str) -> None:
     """Count one more of a subject within a window of time; windows before it are forgotten."""
     connection.execute(throttles.delete().where(throttles.c.window_at < window_at))
-    connection.execute(statement(connection, _ADD), {"subject": subject, "window_at": window_at})
+    execute(connection, _ADD, {"subject": subject, "window_at": window_at})
 
 
 def read_attempts(connection: sa.Connection, window_at: datetime, subject: str) -> int:

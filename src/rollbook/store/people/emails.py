@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from rollbook.model import fold_email
 from rollbook.store.database.database import Database
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import accounts, users
 
 # What an older release, or an import, has added or changed.
@@ -63,7 +63,7 @@ def fold_emails(connection: sa.Connection, limit: int = 1000) -> int:
         changes.append({"id": row.id, "email": row.email, "folded": None if key in taken else forms[row.id]})
         taken.add(key)
     if changes:
-        connection.execute(statement(connection, _FOLD), {"rows": changes})
+        execute(connection, _FOLD, {"rows": changes})
     return len(rows)
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, suggest
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import groups, memberships
 from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.fields import check_text
@@ -50,7 +50,7 @@ def grant_permissions(
     held = sa.select(memberships.c.group_manager, memberships.c.manage_group_users)
     held = held.where(*(memberships.c[name] == number for name, number in membership.items()))
     before = connection.execute(held).one_or_none()
-    connection.execute(statement(connection, _GRANT), {**membership, **permissions})
+    execute(connection, _GRANT, {**membership, **permissions})
     given = {permission: has for permission, has in permissions.items() if has is not None}
     if details := compare(before._asdict() if before else {}, given):
         record_change(connection, account.id, by, Change(Action.GRANT, user.email, {"group": name, **details}))

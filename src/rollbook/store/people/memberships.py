@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from rollbook.model import Permission
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import memberships
 
 # In the order of group and user, so that two calls at once wait for each other in one direction only.
@@ -71,10 +71,10 @@ def join_groups(connection: sa.Connection, account_id: int, wanted: Sequence[Mem
     if not rows:
         return set()
     given = {"account_id": account_id, "rows": [*rows.values()]}
-    joined = {(row.group_id, row.user_id) for row in connection.execute(statement(connection, _JOIN), given)}
+    joined = {*execute(connection, _JOIN, given)}
     if any(row.get("is_home") for row in rows.values()):
-        connection.execute(statement(connection, _LEAVE_HOME), given)
-    connection.execute(statement(connection, _SET), given)
+        execute(connection, _LEAVE_HOME, given)
+    execute(connection, _SET, given)
     return joined
 
 

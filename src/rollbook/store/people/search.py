@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import Role
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import courses, enrollments, groups, sessions, users
 
 Row = sa.Row[*tuple[Any, ...]]
@@ -62,6 +63,5 @@ def find_enrollments_of(
     )
     columns = (courses.c.name.label("course"), groups.c.name.label("origin"), sessions.c.name.label("session"))
     query = sa.select(enrollments, *columns).select_from(joined)
-    # The sum keeps SQLite to the index of the user (decision 0002).
-    mine = query.where(e.user_id == user_id, e.account_id + 0 == account_id)
+    mine = query.where(e.user_id == user_id, unindexed(e.account_id) == account_id)
     return connection.execute(mine.order_by(e.id.desc()).limit(limit).offset(offset)).all()

@@ -53,7 +53,7 @@ _FIND_QUEUED = """
       AND CASE WHEN account_id = :account_id AND unenrolled_at IS NULL
                THEN NOT (:protect_completed AND status = 'Completed')
                     OR (SELECT u.status = 'Pending' FROM unenrollments AS u
-                        WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete')) END
+                        WHERE u.enrollment_id = e.id AND u.{live}) END
 """
 
 # How long a batch can be continued (D32).

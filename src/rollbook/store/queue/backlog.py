@@ -5,22 +5,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from rollbook.store.database.sql import UtcTime, statement
-
-# Every part reads partial indexes of what is pending, never the history: a count of each account's index range, and
-# one row an account, the first in line.
-_BACKLOG = """
-    SELECT a.queue_paused_at,
-           (SELECT count(*) FROM unenrollments AS u
-            WHERE u.account_id = a.id AND u.status = 'Pending') AS pending,
-           (SELECT count(*) FROM unenrollments AS u
-            WHERE u.account_id = a.id AND u.status = 'Pending' AND u.due_at <= :now_at) AS due,
-           (SELECT u.due_at FROM unenrollments AS u
-            WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) AS first_due_at,
-           (SELECT u.requested_at FROM unenrollments AS u
-            WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) AS first_requested_at
-    FROM accounts AS a
-"""
+from rollbook.store.database.sql import PENDING
+from rollbook.store.database.tables import accounts, unenrollments
 
 
 @dataclass(frozen=True)
@@ -40,8 +26,19 @@ class Backlog:
 
 def read_backlog(connection: sa.Connection, now: datetime) -> Backlog:
     """Add up the queues of all accounts."""
-    times = dict.fromkeys(("queue_paused_at", "first_due_at", "first_requested_at"), UtcTime())
-    rows = connection.execute(statement(connection, _BACKLOG).columns(**times), {"now_at": now}).all()
+    u = unenrollments.c
+    # Each part reads a partial index of what is pending, never the history: counts of an account's range, or one row.
+    pending = sa.and_(u.account_id == accounts.c.id, sa.text(f"unenrollments.{PENDING}"))
+    count, first = sa.select(sa.func.count()).where(pending), sa.select(u.due_at).where(pending)
+    first = first.order_by(u.due_at).limit(1)
+    parts = {
+        "pending": count,
+        "due": count.where(u.due_at <= now),
+        "first_due_at": first,
+        "first_requested_at": first.with_only_columns(u.requested_at),
+    }
+    query = sa.select(accounts.c.queue_paused_at, *(part.scalar_subquery().label(name) for name, part in parts.items()))
+    rows = connection.execute(query).all()
     running = [row for row in rows if row.queue_paused_at is None]
     paused = [row for row in rows if row.queue_paused_at is not None]
     waiting = [row for row in rows if row.pending]

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.sql import LIVE, PENDING
 from rollbook.store.database.tables import (
     batches,
     courses,
@@ -85,7 +86,7 @@ def find_items(
 
 def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
-    live = u.status.in_([sa.literal_column("'Pending'"), sa.literal_column("'Complete'")])
+    live = sa.text(LIVE)
     conditions: list[sa.ColumnElement[bool]] = []
     if chosen.batch_id is not None:
         conditions.append(u.batch_id == chosen.batch_id)
@@ -131,8 +132,7 @@ def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter)
     if chosen.empty:
         return []
     u = unenrollments.c
-    pending = u.status == sa.literal_column("'Pending'")
-    query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, pending)
+    query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, sa.text(PENDING))
     return connection.execute(query.where(*_conditions(chosen)).order_by(u.batch_id, u.block)).all()
 
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.sql import statement
 from rollbook.store.queue.state import begin_change, count_items
 
 # The ids of these statements lead to their rows by one index, as in `accept` (decision 0002).
@@ -23,11 +22,11 @@ _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
     WHERE a.queue_paused_at IS NULL AND (
         (SELECT due_at FROM unenrollments AS u
-         WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT 1) <= :due_at
+         WHERE u.account_id = a.id AND u.{pending} ORDER BY u.due_at LIMIT 1) <= :due_at
         OR (a.hold_seconds = 0 AND (
             SELECT MIN(due_at) FROM (
                 SELECT due_at, requested_at FROM unenrollments AS u
-                WHERE u.account_id = a.id AND u.status = 'Pending' ORDER BY u.due_at LIMIT :ahead) AS first
+                WHERE u.account_id = a.id AND u.{pending} ORDER BY u.due_at LIMIT :ahead) AS first
             WHERE due_at = requested_at) IS NOT NULL))
     ORDER BY a.id
 """
@@ -47,7 +46,7 @@ _CLAIM = """
                  (SELECT status = 'Completed' AND :protect_completed FROM enrollments AS e
                   WHERE id = u.enrollment_id AND account_id = u.account_id {claim_lock}) AS protected
           FROM (SELECT enrollment_id, account_id, due_at, requested_at FROM unenrollments
-                WHERE account_id = :account_id AND status = 'Pending' AND due_at <= :latest_at
+                WHERE account_id = :account_id AND {pending} AND due_at <= :latest_at
                 ORDER BY due_at LIMIT :first {claim_lock}) AS u
           WHERE due_at <= :due_at OR due_at = requested_at LIMIT :step) AS claimed
     WHERE protected IS NOT NULL
@@ -59,10 +58,9 @@ _END_ENROLLMENTS = """
     WHERE id {in_ids} AND CASE WHEN account_id = :account_id THEN unenrolled_at IS NULL END
 """
 
-# "Pending or Complete" are the words of the index by which the item of an enrolment is found.
 _FINISH = """
     UPDATE unenrollments SET status = :status, notes = :notes, finished_at = :finished_at, change = :change
-    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
+    WHERE enrollment_id {in_ids} AND {live}
       AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
@@ -92,10 +90,8 @@ class Step:
 
 def find_due_accounts(database: Database, now: datetime) -> list[int]:
     """Name the accounts that have items to finish now and are not paused."""
-    with database.read() as connection:
-        return list(
-            connection.execute(statement(connection, _FIND_DUE_ACCOUNTS), {"due_at": now, "ahead": AHEAD}).scalars()
-        )
+    with database.autocommit() as connection:
+        return [id_ for (id_,) in execute(connection, _FIND_DUE_ACCOUNTS, {"due_at": now, "ahead": AHEAD})]
 
 
 def process_due(database: Database, account_id: int, now: datetime, limit: int) -> Step:

@@ -10,16 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.store.database.execute import execute
-from rollbook.store.database.sql import statement
+from rollbook.store.database.sql import of_courses, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups
 from rollbook.store.people.search import holds
 
-# "Pending or Complete" are the words of the index by which an enrolment's item is found.
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
            SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
            SUM(CASE (SELECT u.status FROM unenrollments AS u
-                     WHERE u.enrollment_id = e.id AND u.status IN ('Pending', 'Complete'))
+                     WHERE u.enrollment_id = e.id AND u.{live})
                WHEN 'Pending' THEN 1 ELSE 0 END) AS queued
     FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
     WHERE e.id {in_ids} AND CASE WHEN e.account_id = :account_id THEN e.unenrolled_at IS NULL END
@@ -28,11 +27,9 @@ _SHARES = """
 
 _ENROLLED = """
     SELECT course_id, COUNT(*) AS enrolled FROM enrollments
-    WHERE {of_courses} AND account_id + 0 = :account_id AND unenrolled_at IS NULL
+    WHERE {of_courses} AND {unindexed_account_id} = :account_id AND unenrolled_at IS NULL
     GROUP BY course_id
 """
-
-_OF_COURSES = "{of_courses}"
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,9 @@ def choose_enrollments(
 ) -> list[int]:
     """Name the current enrolments that agree with every choice; an empty one leaves out nothing."""
     e = enrollments.c
-    query = sa.select(e.id).where(e.account_id + 0 == account_id, e.unenrolled_at.is_(None))
+    query = sa.select(e.id).where(unindexed(e.account_id) == account_id, e.unenrolled_at.is_(None))
     if course_ids:
-        query = query.where(statement(connection, _OF_COURSES).bindparams(ids=course_ids))
+        query = query.where(of_courses(connection, course_ids))
     if group_ids:
         query = query.where(e.group_id.in_(group_ids))
     if statuses:

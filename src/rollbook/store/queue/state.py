@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
+from rollbook.store.database.sql import PENDING, unindexed
 from rollbook.store.database.tables import accounts, unenrollments
 from rollbook.store.database.tables.learning import ENDED
 from rollbook.store.queue.workers import find_last_seen
@@ -108,7 +109,7 @@ def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
     row = connection.execute(query.where(accounts.c.id == account_id)).one()._asdict()
     found = _count_ended(connection, account_id) if row["uncounted"] else row
     u = unenrollments.c
-    pending = sa.and_(u.account_id == account_id, u.status == sa.literal_column("'Pending'"))
+    pending = sa.and_(u.account_id == account_id, sa.text(PENDING))
     waiting, oldest = connection.execute(sa.select(sa.func.count(), sa.func.min(u.requested_at)).where(pending)).one()
     counts = {UnenrollmentStatus.PENDING: waiting} | {status: found.get(status, 0) for status in ENDED}
     in_order = {status: counts[status] for status in UnenrollmentStatus}
@@ -118,8 +119,8 @@ def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
 def read_batch_state(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> BatchState:
     """Tell what a batch of the account waits for now."""
     u = unenrollments.c
-    pending = sa.and_(u.batch_id == batch_id, u.status == sa.literal_column("'Pending'"), u.due_at <= now)
-    due = sa.exists(sa.select(u.batch_id).where(pending, u.account_id + 0 == account_id))
+    pending = sa.and_(u.batch_id == batch_id, sa.text(PENDING), u.due_at <= now)
+    due = sa.exists(sa.select(u.batch_id).where(pending, unindexed(u.account_id) == account_id))
     query = sa.select(accounts.c.queue_paused_at, due).where(accounts.c.id == account_id)
     paused_at, is_due = connection.execute(query).one()
     return BatchState(paused_at, find_last_seen(connection), bool(is_due))

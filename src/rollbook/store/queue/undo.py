@@ -23,13 +23,13 @@ STEP = 1000
 # item stands in a CASE, where no other index matches it (decision 0002).
 _FIND_LIVE = """
     SELECT enrollment_id, status FROM unenrollments
-    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete') AND account_id + 0 = :account_id
+    WHERE enrollment_id {in_ids} AND {live} AND {unindexed_account_id} = :account_id
 """
 
 _REMOVE = """
     UPDATE unenrollments
     SET status = 'Removed', finished_at = :finished_at, removed_by = :user_id, notes = :reason, change = :change
-    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
+    WHERE enrollment_id {in_ids} AND {live}
       AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
@@ -45,18 +45,18 @@ _FIND_REJECTED = """
       AND CASE WHEN 'Completed' IN (other.status, e.status)
                THEN other.id > e.id AND other.created_at > e.unenrolled_at
                ELSE other.id > e.id OR other.unenrolled_at IS NULL END
-    WHERE e.account_id + 0 = :account_id AND (e.purged_at IS NOT NULL OR other.id IS NOT NULL)
+    WHERE e.{unindexed_account_id} = :account_id AND (e.purged_at IS NOT NULL OR other.id IS NOT NULL)
 """
 
 # Nothing of an enrolment was touched but this, and so nothing else has to be brought back.
 _RESTORE_ENROLLMENTS = """
-    UPDATE enrollments SET unenrolled_at = NULL WHERE id {in_ids} AND account_id + 0 = :account_id
+    UPDATE enrollments SET unenrolled_at = NULL WHERE id {in_ids} AND {unindexed_account_id} = :account_id
 """
 
 _RESTORE = """
     UPDATE unenrollments
     SET status = 'Restored', restored_at = :restored_at, restored_by = :user_id, notes = :reason, change = :change
-    WHERE enrollment_id {in_ids} AND status IN ('Pending', 'Complete')
+    WHERE enrollment_id {in_ids} AND {live}
       AND CASE status WHEN 'Complete' THEN account_id = :account_id END
 """
 

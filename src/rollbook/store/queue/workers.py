@@ -6,19 +6,20 @@ import sqlalchemy as sa
 
 from rollbook.model import SILENT_SECONDS
 from rollbook.store.database.database import Database
+from rollbook.store.database.execute import execute
 from rollbook.store.database.expiry import forget
 from rollbook.store.database.tables import workers
 
-_SEEN = sa.text(
-    "INSERT INTO workers (name, seen_at) VALUES (:name, :seen_at)"
-    " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at"
-).bindparams(sa.bindparam("seen_at", type_=workers.c.seen_at.type))
+_SEEN = """
+    INSERT INTO workers (name, seen_at) VALUES (:name, :seen_at)
+    ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
+"""
 
 
 def note_worker(database: Database, name: str, now: datetime) -> None:
     """Write down that this worker is at work just now."""
     with database.write() as connection:
-        connection.execute(_SEEN, {"name": name, "seen_at": now})
+        execute(connection, _SEEN, {"name": name, "seen_at": now})
 
 
 def find_last_seen(connection: sa.Connection) -> datetime | None:

@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.model import Account, Action, Actor, Change, RejectReason, utc_now
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute, execute_count
+from rollbook.store.database.tables import enrollments
 from rollbook.store.operations.audit import record_change
 from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
 from rollbook.store.roster.checks import CHECKS
 from rollbook.store.roster.people import Match, settle_people
-from rollbook.store.roster.staging import CHUNK
+from rollbook.store.roster.staging import CHUNK, STAGED
 
 # So many problems, and notes, are named; of more only the number is told.
 MAX_NAMED = 1000
@@ -51,8 +52,9 @@ _FIND_ENDED = """
 """
 _ADD_REFUSED = """
     INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
-    VALUES ('enrollments', :line, 'status', 'the course was completed, and the account protects completed enrollments',
-            'refused', 1)
+    SELECT 'enrollments', CAST(item ->> 'line' AS INTEGER), 'status',
+           'the course was completed, and the account protects completed enrollments', 'refused', 1
+    FROM {rows} AS r
 """
 _IS_BAD = "SELECT EXISTS (SELECT 1 FROM staged_problems WHERE kind = 'bad')"
 _LIST_PROBLEMS = """
@@ -64,11 +66,6 @@ _LIST_NOTES = """
     SELECT file, line, column_name, reason FROM staged_notes ORDER BY file, line, column_name, reason LIMIT :most
 """
 _COUNT_NOTES = "SELECT COUNT(*) FROM staged_notes"
-_LIST_IDS = """
-    SELECT external_id, id FROM enrollments
-    WHERE account_id = :account_id AND unenrolled_at IS NULL
-      AND external_id IN (SELECT sourced_id FROM staged_enrollments) ORDER BY id
-"""
 
 Given = dict[str, object]
 
@@ -135,11 +132,12 @@ def import_staged(
     try:
         with connection.begin() as transaction:
             counts = {table: _import_table(connection, table, complete, given, options.match) for table in SOURCES}
-            _run(connection, ADD_MEMBERSHIPS, given)
+            execute(connection, ADD_MEMBERSHIPS, given)
             counts["enrollments"]["queued"] = _queue_ended(connection, account, reason, options.protected_code)
             for table in SOURCES:
                 _count_rows(connection, table, given, counts[table])
-            imported = options.skip_bad_rows or not _run(connection, _IS_BAD, given).scalar_one()
+            [(is_bad,)] = execute(connection, _IS_BAD)
+            imported = options.skip_bad_rows or not is_bad
             outcome = Outcome(
                 [_describe(table, count) for table, count in counts.items()] if imported else [],
                 *_list_remarks(connection, _LIST_PROBLEMS, _COUNT_PROBLEMS, given),
@@ -159,10 +157,11 @@ def import_staged(
 
 def list_enrollment_ids(connection: sa.Connection, account: Account) -> Iterator[tuple[str, int]]:
     """List external id and id of the current enrollments that the staged rows name."""
-    rows = connection.execute(
-        statement(connection, _LIST_IDS), {"account_id": account.id}, execution_options={"yield_per": CHUNK}
-    )
-    return ((external_id, number) for external_id, number in rows)
+    e, staged = enrollments.c, sa.select(STAGED["enrollments"].c.sourced_id)
+    query = sa.select(e.external_id, e.id).where(e.account_id == account.id, e.unenrolled_at.is_(None))
+    query = query.where(e.external_id.in_(staged)).order_by(e.id)
+    rows = connection.execute(query, execution_options={"yield_per": CHUNK})
+    return ((external_id, id_) for external_id, id_ in rows)
 
 
 def _import_table(
@@ -170,32 +169,32 @@ def _import_table(
 ) -> dict[str, int]:
     for file, check in CHECKS[table]:
         if file is None or file in complete:
-            _run(connection, check, given)
+            execute(connection, check, given)
     if table == "users":
-        settle_people(lambda sql: _run(connection, sql, given).rowcount, match)
+        settle_people(lambda sql: execute_count(connection, sql, given), match)
     counts = dict.fromkeys(_COUNTS, 0)
     for change, sql in CHANGES[table].items():
-        counts[change] = _run(connection, sql, given).rowcount
+        counts[change] = execute_count(connection, sql, given)
     return counts
 
 
 def _count_rows(connection: sa.Connection, table: str, given: Given, counts: dict[str, int]) -> None:
     staged, chosen, passed = SOURCES[table]
     count = _COUNT.format(table=table, staged=staged, chosen=chosen, passed=passed)
-    named, counts["ignored"] = _run(connection, count, given).one()
-    counts["refused"], counts["skipped"] = _run(connection, _COUNT_LEFT_OUT.format(staged=staged), given).one()
+    [(named, counts["ignored"])] = execute(connection, count, given)
+    [(counts["refused"], counts["skipped"])] = execute(connection, _COUNT_LEFT_OUT.format(staged=staged))
     counts["unchanged"] = named - sum(counts[name] for name in ("added", "updated", "ended", "queued", "ignored"))
 
 
 def _queue_ended(connection: sa.Connection, account: Account, reason: str, protected_code: str) -> int:
-    ended = _run(connection, _FIND_ENDED, {"account_id": account.id}).all()
+    ended = execute(connection, _FIND_ENDED, {"account_id": account.id})
     if not ended:
         return 0
     acceptance = accept_batch(
         connection,
         account_id=account.id,
         requested_by=None,
-        ids=[row.id for row in ended],
+        ids=[id_ for _, id_ in ended],
         policies=account.policies,
         reason=reason,
         requested_at=utc_now(),
@@ -203,9 +202,9 @@ def _queue_ended(connection: sa.Connection, account: Account, reason: str, prote
     # What is in the queue already is unchanged; what the account protects is refused.
     protected = [block for block, refusal in acceptance.refused.items() if refusal is RejectReason.UNKNOWN]
     if protected:
-        _run(connection, _ADD_REFUSED, [{"line": ended[block - 1].line} for block in protected])
+        execute(connection, _ADD_REFUSED, {"rows": [{"line": ended[block - 1][0]} for block in protected]})
     if acceptance.batch_id is not None:
-        kept = [(block, str(ended[block - 1].id), protected_code) for block in protected]
+        kept = [(block, str(ended[block - 1][1]), protected_code) for block in protected]
         keep_refusals(connection, account.id, acceptance.batch_id, kept)
     return len(acceptance.accepted)
 
@@ -215,9 +214,6 @@ def _describe(table: str, counts: dict[str, int]) -> Given:
 
 
 def _list_remarks(connection: sa.Connection, listed: str, counted: str, given: Given) -> tuple[list[Remark], int]:
-    remarks = [Remark(*row) for row in _run(connection, listed, given)]
-    return remarks, _run(connection, counted, given).scalar_one() - len(remarks)
-
-
-def _run(connection: sa.Connection, sql: str, given: Given | list[Given]) -> sa.CursorResult[*tuple[Any, ...]]:
-    return connection.execute(statement(connection, sql), given)
+    remarks = [Remark(*row) for row in execute(connection, listed, given)]
+    [(count,)] = execute(connection, counted, given)
+    return remarks, count - len(remarks)

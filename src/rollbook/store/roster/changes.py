@@ -73,8 +73,8 @@ ADD_USERS = """
     FROM good_users AS s WHERE s.user_id IS NULL AND NOT s.deleted ORDER BY s.line
 """
 
-TAKE_OVER_ENROLLMENTS = """
-    {met}
+TAKE_OVER_ENROLLMENTS = f"""
+    {MET}
     UPDATE enrollments SET external_id = met.sourced_id, modified_at = :now_at FROM met WHERE enrollments.id = met.id
 """
 UPDATE_ENROLLMENTS = """
@@ -123,7 +123,7 @@ CHANGES: dict[str, dict[str, str]] = {
         "added": ADD_USERS,
     },
     "enrollments": {
-        "adopted": TAKE_OVER_ENROLLMENTS.format(met=MET),
+        "adopted": TAKE_OVER_ENROLLMENTS,
         "updated": UPDATE_ENROLLMENTS,
         "added": ADD_ENROLLMENTS,
     },

@@ -1,64 +1,74 @@
-"""What a roster is checked for across its rows and against the account: statements that write into staged_problems.
+"""Checks of a roster across its rows and against the account: statements that write into staged_problems.
 
-A problem is `bad`, or `follows` from another, or is `refused`: then only that row is not imported. Who may have which
-address is for people.
+A problem is `bad`, `follows` from another problem, or is `refused`: then only that row is not imported. Conflicts about
+addresses and identifiers are resolved in `people`.
 """
 
+from rollbook.store.database.sql import LIVE
 from rollbook.store.roster.staging import FILES
 
-# A reference that leads nowhere. It only follows from another problem when what it names is there but left out.
-_UNKNOWN = """
-    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
-    SELECT file, line, column_name,
-           CASE WHEN follows THEN '{noun} ''' || ref || ''' is left out'
-                WHEN another THEN '''' || ref || ''' is not a school'
-                WHEN deleted_in IS NOT NULL
-                THEN '{noun} ''' || ref || ''' is tobedeleted in line ' || deleted_in
-                ELSE 'no {noun} ''' || ref || '''' END,
-           CASE WHEN follows THEN 'follows' ELSE 'bad' END, 1
-    FROM (SELECT {file} AS file, s.line, {column} AS column_name, s.{ref} AS ref,
-                 (SELECT MIN(t.line) || ' of ' || {target_file} || '.csv' FROM staged_{target} AS t
-                  WHERE t.sourced_id = s.{ref} AND t.deleted) AS deleted_in,
-                 EXISTS (SELECT 1 FROM staged_{target} AS t WHERE t.sourced_id = s.{ref} AND {another}) AS another,
-                 EXISTS (SELECT 1 FROM staged_{target} AS t
-                         WHERE t.sourced_id = s.{ref} AND NOT t.deleted AND NOT ({another}))
-                 OR EXISTS (SELECT 1 FROM staged_problems AS p
-                            WHERE p.file = {target_file} AND p.line = 0) AS follows
-          FROM staged_{table} AS s WHERE s.{ref} IS NOT NULL {where} AND NOT EXISTS ({known})) AS unknown
-"""
-_LIVE = "SELECT 1 FROM {live} AS k WHERE k.account_id = :account_id AND k.external_id = s.{ref}"
-_IN_ROSTER = "SELECT 1 FROM good_{target} AS k WHERE k.sourced_id = s.{ref} AND NOT k.deleted"
-_OTHER_ORG = " UNION ALL SELECT 1 FROM staged_orgs AS k WHERE k.sourced_id = s.{ref} AND NOT k.school"
-REFERENCES = {  # what it is called, its staging table, how it is found
-    "school_ref": ("school", "orgs", _LIVE.replace("{live}", "groups")),
-    "org_ref": ("org", "orgs", _LIVE.replace("{live}", "groups") + _OTHER_ORG),
-    "term_ref": ("term", "terms", _IN_ROSTER),
-    "course_ref": ("course", "courses", _IN_ROSTER),
-    "class_ref": ("class", "classes", _LIVE.replace("{live}", "courses")),
-    "user_ref": ("user", "users", _LIVE.replace("{live}", "users")),
+# By column: what the reference is called, the staging table that it names, and the table of the account, if it has one.
+REFERENCES = {
+    "school_ref": ("school", "orgs", "groups"),
+    "org_ref": ("org", "orgs", "groups"),
+    "term_ref": ("term", "terms", None),
+    "course_ref": ("course", "courses", None),
+    "class_ref": ("class", "classes", "courses"),
+    "user_ref": ("user", "users", "users"),
 }
 
 
 def _unknown(table: str, ref: str, column: str, where: str = "") -> str:
-    noun, target, known = REFERENCES[ref]
-    another = "COALESCE(NOT t.school AND NOT t.deleted, false)" if target == "orgs" else "false"
-    given = {"table": table, "file": FILES[table], "ref": ref, "column": column, "where": where, "noun": noun}
-    given |= {"target": target, "target_file": FILES[target], "another": another}
-    return _UNKNOWN.format(**given, known=known.format(target=target, ref=ref))
-
-
-# Every row but the first of those with the same sourcedId.
-_REPEATED_ID = """
-    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
-    SELECT {file}, s.line, 'sourcedId', 'the same as in line ' || s.first_line, 'bad', 1
-    FROM (SELECT s.*, FIRST_VALUE(s.line) OVER (PARTITION BY s.sourced_id ORDER BY s.line) AS first_line
-          FROM staged_{table} AS s WHERE s.sourced_id IS NOT NULL) AS s
-    WHERE s.line > s.first_line
-"""
+    """Refuse rows with a reference that leads nowhere; it `follows` when its target is there but left out."""
+    noun, target, live = REFERENCES[ref]
+    known = f"SELECT 1 FROM good_{target} AS k WHERE k.sourced_id = s.{ref} AND NOT k.deleted"
+    if live:
+        known = f"SELECT 1 FROM {live} AS k WHERE k.account_id = :account_id AND k.external_id = s.{ref}"
+    if ref == "org_ref":
+        known += f" UNION ALL SELECT 1 FROM staged_orgs AS k WHERE k.sourced_id = s.{ref} AND NOT k.school"
+    no_school = "COALESCE(NOT t.school AND NOT t.deleted, false)" if target == "orgs" else "false"
+    named = f"EXISTS (SELECT 1 FROM staged_{target} AS t WHERE t.sourced_id = s.{ref}"
+    return f"""
+        INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+        SELECT file, line, column_name,
+               CASE WHEN follows THEN '{noun} ''' || ref || ''' is left out'
+                    WHEN no_school THEN '''' || ref || ''' is not a school'
+                    WHEN deleted_in IS NOT NULL
+                    THEN '{noun} ''' || ref || ''' is tobedeleted in line ' || deleted_in
+                    ELSE 'no {noun} ''' || ref || '''' END,
+               CASE WHEN follows THEN 'follows' ELSE 'bad' END, 1
+        FROM (SELECT {FILES[table]} AS file, s.line, {column} AS column_name, s.{ref} AS ref,
+                     (SELECT MIN(t.line) || ' of ' || {FILES[target]} || '.csv' FROM staged_{target} AS t
+                      WHERE t.sourced_id = s.{ref} AND t.deleted) AS deleted_in,
+                     {named} AND {no_school}) AS no_school,
+                     {named} AND NOT t.deleted AND NOT ({no_school}))
+                     OR EXISTS (SELECT 1 FROM staged_problems AS p
+                                WHERE p.file = {FILES[target]} AND p.line = 0) AS follows
+              FROM staged_{table} AS s WHERE s.{ref} IS NOT NULL {where} AND NOT EXISTS ({known})) AS unknown
+    """
 
 
 def _repeated_id(table: str) -> str:
-    return _REPEATED_ID.format(table=table, file=FILES[table])
+    """Refuse every row but the first of those with the same sourcedId."""
+    return f"""
+        INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+        SELECT {FILES[table]}, s.line, 'sourcedId', 'the same as in line ' || s.first_line, 'bad', 1
+        FROM (SELECT s.*, FIRST_VALUE(s.line) OVER (PARTITION BY s.sourced_id ORDER BY s.line) AS first_line
+              FROM staged_{table} AS s WHERE s.sourced_id IS NOT NULL) AS s
+        WHERE s.line > s.first_line
+    """
+
+
+def _moved(column: str, noun: str, live: str, key: str, ref: str) -> str:
+    """Refuse to move an enrollment to another learner or course: its progress and its history are theirs."""
+    return f"""
+        INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
+        SELECT 'enrollments', s.line, '{column}', 'the enrollment is one of {noun} ''' || k.external_id || '''',
+               'bad', 1
+        FROM staged_enrollments AS s CROSS JOIN enrollments AS e CROSS JOIN {live} AS k
+        WHERE e.account_id = :account_id AND e.external_id = s.sourced_id AND s.student
+          AND k.id = e.{key} AND k.external_id <> s.{ref}
+    """
 
 
 _TELL_ENROLLED = """
@@ -74,14 +84,6 @@ _TELL_ENROLLED = """
     GROUP BY ended.line
 """
 
-# An enrollment keeps its learner and its course: its progress and its history are theirs.
-_MOVED = """
-    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
-    SELECT 'enrollments', s.line, '{column}', 'the enrollment is one of {noun} ''' || k.external_id || '''', 'bad', 1
-    FROM staged_enrollments AS s CROSS JOIN enrollments AS e CROSS JOIN {live} AS k
-    WHERE e.account_id = :account_id AND e.external_id = s.sourced_id AND s.student
-      AND k.id = e.{key} AND k.external_id <> s.{ref}
-"""
 # Whether the enrollment of a row is open after the import, as uq_enrollments_open means it.
 _OPENS = """
     s.student AND s.user_ref IS NOT NULL AND s.class_ref IS NOT NULL AND NOT EXISTS (
@@ -90,7 +92,7 @@ _OPENS = """
 """
 # A learner who left and came back has several dated rows of one class. The stay that counts is the one that runs now,
 # else the next one, else the last one. The others are only history, or plans, when they lie apart from it.
-_FIND_STAYS = """
+_FIND_STAYS = f"""
     INSERT INTO staged_stays (line, first_line, apart)
     SELECT line, first_line, COALESCE(ends_at <= first_begin OR begins_at >= first_end
                                       OR (phase = 2 AND first_phase < 2), false)
@@ -98,7 +100,7 @@ _FIND_STAYS = """
                  FIRST_VALUE(phase) OVER stays AS first_phase, FIRST_VALUE(begins_at) OVER stays AS first_begin,
                  FIRST_VALUE(ends_at) OVER stays AS first_end
           FROM (SELECT s.*, CASE WHEN s.ends_at <= :now_at THEN 2 WHEN s.begins_at > :now_at THEN 1 ELSE 0 END AS phase
-                FROM good_enrollments AS s WHERE {opens}) AS s
+                FROM good_enrollments AS s WHERE {_OPENS}) AS s
           WINDOW stays AS (PARTITION BY user_ref, class_ref ORDER BY phase, CASE phase WHEN 2 THEN ends_at END DESC,
                            CASE phase WHEN 1 THEN begins_at END, line)) AS s
     WHERE line <> first_line
@@ -122,27 +124,26 @@ _TELL_STAYS = """
 # The open enrollments that those of the rows would stand beside. Made in Rollbook, or of a stay that is over, they are
 # taken over: the learner goes on with the same id and the same progress. Materialized, because with tables as new as
 # these both databases would rather compare every row of the roster with every enrollment.
-_MET = """
+MET = f"""
     WITH opened AS MATERIALIZED (
         SELECT s.line, s.sourced_id, s.begins_at, u.id AS user_id, c.id AS course_id
         FROM good_enrollments AS s CROSS JOIN users AS u CROSS JOIN courses AS c
         WHERE u.account_id = :account_id AND u.external_id = s.user_ref
-          AND c.account_id = :account_id AND c.external_id = s.class_ref AND {opens}),
+          AND c.account_id = :account_id AND c.external_id = s.class_ref AND {_OPENS}),
     met AS MATERIALIZED (
         SELECT e.id, e.external_id, e.access_ends_at, o.line, o.sourced_id, o.begins_at
         FROM opened AS o CROSS JOIN enrollments AS e
         WHERE e.user_id = o.user_id AND e.course_id = o.course_id AND e.external_id IS DISTINCT FROM o.sourced_id
           AND e.unenrolled_at IS NULL AND e.status <> 'Completed')
 """
-MET = _MET.format(opens=_OPENS)
-_REFUSE_SECOND = """
-    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows) {met}
+_REFUSE_SECOND = f"""
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows) {MET}
     SELECT 'enrollments', line, 'sourcedId',
            CASE WHEN queued THEN 'the learner''s enrollment ' || id || ' in that class is in the unenrollment queue'
                 ELSE 'the learner has that class already, by ''' || external_id || '''' END,
            CASE WHEN queued THEN 'refused' ELSE 'bad' END, 1
     FROM (SELECT met.*, EXISTS (SELECT 1 FROM unenrollments AS u
-                                WHERE u.enrollment_id = met.id AND u.status IN ('Pending', 'Complete')) AS queued,
+                                WHERE u.enrollment_id = met.id AND u.{LIVE}) AS queued,
                  external_id IS NULL OR COALESCE(access_ends_at <= :now_at OR access_ends_at <= begins_at, false)
                  OR EXISTS (SELECT 1 FROM good_enrollments AS s
                             WHERE s.sourced_id = met.external_id AND (s.deleted OR NOT s.student))
@@ -174,12 +175,12 @@ CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
         (None, _unknown("enrollments", "class_ref", "'classSourcedId'")),
         (None, _unknown("enrollments", "school_ref", "'schoolSourcedId'")),
         (None, _unknown("enrollments", "user_ref", "'userSourcedId'")),
-        (None, _MOVED.format(column="userSourcedId", noun="user", live="users", key="user_id", ref="user_ref")),
-        (None, _MOVED.format(column="classSourcedId", noun="class", live="courses", key="course_id", ref="class_ref")),
-        (None, _FIND_STAYS.format(opens=_OPENS)),
+        (None, _moved("userSourcedId", "user", "users", "user_id", "user_ref")),
+        (None, _moved("classSourcedId", "class", "courses", "course_id", "class_ref")),
+        (None, _FIND_STAYS),
         (None, _REFUSE_OVERLAPPING),
         (None, _IGNORE_STAYS),
         (None, _TELL_STAYS),
-        (None, _REFUSE_SECOND.format(met=MET)),
+        (None, _REFUSE_SECOND),
     ),
 }

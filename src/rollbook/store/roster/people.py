@@ -57,20 +57,20 @@ _TELL_LEFT_OUT = """
 _MAY_BE = """(u.role = 'learner' OR EXISTS (
               SELECT 1 FROM staged_memberships AS m WHERE m.user_ref = s.sourced_id AND m.role = 'staff'))"""
 # A user who was made in Rollbook is the roster's person with the same address; of several such persons the first.
-_ADOPT = """
+_ADOPT = f"""
     WITH alike AS MATERIALIZED (
         SELECT s.line, u.id AS user_id, ROW_NUMBER() OVER (PARTITION BY u.id ORDER BY s.line) AS place
         FROM good_users AS s CROSS JOIN users AS u
         WHERE s.user_id IS NULL AND NOT s.deleted AND u.account_id = :account_id AND u.external_id IS NULL
-          AND u.email_folded = s.email_folded AND u.email_folded_from = u.email AND {may_be})
+          AND u.email_folded = s.email_folded AND u.email_folded_from = u.email AND {_MAY_BE})
     UPDATE staged_users SET user_id = alike.user_id FROM alike WHERE alike.line = staged_users.line AND place = 1
 """
 # With --match: a user whose own sourcedId the roster does not name is the person with the same address or identifier.
-_FIND_MATCHED = """
+_FIND_MATCHED = f"""
     INSERT INTO staged_matches (line, user_id, external_id, persons)
     SELECT s.line, u.id, u.external_id, COUNT(*) OVER (PARTITION BY u.id)
     FROM good_users AS s CROSS JOIN users AS u
-    WHERE s.user_id IS NULL AND NOT s.deleted AND u.account_id = :account_id AND {same} AND {may_be}
+    WHERE s.user_id IS NULL AND NOT s.deleted AND u.account_id = :account_id AND {{same}} AND {_MAY_BE}
       AND NOT EXISTS (SELECT 1 FROM staged_users AS k WHERE k.sourced_id = u.external_id)
       AND u.external_id IS NOT NULL
 """
@@ -203,23 +203,19 @@ def settle_people(run: Run, match: Match | None) -> None:
     """Settle who the people of the staged rows are, and who of them has which address and identifier."""
     run(_FIND_KNOWN)
     _leave_out_relatives(run)
-    run(_ADOPT.format(may_be=_MAY_BE))
+    run(_ADOPT)
     if match is not None:
-        run(_FIND_MATCHED.format(same=_SAME[match], may_be=_MAY_BE))
+        run(_FIND_MATCHED.format(same=_SAME[match]))
         run(_REFUSE_AMBIGUOUS.format(match=match))
         run(_TAKE_OVER)
         run(_TELL_TAKEN_OVER)
     run("ANALYZE staged_users")  # it was analyzed without the users that it stands for
     run(_TELL_PROTECTED)
     run(_PROTECT)
-    for key in (
-        _IDENTIFIER,
-        _EMAIL,
-        _LETTERS,
-    ):  # without an address a person is imported, so that nothing follows from it
+    for key in (_IDENTIFIER, _EMAIL, _LETTERS):
         for claim in (_CLAIM_REPEATED, _CLAIM_HELD):
             if run(claim.format(**key)):
-                if key is _IDENTIFIER:
+                if key is _IDENTIFIER:  # a person without the address is imported, so nothing follows from that
                     run(_REFUSE_CLAIMS.format(**key))
                 for statement in (_TELL_CLAIMS, _IMPORT_WITHOUT, _GIVE_UP):
                     run(statement.format(**key))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rollbook.model import fold_email
 from rollbook.store.database.database import load_rows
-from rollbook.store.database.sql import statement
+from rollbook.store.database.execute import execute
 
 CHUNK = 5000
 # A problem of line 0 stands for `rows` bad rows of the file that were counted and not staged.
@@ -101,13 +101,13 @@ def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[obj
         for name, indexes in INDEXES.items():
             for columns in indexes:
                 index = f"ix_staged_{name}_{columns.split(',')[0]}"
-                connection.execute(sa.text(f"CREATE INDEX {index} ON staged_{name} ({columns})"))
+                execute(connection, f"CREATE INDEX {index} ON staged_{name} ({columns})")
         for name, file in FILES.items():
-            connection.execute(sa.text(_VIEW.format(table=name, file=file)))
-            connection.execute(sa.text(f"ANALYZE staged_{name}"))
-        last = connection.execute(sa.text("SELECT COALESCE(MAX(position), -1) FROM staged_class_terms")).scalar_one()
+            execute(connection, _VIEW.format(table=name, file=file))
+            execute(connection, f"ANALYZE staged_{name}")
+        [(last,)] = execute(connection, "SELECT COALESCE(MAX(position), -1) FROM staged_class_terms")
         for position in range(last + 1):
-            connection.execute(statement(connection, _ADD_TERM), {"position": position})
+            execute(connection, _ADD_TERM, {"position": position})
 
 
 def _load(connection: sa.Connection, rows: list[tuple[str, Sequence[object]]]) -> None:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from rollbook.model import EnrollmentStatus, Permission, Role, UnenrollmentStatus
+from rollbook.store.database.sql import OPEN
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
 ENDED = [status for status in UnenrollmentStatus if status is not UnenrollmentStatus.PENDING]
@@ -249,7 +250,7 @@ enrollments = sa.Table(
     sa.CheckConstraint("purged_at IS NULL OR unenrolled_at IS NOT NULL", name="purged_after_unenrolled"),
     sqlite_autoincrement=True,
 )
-_open = sa.text("unenrolled_at IS NULL AND status <> 'Completed'")
+_open = sa.text(OPEN)
 sa.Index(
     "uq_enrollments_open",
     enrollments.c.user_id,

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
+from rollbook.store.database.sql import LIVE, PENDING
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
 # What was asked for at once: a call, a confirmed choice of any size, or an import that ended enrollments. What the
@@ -56,7 +57,7 @@ unenrollments = sa.Table(
 )
 # At most one item of an enrolment is waiting or done and not undone: the schema itself forbids accepting an id twice,
 # even while a worker finishes the first item.
-_live = sa.text("status IN ('Pending', 'Complete')")
+_live = sa.text(LIVE)
 sa.Index(
     "uq_unenrollments_live",
     unenrollments.c.enrollment_id,
@@ -64,7 +65,7 @@ sa.Index(
     sqlite_where=_live,
     postgresql_where=_live,
 )
-_pending = sa.text("status = 'Pending'")
+_pending = sa.text(PENDING)
 sa.Index(
     "ix_unenrollments_due",
     unenrollments.c.account_id,
