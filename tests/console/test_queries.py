@@ -1,15 +1,15 @@
 """No page of the console runs a query a row."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from campus import Campus
+from driver_statements import counted_statements
 from rollbook.server.app import create_app
 from rollbook.settings import load_settings
 from rollbook.store.database.database import Database
@@ -23,20 +23,6 @@ PAGES = (
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     "/account/calls",
 )
-
-
-@contextmanager
-def _counted() -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(sa.Engine, "before_cursor_execute", count)
-    try:
-        yield statements
-    finally:
-        event.remove(sa.Engine, "before_cursor_execute", count)
 
 
 class _Client:
@@ -69,7 +55,7 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     counts = {}
     for page in PAGES:
         place = page.format(batch=batch, learner=learner, draft=chosen.url.path.rpartition("/")[2])
-        with _counted() as statements:
+        with counted_statements() as statements:
             assert client.get(f"/console{place}").status_code == 200, place
         counts[page] = len(statements)
     return counts

@@ -1,6 +1,6 @@
 """getLearnerReport through HTTPS: every filter, every column, paging, who may call, and what it costs (protocol §6)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 
 from campus import Campus
 from conftest import Served
+from driver_statements import counted_statements
 from rollbook.model import EnrollmentStatus
 from rollbook.server.call.execute import execute
 from rollbook.server.call.preprocess import KeyCache, RawRequest, preprocess
@@ -517,23 +518,10 @@ def test_a_report_costs_the_same_queries_whatever_its_length(served: Served, cam
         call = preprocess(request, KeyCache(served.database), RateLimits(served.database, {}))
         return execute(served.database, call).info.count("<Learner>")
 
-    campus.enroll(1)
-    assert run() == 1
-    few = _count_queries(served, run)
-    campus.enroll(40)
-    assert run() == 41
-    assert _count_queries(served, run) == few == 1  # the keys are looked up on the driver itself
-
-
-def _count_queries(served: Served, run: Callable[[], int]) -> int:
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        seen.extend([statement] if statement.strip().startswith("SELECT") else [])
-
-    sa.event.listen(served.database.engine, "before_cursor_execute", note)
-    try:
-        run()
-    finally:
-        sa.event.remove(served.database.engine, "before_cursor_execute", note)
-    return len(seen)
+    counts = []
+    for added, learners in ((1, 1), (40, 41)):
+        campus.enroll(added)
+        with counted_statements() as statements:
+            assert run() == learners
+        counts.append(len(statements))
+    assert counts == [2, 2]  # the keys and the report

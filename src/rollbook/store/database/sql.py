@@ -10,6 +10,7 @@ import sqlalchemy as sa
 # The predicates of partial indexes. An index serves a statement only if the statement has the words of its predicate.
 OPEN = "unenrolled_at IS NULL AND status <> 'Completed'"  # the one open enrollment of a learner in a course
 LIVE = "status IN ('Pending', 'Complete')"  # the one item of an enrollment that waits or is done and not undone
+CLOSED = "status NOT IN ('Pending', 'Complete')"
 PENDING = "status = 'Pending'"
 
 # An expression that no index matches. For a new account PostgreSQL's statistics promise hardly a row, so that it would

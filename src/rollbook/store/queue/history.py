@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
-from rollbook.store.database.sql import LIVE, PENDING
+from rollbook.store.database.sql import CLOSED, LIVE, PENDING
 from rollbook.store.database.tables import (
     batches,
     courses,
@@ -86,7 +86,6 @@ def find_items(
 
 def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
-    live = sa.text(LIVE)
     conditions: list[sa.ColumnElement[bool]] = []
     if chosen.batch_id is not None:
         conditions.append(u.batch_id == chosen.batch_id)
@@ -94,7 +93,7 @@ def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(u.status.in_(chosen.statuses))
     if chosen.enrollment_ids:
         wanted = u.enrollment_id.in_(chosen.enrollment_ids)
-        conditions.append(sa.or_(sa.and_(live, wanted), sa.and_(sa.not_(live), wanted)))  # each half has its index
+        conditions.append(sa.or_(sa.and_(sa.text(LIVE), wanted), sa.and_(sa.text(CLOSED), wanted)))  # each has an index
     if chosen.requested_from is not None:
         conditions.append(u.requested_at >= chosen.requested_from)
     if chosen.requested_before is not None:

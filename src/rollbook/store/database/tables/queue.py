@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from rollbook.model import UnenrollmentStatus
-from rollbook.store.database.sql import LIVE, PENDING
+from rollbook.store.database.sql import CLOSED, LIVE, PENDING
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
 # What was asked for at once: a call, a confirmed choice of any size, or an import that ended enrollments. What the
@@ -73,7 +73,7 @@ sa.Index(
     sqlite_where=_pending,
     postgresql_where=_pending,
 )
-_closed = sa.text("status NOT IN ('Pending', 'Complete')")
+_closed = sa.text(CLOSED)
 sa.Index(
     "ix_unenrollments_closed",
     unenrollments.c.enrollment_id,
