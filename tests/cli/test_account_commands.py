@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from campus import Campus
 from commands import Run
+from conflicts import deadlock
 from rollbook.model import Caller, Policies
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
@@ -360,3 +361,21 @@ def test_what_cannot_be_done_is_a_sentence_and_exit_code_2_and_changes_nothing(
         assert (done.code, done.out) == (2, ""), command
         assert sentence in done.err, command
         assert everything_in(open_database) == before, command
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("command", "change", "action"),
+    [
+        ("account set Acme --protect-completed", "UPDATE accounts SET hold_seconds = 7", "set-policies"),
+        ("user role bo@acme.example administrator", "UPDATE users SET given_name = 'Bo'", "set-role"),
+    ],
+)
+def test_command_whose_transaction_is_ended_by_a_deadlock_does_its_work_in_another(
+    rollbook: Run, open_database: Database, command: str, change: str, action: str
+) -> None:
+    rollbook("user", "add", "bo@acme.example")
+    with deadlock(open_database, change):
+        done = rollbook(*command.split())
+    assert (done.code, "rollbook:" in done.err) == (0, False)
+    assert [line["action"] for line in rollbook("audit", "--format", "json").json].count(action) == 1

@@ -5,14 +5,13 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rollbook.cli.keys import print_keys
-from rollbook.cli.local_database import open_database, operator
+from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
 from rollbook.model import utc_now
-from rollbook.store.database.database import Database
 from rollbook.store.learning.retention import count_lost_undos
 from rollbook.store.people.accounts import add_account, check_policies, find_account, list_accounts, set_policies
 
@@ -35,9 +34,9 @@ def add(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Add an account with its owner, and show both keys, this once."""
-    with open_database() as database, database.write() as connection:
-        account_key, user_key = add_account(connection, name, owner, by=operator())
-    print_keys({"account_key": account_key, "user_key": user_key}, form)
+    with open_database() as database:
+        keys = database.transact(lambda connection: add_account(connection, name, owner, by=operator()))
+    print_keys({"account_key": keys[0], "user_key": keys[1]}, form)
 
 
 @app.command("set")
@@ -68,19 +67,17 @@ def change_policies(
         changes["retention_days"] = _read_days(retention_days)
     if not changes:
         raise UserError("Name a policy to change. See: rollbook account set --help")
-    with open_database() as database:
-        if "retention_days" in changes and not yes:
-            _ask_about_undos(database, name, changes)
-        with database.write() as connection:
-            set_policies(connection, find_account(connection, name), changes, by=operator())
+    if "retention_days" in changes and not yes:
+        _ask_about_undos(name, changes)
+    change_account(name, lambda connection, account: set_policies(connection, account, changes, by=operator()))
     typer.echo(f"Changed {', '.join(changes)} of {name}.")
 
 
-def _ask_about_undos(database: Database, name: str, changes: Mapping[str, bool | int | None]) -> None:
-    """Ask whether undos shall be lost; errors: UserError when they would be and this is no terminal."""
+def _ask_about_undos(name: str, changes: Mapping[str, bool | int | None]) -> None:
+    """Ask before undos are lost; errors: UserError when this is not a terminal."""
     check_policies(changes)
     days, now = changes["retention_days"], utc_now()
-    with database.read() as connection:
+    with open_database() as database, database.read() as connection:
         lost = count_lost_undos(connection, find_account(connection, name).id, days, now)
     if not lost:
         return
@@ -90,9 +87,7 @@ def _ask_about_undos(database: Database, name: str, changes: Mapping[str, bool |
         "their progress is deleted within the hour and cannot be brought back.",
         err=True,
     )
-    if not Console(stderr=True).is_terminal:
-        raise UserError("Nothing was changed. Not a terminal: pass --yes to confirm.")
-    typer.confirm("Change it?", abort=True, err=True)
+    confirm("Change it?")
 
 
 def _read_days(text: str) -> int | None:

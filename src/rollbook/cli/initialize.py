@@ -19,9 +19,8 @@ def init(
     """Make the database when there is none, and add an account with an owner and their keys."""
     with open_database(making=True) as database:
         schema.migrate(database)
-        with database.write() as connection:
-            account_key, user_key = add_account(connection, account, owner, by=operator())
-    print_keys({"account_key": account_key, "user_key": user_key}, form, then="Next, start the server: rollbook serve")
+        keys = database.transact(lambda connection: add_account(connection, account, owner, by=operator()))
+    print_keys({"account_key": keys[0], "user_key": keys[1]}, form, then="Next, start the server: rollbook serve")
 
 
 def migrate() -> None:

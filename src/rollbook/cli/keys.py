@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.local_database import open_database, operator
+from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_json, print_rows
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
@@ -21,8 +21,7 @@ def new(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Make a key and show it, this once."""
-    with open_database() as database, database.write() as connection:
-        key = new_key(connection, find_account(connection, account), user, by=operator())
+    key = change_account(account, lambda connection, owner: new_key(connection, owner, user, by=operator()))
     print_keys({"account_key" if user is None else "user_key": key}, form)
 
 
@@ -40,8 +39,7 @@ def revoke(
     account: AccountOption = None,
 ) -> None:
     """Revoke a key at once and for good."""
-    with open_database() as database, database.write() as connection:
-        revoke_key(connection, find_account(connection, account), key_id, by=operator())
+    change_account(account, lambda connection, owner: revoke_key(connection, owner, key_id, by=operator()))
     typer.echo(f"Revoked key {key_id}.")
 
 

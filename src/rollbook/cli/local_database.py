@@ -2,14 +2,20 @@
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from rollbook.errors import UserError
-from rollbook.model import Actor
+from rollbook.model import Account, Actor
 from rollbook.settings import Settings, load_settings
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
+from rollbook.store.people.accounts import find_account
+
+T = TypeVar("T")
 
 NO_DATABASE = (
     "There is no database {file}. Make it with: rollbook init --account NAME --owner EMAIL; "
@@ -36,6 +42,15 @@ def open_database(
         yield database
     finally:
         database.close()
+
+
+def change_account(name: str | None, work: Callable[[Connection, Account], T]) -> T:
+    """Do the work on an account in a transaction, again when another transaction is in its way.
+
+    Without a name it is the only account of the database. Errors: as open_database, and those of the work.
+    """
+    with open_database() as database:
+        return database.transact(lambda connection: work(connection, find_account(connection, name)))
 
 
 def operator() -> Actor:

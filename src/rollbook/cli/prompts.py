@@ -13,7 +13,7 @@ TERMINAL = Path("/dev/tty")
 def confirm(question: str, file: Path | None = None) -> None:
     """Ask, and abort unless the answer is yes; `file` is the list that was read. Errors: UserError."""
     if not Console(stderr=True).is_terminal:
-        raise UserError("Not a terminal: pass --yes to confirm.")
+        raise UserError("Nothing was done. Not a terminal: pass --yes to confirm.")
     if str(file) != "-":
         typer.confirm(question, abort=True, err=True)
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rollbook.cli.keys import AccountOption
-from rollbook.cli.local_database import open_database, operator
+from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role
@@ -37,16 +37,16 @@ def add(
 ) -> None:
     """Add a user."""
     details = {"given_name": given_name, "family_name": family_name, "employee_id": employee_id}
-    with open_database() as database, database.write() as connection:
-        add_user(connection, find_account(connection, account), email, role, by=operator(), **details)
+    change_account(
+        account, lambda connection, owner: add_user(connection, owner, email, role, by=operator(), **details)
+    )
     typer.echo(f"Added {email} as {role}. For a key: rollbook key new --user {email}")
 
 
 @app.command("role")
 def change_role(email: str, role: Role, account: AccountOption = None) -> None:
     """Give a user another role; an account keeps at least one owner."""
-    with open_database() as database, database.write() as connection:
-        set_role(connection, find_account(connection, account), email, role, by=operator())
+    change_account(account, lambda connection, owner: set_role(connection, owner, email, role, by=operator()))
     typer.echo(f"{email} is {role} now.")
 
 
@@ -62,9 +62,10 @@ def grant(
     permissions = {"group_manager": group_manager, "manage_group_users": manage_group_users}
     if group_manager is None and manage_group_users is None:
         raise UserError("Name a permission. See: rollbook user grant --help")
-    with open_database() as database, database.write() as connection:
-        owner = find_account(connection, account)
-        grant_permissions(connection, owner, email, group, permissions, by=operator())
+    change_account(
+        account,
+        lambda connection, owner: grant_permissions(connection, owner, email, group, permissions, by=operator()),
+    )
     typer.echo(f"Changed what {email} may do in {group}.")
 
 
@@ -89,8 +90,7 @@ def password(
         chosen = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         raise UserError("There is nobody to ask. Use --stdin or --generate.")
-    with open_database() as database, database.write() as connection:
-        set_password(connection, find_account(connection, account), email, chosen, by=operator())
+    change_account(account, lambda connection, owner: set_password(connection, owner, email, chosen, by=operator()))
     if generate:
         typer.echo(chosen)
     typer.echo(f"{email} can sign in to the console with this password now.", err=True)
