@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+OSV := https://api.osv.dev/v1/query
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve browser images docs audit test bench fuzz soak lint types lock
@@ -13,7 +14,7 @@ setup: .venv/ready ## make .venv with the locked dependencies and the rollbook c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Rollbook needs Python 3.11 or later. Name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -30,12 +31,18 @@ docs: setup ## generate the tables of docs/wire*.md from the messages and codes 
 	$(BIN)/python tests/support/contract_tables.py
 
 audit: setup ## check the locked dependencies for known vulnerabilities, if the service is reachable
-	@$(BIN)/python tests/support/vulnerabilities.py
+	@if $(BIN)/python -c 'import signal, httpx; signal.alarm(5); httpx.get("$(OSV)")' 2>/dev/null; then \
+		$(BIN)/pip-audit --requirement requirements.lock --disable-pip --progress-spinner off \
+			--vulnerability-service osv --osv-url $(OSV); \
+	else \
+		echo "NO AUDIT: $(OSV) cannot be reached. Known vulnerabilities of dependencies were not looked for."; \
+	fi
 
 images: browser ## take the screenshots of docs/images again
 	ROLLBOOK_WRITE_IMAGES=1 $(BIN)/python -m pytest --numprocesses 0 tests/console/test_browser_pages.py
 
-test: lint types browser audit ## run every check and test, on SQLite and on a real PostgreSQL
+test: setup ## run every check and test, on SQLite and on a real PostgreSQL
+	@$(MAKE) --no-print-directory --jobs 2 types lint browser audit
 	$(BIN)/python -m pytest
 
 bench: setup ## measure every row beside its limit (10 min); ROWS=accept-sqlite,drain for some, ROUNDS=5
