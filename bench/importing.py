@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from figures import Figure
 from places import COURSES, Place, durable_postgresql, postgresql_place, sqlite_place
 from rollbook.model import Actor
-from rollbook.store.database.database import load_rows
+from rollbook.store.database.bulk_load import load_rows
 from rollbook.store.database.tables import enrollments
 from rollbook.store.people.accounts import add_account
 from server_process import environment

@@ -11,7 +11,7 @@ from campus import Campus
 from conftest import Served
 from rollbook import Client
 from rollbook.model import utc_now
-from rollbook.store.database.database import load_rows
+from rollbook.store.database.bulk_load import load_rows
 from rollbook.store.database.tables import enrollments, users
 from visitor import Visitor
 

@@ -1,6 +1,6 @@
-"""How long a call may wait for the database: for a connection, for other writers, for answers, all together.
+"""The deadline of a call: how long it may wait for connections, locks and statements in all.
 
-Who sets no deadline (a command, an import) waits for as long as it takes.
+Without a deadline, as in commands and imports, waits are not limited.
 """
 
 import time
@@ -10,13 +10,13 @@ from contextvars import ContextVar
 
 from rollbook.errors import DatabaseUnavailableError
 
-# When the time is over, and how long it was: monotonic seconds.
+# The deadline in monotonic seconds, and the seconds that it was set for.
 _deadline: ContextVar[tuple[float, float] | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Bound every wait inside the block together, also in a thread that is started with its context."""
+    """Limit all waits inside the block together, also those of a thread that runs in its context."""
     token = _deadline.set((time.monotonic() + seconds, seconds))
     try:
         yield
@@ -25,19 +25,19 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def renew_deadline() -> None:
-    """Begin the deadline anew, after a step of work that has many: what makes progress may take as long as it needs."""
+    """Restart the deadline after one step of many, so that work which makes progress is not stopped."""
     if (given := _deadline.get()) is not None:
         _deadline.set((time.monotonic() + given[1], given[1]))
 
 
 def time_left() -> float | None:
-    """Give the seconds until the deadline, not below 0; None when there is no deadline."""
+    """Return the seconds until the deadline, at least 0; None without a deadline."""
     given = _deadline.get()
     return None if given is None else max(0.0, given[0] - time.monotonic())
 
 
 def remaining(seconds: float) -> float:
-    """Give the seconds until the deadline, at most as many as given; errors: DatabaseUnavailableError if it is over."""
+    """Return the smaller of `seconds` and the seconds until the deadline; errors: DatabaseUnavailableError after it."""
     left = time_left()
     if left == 0:
         raise DatabaseUnavailableError("the call had waited for too long before its work could begin")

@@ -1,16 +1,16 @@
-"""Forgets rows that are kept long enough, a bounded number in each transaction."""
+"""Deletes expired rows, a limited number in each transaction."""
 
 import sqlalchemy as sa
 
 from rollbook.store.database.database import Database
 
 
-def forget(database: Database, table: sa.Table, old: sa.ColumnElement[bool], limit: int) -> int:
-    """Delete up to `limit` rows that are old, and return how many; with none, nothing is written."""
+def delete_expired(database: Database, table: sa.Table, expired: sa.ColumnElement[bool], limit: int) -> int:
+    """Delete up to `limit` expired rows and return how many; without any, no transaction writes."""
     key = list(table.primary_key.columns)
     with database.read() as connection:
-        if not connection.execute(sa.select(sa.exists(sa.select(*key).where(old)))).scalar_one():
+        if not connection.execute(sa.select(sa.exists(sa.select(*key).where(expired)))).scalar_one():
             return 0
-    chosen = sa.select(*key).where(old).limit(limit).with_for_update(skip_locked=True)
+    chosen = sa.select(*key).where(expired).limit(limit).with_for_update(skip_locked=True)
     delete = table.delete().where(sa.tuple_(*key).in_(chosen))
     return database.transact(lambda connection: int(connection.execute(delete).rowcount))

@@ -1,6 +1,6 @@
-"""SQLite's one writer: works that come while others are at it share their transaction, and one sync of the disk.
+"""Group commit on SQLite: concurrent writers share one transaction and one fsync.
 
-Every work is alone in a savepoint of its own and in its own thread; none returns before the commit that keeps it.
+Each writer has its own savepoint and its own thread, one writes at a time, and none returns before the commit.
 """
 
 import threading
@@ -13,12 +13,12 @@ from rollbook.errors import DatabaseUnavailableError
 from rollbook.store.database.deadline import remaining
 from rollbook.store.database.execute import execute
 
-# So many works at most wait for one another; beyond it a sync is a small part of what they cost.
+# The most writers in a transaction; with more, the fsync is a small part of their cost.
 MAX_GROUP_SIZE = 32
 
 
 class GroupCommit:
-    """Lets works on an engine take turns; the one that has nobody behind it commits for all before it."""
+    """The queue of writers on an engine; a writer with none behind it commits for the whole group."""
 
     def __init__(self, engine: sa.Engine, wait_seconds: float) -> None:
         self._engine = engine
@@ -30,10 +30,10 @@ class GroupCommit:
 
     @contextmanager
     def work(self, *, rollback: bool) -> Iterator[sa.Connection]:
-        """Give the connection for one work, which is undone if it raises or is to be rolled back, and commit.
+        """Yield the connection to one writer and commit; its work is undone if it raises, or with `rollback`.
 
-        A work that raises waits for the commit too: it may have seen what others wrote before it. Errors:
-        DatabaseUnavailableError, when the turn does not come in time or the commit fails.
+        A writer that raises waits for the commit too: it may have read what others of the group wrote. Errors:
+        DatabaseUnavailableError, when other writers take too long or the commit fails.
         """
         self._take_turn()
         try:
@@ -64,7 +64,7 @@ class GroupCommit:
             self._busy = True
 
     def _leave_to_next(self, group: "_Group") -> bool:
-        """Pass the turn on with the transaction still open, if there is somebody to go on with it."""
+        """Leave the open transaction to the next writer, if one is waiting and may join the group."""
         with self._changed:
             leaving = self._waiting > 0 and group.failure is None and group.size < MAX_GROUP_SIZE
             if leaving:
@@ -81,7 +81,7 @@ class GroupCommit:
 
 
 class _Group:
-    """A transaction that several works share, begun with the first."""
+    """A transaction that several writers share."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.size = 0
@@ -96,7 +96,7 @@ class _Group:
 
     @contextmanager
     def savepoint(self, *, rollback: bool) -> Iterator[None]:
-        """Keep what the block has done, or undo it and no more."""
+        """Keep the work of the block, or undo it alone."""
         self.size += 1
         execute(self.connection, "SAVEPOINT work")
         try:
@@ -113,24 +113,24 @@ class _Group:
             execute(self.connection, "ROLLBACK TO work")
             execute(self.connection, "RELEASE work")
         except sa.exc.DBAPIError:
-            # The disk is full, or broken: SQLite has rolled back everything.
+            # A full or broken disk: SQLite has rolled back the whole transaction.
             self.failure = error
 
     def end(self) -> None:
-        """Commit, if it can be, and let everybody know."""
+        """Commit, unless the transaction has failed, and wake the writers of the group."""
         try:
             if self.failure is None:
                 self._transaction.commit()
         except BaseException as error:
-            self.failure = error  # for every work of the group, this one too
-            self.connection.invalidate()  # SQLite has its transaction still open
+            self.failure = error  # raised in every writer of the group
+            self.connection.invalidate()  # its transaction is still open
         try:
             self.connection.close()
         finally:
             self._ended.set()
 
     def wait(self) -> None:
-        """Return when the works of the group are durable; errors: DatabaseUnavailableError when they will never be."""
+        """Wait until the group is durable; errors: DatabaseUnavailableError when its commit has failed."""
         self._ended.wait()
         if self.failure is not None:
             raise DatabaseUnavailableError(f"the database cannot be written: {self.failure}") from self.failure

@@ -1,4 +1,4 @@
-"""Opens PostgreSQL: connections that wait no longer than they may, and that are not handed out when they are dead."""
+"""Opens PostgreSQL: connections with a deadline for every wait, and a pool that drops closed connections."""
 
 import select
 
@@ -15,54 +15,54 @@ from rollbook.errors import UserError
 from rollbook.store.database.deadline import remaining, time_left
 from rollbook.store.database.execute import execute
 
-# For a host that is gone without a word, or that is frozen. What the address itself says wins.
+# For hosts that vanish or freeze. Parameters of the address override these.
 NETWORK = {
-    "connect_timeout": "2",  # for each host of the address; libpq knows no shorter one
+    "connect_timeout": "2",  # for each host of the address; libpq's minimum
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
-    # A server that has become a replica, or has not yet ceased to be one, answers with what is no longer true.
+    # A server that has become a replica, or still is one, would answer with outdated data.
     "target_session_attrs": "read-write",
 }
-# A transaction whose process is frozen or gone must not keep its locks.
+# Ends transactions, and with them locks, of a process that is frozen or gone.
 IDLE_SECONDS = 30
 POOL_SECONDS = 3
-# What PostgreSQL is given to say that it has ended a statement, before it is taken for frozen.
+# How long PostgreSQL may take to report a statement's timeout before it counts as frozen.
 GRACE_SECONDS = 1
 
 
 class NoAnswerError(psycopg.OperationalError):
-    """PostgreSQL has not answered in time; the connection was given up."""
+    """PostgreSQL has not answered in time; the connection is closed."""
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection that keeps to the deadline of its call (store/deadline), and in any case to `longest_wait`."""
+    """A connection that waits until the deadline of the call (`deadline`), and at most `max_wait` seconds."""
 
-    longest_wait: float | None = None
+    max_wait: float | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait as psycopg does, but not for longer than is allowed."""
-        allowed = [limit for limit in (timeout, time_left(), self.longest_wait) if limit is not None]
+        """Wait as psycopg does, for a limited time."""
+        allowed = [limit for limit in (timeout, time_left(), self.max_wait) if limit is not None]
         if not allowed:
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, min(allowed))
         except psycopg.errors._WaitTimeout:
-            # Nothing is cancelled: a commit that waits for a replica would then be answered as if it had been kept.
+            # Nothing is canceled: PostgreSQL would report a canceled commit that waits for a replica as committed.
             self.close()
             raise NoAnswerError("PostgreSQL has not answered in time") from None
 
 
 def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -> sa.Engine:
-    """Make the engine; with `statement_seconds` PostgreSQL itself ends a statement that takes or waits longer.
+    """Make the engine; with `statement_seconds` PostgreSQL itself ends statements that take longer.
 
-    libpq reads the address, so that every form it knows works: sockets, several hosts, TLS options.
+    libpq reads the address, so all its forms work: sockets, several hosts, TLS options.
     """
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError:
-        # libpq's own words may quote the address, and with it a password.
+        # libpq's message may quote the address, and with it a password.
         raise UserError(
             "ROLLBOOK_DATABASE_URL cannot be understood. It is like postgresql://USER@HOST:5432/NAME, with "
             "special characters written as %XX."
@@ -76,11 +76,11 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
 
     def connect() -> psycopg.Connection[TupleRow]:
         remaining(POOL_SECONDS)
-        # Transactions are begun below. psycopg would begin one around a single look-up too, and it forgets all plans of
-        # a connection whenever one is rolled back.
+        # The engine's "begin" event begins transactions. psycopg would begin one for a single look-up too, and
+        # drops the prepared statements of a connection at every rollback.
         connection = Connection.connect(**parameters, autocommit=True)  # type: ignore[arg-type]
         if statement_seconds is not None:
-            connection.longest_wait = statement_seconds + GRACE_SECONDS
+            connection.max_wait = statement_seconds + GRACE_SECONDS
         return connection
 
     engine = sa.create_engine(
@@ -100,15 +100,15 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
 
 
 def _end_transaction(raw: psycopg.Connection[TupleRow], _record: object, _state: object) -> None:
-    """Roll back what a connection has not committed when it is given back; most have nothing."""
+    """Roll back an open transaction when its connection returns to the pool."""
     if raw.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raw.rollback()
 
 
 def _refuse_dead(raw: psycopg.Connection[TupleRow], record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
-    """Replace a connection on which PostgreSQL has said good-bye meanwhile, and with it all that are as old.
+    """Replace a pooled connection that the server has closed, and with it all older ones.
 
-    Nothing is to be read on an idle one. So the work that is about to begin need not fail to find out.
+    An idle connection is readable only after the server has closed it. The check spares the next work a failure.
     """
     if record.info.setdefault("used", False):
         poll = select.poll()
@@ -119,6 +119,6 @@ def _refuse_dead(raw: psycopg.Connection[TupleRow], record: sa.pool.ConnectionPo
 
 
 def _drop_what_cannot_write(context: ExceptionContext) -> None:
-    """Take a server that has become read-only for one that is gone, so that the pool looks for its successor."""
+    """Treat a server that has become read-only as disconnected, so that the pool connects to its successor."""
     if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
         context.is_disconnect = True

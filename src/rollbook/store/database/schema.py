@@ -1,4 +1,4 @@
-"""Brings a database to the schema that this release knows, and refuses to run on another."""
+"""Migrates a database to the schema of this release, and refuses databases with another one."""
 
 import time
 from pathlib import Path
@@ -12,23 +12,23 @@ from rollbook.store.database.tables import metadata
 from rollbook.store.people.emails import fold_all_emails
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# The schemas that this release knows, by the names of their migrations; the last one is its own.
+# The schemas that this release knows, named by their migrations; the last one is its own.
 REVISIONS = sorted(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
 
-# Calls that come while a migration waits for a table wait behind it. So it waits briefly, and often.
+# While a migration waits for a table's lock, calls queue behind it. So it waits briefly and tries again.
 LOCK_MILLISECONDS = 500
 LOCK_ATTEMPTS = 60
 PAUSE_SECONDS = 1.0
 
 
 def migrate(database: Database) -> tuple[str | None, str]:
-    """Make the tables of an empty database, or run the migrations that one lacks, in one transaction.
+    """Create the tables of an empty database, or run the migrations that it lacks, in one transaction.
 
-    Returns the revisions before and after. Servers and workers of the release before may run meanwhile. Errors:
-    UnknownSchemaError when a newer release has made the database; DatabaseUnavailableError when its tables never became
-    free.
+    Returns the revisions before and after. Servers and workers of the previous release may run at the same time.
+    Errors: UnknownSchemaError when a newer release made the database; DatabaseUnavailableError when its tables stay
+    locked.
     """
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:
@@ -44,7 +44,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
 
 
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
-    # Imported here, because it takes a fifth of a second, and every server and command looks at the schema.
+    # Imported here because it takes 0.2 s, and every server and command checks the schema.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ def check_schema(database: Database) -> None:
 
 
 def can_serve(database: Database) -> bool:
-    """Whether a server of this release can go on: also when a newer release has migrated the database meanwhile."""
+    """Tell whether a running server can go on, as it can when a newer release has migrated the database."""
     with database.read() as connection:
         found = _revision(connection)
     return found is not None and (found == HEAD or found not in REVISIONS)

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from rollbook.store.database.database import Database, load_rows
+from rollbook.store.database.bulk_load import load_rows
+from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.expiry import forget
+from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.sql import write_time
 from rollbook.store.database.tables import calls
 
@@ -70,7 +71,7 @@ def purge_calls(database: Database, now: datetime, days: float, most: int, limit
     reasons = [sa.and_(calls.c.account_id == account_id, calls.c.id <= beyond) for account_id, beyond in surplus]
     forgotten = 0
     for reason in [*reasons, old]:
-        forgotten += forget(database, calls, reason, limit)
+        forgotten += delete_expired(database, calls, reason, limit)
     return forgotten
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from rollbook.model import Caller
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.expiry import forget
+from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import answers
 
 KEPT = timedelta(hours=24)
@@ -52,7 +52,7 @@ def find_answer(connection: sa.Connection, caller: Caller, key: str) -> StoredAn
 
 def purge_idempotency_keys(database: Database, now: datetime, limit: int) -> int:
     """Forget up to `limit` answers that are older than a day; return how many."""
-    return forget(database, answers, answers.c.created_at <= now - KEPT, limit)
+    return delete_expired(database, answers, answers.c.created_at <= now - KEPT, limit)
 
 
 def _is(caller: Caller, key: str) -> sa.ColumnElement[bool]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller, Policies, Role
 from rollbook.store.database.database import Database
-from rollbook.store.database.expiry import forget
+from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.people.passwords import ADMINISTERING
 
@@ -98,7 +98,7 @@ def end_login_session(connection: sa.Connection, token: str) -> None:
 
 def purge_login_sessions(database: Database, now: datetime, limit: int) -> int:
     """Forget up to `limit` sign-ins not used for a week, which are over whatever the settings; return how many."""
-    return forget(database, login_sessions, login_sessions.c.seen_at < now - timedelta(days=7), limit)
+    return delete_expired(database, login_sessions, login_sessions.c.seen_at < now - timedelta(days=7), limit)
 
 
 def _digest(token: str) -> bytes:

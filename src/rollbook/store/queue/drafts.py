@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller
 from rollbook.store.database.database import Database
-from rollbook.store.database.expiry import forget
+from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import drafts, users
 from rollbook.store.queue.selection import CourseShare
 
@@ -99,4 +99,4 @@ def finish_draft(connection: sa.Connection, draft_id: int, batch_id: int) -> Non
 
 def purge_drafts(database: Database, now: datetime, limit: int) -> int:
     """Forget drafts that are a day old, up to `limit` of them; return how many."""
-    return forget(database, drafts, drafts.c.created_at < now - KEPT, limit)
+    return delete_expired(database, drafts, drafts.c.created_at < now - KEPT, limit)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from rollbook.model import SILENT_SECONDS
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.expiry import forget
+from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import workers
 
 _SEEN = """
@@ -35,4 +35,4 @@ def is_silent(seen_at: datetime | None, now: datetime) -> bool:
 
 def purge_workers(database: Database, now: datetime, limit: int) -> int:
     """Forget up to `limit` workers that have not been seen for a week; return how many."""
-    return forget(database, workers, workers.c.seen_at < now - timedelta(days=7), limit)
+    return delete_expired(database, workers, workers.c.seen_at < now - timedelta(days=7), limit)

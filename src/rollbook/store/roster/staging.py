@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rollbook.model import fold_email
-from rollbook.store.database.database import load_rows
+from rollbook.store.database.bulk_load import load_rows
 from rollbook.store.database.execute import execute
 
 CHUNK = 5000

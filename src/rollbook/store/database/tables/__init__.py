@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy Core; invariants live here, as constraints. Migrations bring an older database here."""
+"""The tables in SQLAlchemy Core, with the invariants as constraints. Migrations bring older databases to them."""
 
 from rollbook.store.database.tables.columns import metadata
 from rollbook.store.database.tables.learning import (

@@ -1,4 +1,4 @@
-"""What the columns of several tables have in common, and the names of constraints."""
+"""Columns that several tables have, and the naming of constraints."""
 
 import sqlalchemy as sa
 
@@ -14,26 +14,26 @@ metadata = sa.MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column of this very type; PostgreSQL gets its bigint.
+# SQLite numbers rows only in a column of type INTEGER; PostgreSQL gets its bigint.
 BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def one_of(column: str, values: type[Role | EnrollmentStatus | UnenrollmentStatus]) -> sa.CheckConstraint:
-    """Keep a column to the values of an enum."""
+    """Restrict a column to the values of an enum."""
     listed = ", ".join(f"'{value}'" for value in values)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
 def own_id() -> sa.Column[int]:
-    """Number the rows of a table."""
+    """Return the primary key of a table whose rows are numbered."""
     return sa.Column("id", BIG_ID, primary_key=True)
 
 
 def account_id() -> sa.Column[int]:
-    """Say whose a row is."""
+    """Return the column of the account that a row belongs to."""
     return sa.Column("account_id", sa.BigInteger, sa.ForeignKey("accounts.id"), nullable=False)
 
 
 def time_column(name: str, *, nullable: bool = False) -> sa.Column[object]:
-    """Keep a time, aware and in UTC."""
+    """Return a column of times in UTC."""
     return sa.Column(name, UtcTime, nullable=nullable)

@@ -1,4 +1,4 @@
-"""Accounts and people, what they learn, and who is enrolled in what."""
+"""Accounts, users, keys, groups, courses, sessions and enrollments."""
 
 import sqlalchemy as sa
 
@@ -17,13 +17,13 @@ accounts = sa.Table(
     sa.Column("hold_seconds", sa.Integer, nullable=False),
     sa.Column("retention_days", sa.Integer),
     time_column("queue_paused_at", nullable=True),
-    # Counts what has been done to the account's unenrollments, one number a transaction; the feed goes by it.
+    # Numbers the transactions that change the account's unenrollments, for the feed of changes.
     sa.Column("last_change", sa.BigInteger, nullable=False, server_default="0"),
-    # How many items have ended in which way, as of one change; that is the last one unless another release made it.
+    # Counts of ended items by status, up to `counted_change`; releases that do not count leave it behind.
     sa.Column("counted_change", sa.BigInteger),
     *(sa.Column(f"counted_{status.lower()}", sa.BigInteger, nullable=False, server_default="0") for status in ENDED),
     time_column("created_at"),
-    # The progress of whatever ended until then has been deleted, or is just being deleted.
+    # The progress of enrollments that ended until then is deleted, or is being deleted.
     time_column("purged_through", nullable=True),
     # The addresses from which requestExternalAuthorization may be called, as a JSON list; NULL: all of them.
     sa.Column("authorization_addresses", sa.Text),
@@ -38,8 +38,8 @@ users = sa.Table(
     account_id(),
     sa.Column("external_id", sa.Text),
     sa.Column("email", sa.Text),
-    # The form by which an e-mail is found in any case of its letters (store/emails), and the e-mail of which it was
-    # made: where that is another one now, it is made anew. NULL where another user of the account has the same form.
+    # The case-insensitive form of the e-mail (people/emails.py), and the e-mail that it was made from: where the two
+    # e-mails differ, the form is outdated. NULL where another user of the account has the same form.
     sa.Column("email_folded", sa.Text),
     sa.Column("email_folded_from", sa.Text),
     sa.Column("alternate_email", sa.Text),
@@ -50,10 +50,10 @@ users = sa.Table(
     sa.Column("division", sa.Text),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
-    # Of who may sign in to the console: argon2, with its parameters and salt.
+    # For users who may sign in to the console: argon2, with its parameters and salt.
     sa.Column("password_hash", sa.Text),
     sa.Column("timezone", sa.Text),
-    # What the API keeps as it came and gives back, as JSON by the names of its elements.
+    # Elements that the API stores and returns unchanged, as JSON by element name.
     sa.Column("profile", sa.Text),
     time_column("created_at"),
     time_column("modified_at"),
@@ -63,7 +63,7 @@ users = sa.Table(
     sa.UniqueConstraint("account_id", "employee_id"),
     one_of("role", Role),
 )
-# Of the few among the many.
+# For the few users who are not learners.
 _staff = sa.text("role <> 'learner'")
 sa.Index("ix_users_staff", users.c.account_id, sqlite_where=_staff, postgresql_where=_staff)
 sa.Index("uq_users_account_id_email", users.c.account_id, sa.func.lower(users.c.email), unique=True)
@@ -127,7 +127,7 @@ groups = sa.Table(
     # A JSON list.
     sa.Column("notification_emails", sa.Text),
     sa.Column("user_limit", sa.Integer),
-    # What the API keeps as it came, as JSON by the names of its elements.
+    # Elements that the API stores unchanged, as JSON by element name.
     sa.Column("details", sa.Text),
     time_column("created_at"),
     time_column("modified_at"),
@@ -211,13 +211,13 @@ sessions = sa.Table(
     time_column("ends_at", nullable=True),
     sa.Column("status", sa.Text, nullable=False, server_default="Active"),
     sa.Column("grade_type", sa.Text),
-    # What the API keeps as it came, as JSON by the names of its elements.
+    # Elements that the API stores unchanged, as JSON by element name.
     sa.Column("details", sa.Text),
     sa.Index("ix_sessions_course", "course_id"),
 )
 
-# A current enrolment has no unenrolled_at. Unenrolling sets it and touches nothing else, which makes undo exact.
-# Purging, when retention is over, empties the progress and leaves the row for the history.
+# A current enrollment has no unenrolled_at. Unenrolling sets it and changes nothing else, so undo is exact.
+# Purging, when retention is over, empties the progress and keeps the row for the history.
 enrollments = sa.Table(
     "enrollments",
     metadata,

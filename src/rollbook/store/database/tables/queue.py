@@ -1,4 +1,4 @@
-"""The unenrollment queue, which is its history too: batches, their items, and what they refused."""
+"""The unenrollment queue and its history: batches, their items and their refusals."""
 
 import sqlalchemy as sa
 
@@ -6,8 +6,8 @@ from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.sql import CLOSED, LIVE, PENDING
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
-# What was asked for at once: a call, a confirmed choice of any size, or an import that ended enrollments. What the
-# operator's commands ask for has no requested_by.
+# One request of any size: a call and its continuations, a confirmed draft, or an import that ended enrollments.
+# Batches of the operator's commands have no requested_by.
 batches = sa.Table(
     "batches",
     metadata,
@@ -21,7 +21,7 @@ batches = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# The items of a batch that were not queued, each with the code that the caller was answered.
+# The items of a batch that were not queued, each with the error code of the answer.
 refusals = sa.Table(
     "refusals",
     metadata,
@@ -33,8 +33,8 @@ refusals = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# The queue and the history. No foreign keys: they would cost a quarter of the accept rate (decision 0003), and
-# batches and enrolments are never deleted.
+# The items. No foreign keys: they would cost 25 % of the accept rate (decision 0003), and batches and enrollments
+# are never deleted.
 unenrollments = sa.Table(
     "unenrollments",
     metadata,
@@ -55,8 +55,8 @@ unenrollments = sa.Table(
     sa.CheckConstraint("(status = 'Pending') = (finished_at IS NULL)", name="finished"),
     sqlite_with_rowid=False,
 )
-# At most one item of an enrolment is waiting or done and not undone: the schema itself forbids accepting an id twice,
-# even while a worker finishes the first item.
+# An enrollment has at most one item that is pending or complete, so the schema forbids accepting an id twice, even
+# while a worker finishes the first item.
 _live = sa.text(LIVE)
 sa.Index(
     "uq_unenrollments_live",
@@ -89,8 +89,8 @@ sa.Index(
     postgresql_where=_changed,
 )
 
-# What was chosen in the console to be unenrolled, until it is confirmed and becomes the batch `batch_id`. `choice` says
-# what led to the ids, `shares` what they are of each course, both as JSON, as they are shown.
+# A selection of the console until it is confirmed and becomes the batch `batch_id`. `choice` holds the filters and
+# `shares` the numbers of each course, as JSON for the page.
 drafts = sa.Table(
     "drafts",
     metadata,
@@ -106,8 +106,8 @@ drafts = sa.Table(
     sa.Index("ix_drafts_created_at", "created_at"),
 )
 
-# Runs of the release before, which queued what its console chose part by part. They stay while it may still serve
-# during an upgrade; this release reads only which of them are under way.
+# Runs of the previous release, which queued a selection in parts. They stay while it may serve during an upgrade;
+# this release reads only which runs are under way.
 runs = sa.Table(
     "runs",
     metadata,

@@ -1,4 +1,4 @@
-"""What the service itself keeps: answers to be repeated, the audit, the last calls, throttles, sign-ins, workers."""
+"""Tables of the service itself: stored answers, audit, last calls, login attempts, login sessions, workers."""
 
 import sqlalchemy as sa
 
@@ -19,8 +19,8 @@ answers = sa.Table(
     sa.Index("ix_answers_created_at", "created_at"),
 )
 
-# Who changed what, when, from where; kept for good. No foreign keys: a line outlives what it is about. Without a user
-# it was the operator, at the command line.
+# Who changed what, when, from where; never deleted. No foreign keys: a line outlives its subject. The operator's
+# commands have no user.
 audit = sa.Table(
     "audit",
     metadata,
@@ -37,7 +37,7 @@ audit = sa.Table(
     sa.Index("ix_audit_account", "account_id", "id"),
 )
 
-# The last calls of an account and how they were answered, so that an integrator can see what a program did wrong.
+# The last calls of an account with their results, for the developer of a program that calls.
 calls = sa.Table(
     "calls",
     metadata,
@@ -58,7 +58,7 @@ calls = sa.Table(
     sa.Index("ix_calls_answered_at", "answered_at"),
 )
 
-# What the servers of one database have counted together against a limit, by window of time.
+# Attempts to sign in, counted by all servers of the database within a window of time.
 throttles = sa.Table(
     "throttles",
     metadata,
@@ -70,7 +70,7 @@ throttles = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Who is signed in to the console. Only a digest of the cookie is kept; `notice` is what the next page shows once,
+# Login sessions of the console. Only a digest of the cookie is stored; `notice` is what the next page shows once,
 # sealed with the cookie.
 login_sessions = sa.Table(
     "sign_ins",
@@ -85,7 +85,7 @@ login_sessions = sa.Table(
     sa.Index("ix_sign_ins_seen_at", "seen_at"),
 )
 
-# Which workers run, and when each last said so.
+# Workers and their last heartbeats.
 workers = sa.Table(
     "workers",
     metadata,

@@ -1,8 +1,8 @@
-"""The first schema. A new database is made from store/tables at once, so that there is nothing to do here."""
+"""The first schema. New databases are created from database/tables, so there is nothing to do."""
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Nothing: no database is older than this."""
+    """No-op: no database is older."""

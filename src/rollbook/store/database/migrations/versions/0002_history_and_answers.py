@@ -1,4 +1,4 @@
-"""What a batch refused, who removed and restored, the feed's numbers, stored answers, and indexes for the report."""
+"""Refusals of batches, who removed and restored, change numbers, stored answers, indexes for the report."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,13 +10,13 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Add what an older database lacks; what is there already stays as it is."""
+    """Add what an older database lacks."""
     op.add_column("accounts", sa.Column("last_change", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("batches", sa.Column("idempotency_key", sa.Text()))
     for column in ("removed_by", "restored_by", "change"):
         op.add_column("unenrollments", sa.Column(column, sa.BigInteger()))
     op.add_column("unenrollments", sa.Column("restored_at", _TIME))
-    # What was finished before the feed existed comes first in it, all under one number.
+    # Items finished before the feed of changes existed are its first, under one number.
     op.execute("UPDATE unenrollments SET change = 1 WHERE status <> 'Pending'")
     op.execute("UPDATE accounts SET last_change = 1")
     _index("ix_batches_account", "batches", ["account_id", "id"])

@@ -1,4 +1,4 @@
-"""The audit, the last calls, throttles shared between servers, and who may sign in to the console and has."""
+"""The audit, the last calls, shared rate limits, passwords and login sessions of the console."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Add what an older database lacks. Servers of the release before it go on working meanwhile, and after it."""
+    """Add what an older database lacks; servers of the previous release keep working during and after it."""
     op.add_column("users", sa.Column("password_hash", sa.Text()))
     staff = sa.text("role <> 'learner'")
     op.create_index("ix_users_staff", "users", ["account_id"], sqlite_where=staff, postgresql_where=staff)

@@ -1,4 +1,4 @@
-"""What was chosen in the console, until it is confirmed and becomes one batch of any size."""
+"""Drafts: selections of the console until they are confirmed and become one batch."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add what an older database lacks. Servers of the release before it go on working meanwhile, and after it."""
+    """Add what an older database lacks; servers of the previous release keep working during and after it."""
     op.create_table(
         "drafts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True),

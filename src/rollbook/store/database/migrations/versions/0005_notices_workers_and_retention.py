@@ -1,4 +1,4 @@
-"""What the next page of a sign-in shows once, which workers run, and how far the progress of an account is deleted."""
+"""Notices of login sessions, workers, and how far the progress of an account is deleted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Add what an older database lacks. Servers of the release before it go on working meanwhile, and after it."""
+    """Add what an older database lacks; servers of the previous release keep working during and after it."""
     op.add_column("sign_ins", sa.Column("notice", sa.LargeBinary()))
     op.create_table(
         "workers",

@@ -1,6 +1,6 @@
-"""E-mails folded by one rule on both databases, and how many items of an account have ended in which way.
+"""Case-insensitive e-mails by one rule on both databases, and counts of ended items.
 
-Both are filled in afterwards, in bounded steps: by `rollbook migrate`, and by workers for what an older release adds.
+Both are filled in afterwards in steps: by `rollbook migrate`, and by workers for rows of an older release.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add what an older database lacks. Servers of the release before it go on working meanwhile, and after it."""
+    """Add what an older database lacks; servers of the previous release keep working during and after it."""
     op.add_column("users", sa.Column("email_folded", sa.Text()))
     op.add_column("users", sa.Column("email_folded_from", sa.Text()))
     folded = sa.text("email_folded_from = email")
