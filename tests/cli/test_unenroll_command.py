@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from campus import Campus
 from commands import Done, run_command
 from conftest import Served
+from rollbook.model import utc_now
 
 pytestmark = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 
@@ -233,6 +235,21 @@ def test_report_refuses_names_that_no_enrollment_has(desk: Desk) -> None:
 def test_progress_is_shown_only_where_there_is_any(desk: Desk) -> None:
     ids = desk.campus.enroll(3)
     assert "completed" not in desk.run("unenroll", str(ids[0]), "--dry-run").out
+
+
+def test_outcome_of_unenroll_says_until_when_it_can_be_undone(desk: Desk) -> None:
+    first, *others = desk.campus.enroll(30)
+    terms = [(None, "without limit"), (0, "only until it is processed"), (90, "until {} UTC")]
+    for id_, (days, term) in zip((first, *others), terms, strict=False):
+        desk.campus.set(retention_days=days)
+        before = utc_now()
+        said = desk.run("unenroll", str(id_), "--yes").err
+        ends = [moment + timedelta(days=days or 0) for moment in (before, utc_now())]
+        batch = desk.run("batches", "--format", "json").json[0]["batch"]
+        wanted = [
+            f"Batch {batch} can be undone {term.format(f'{end:%Y-%m-%d %H:%M}')}: rollbook restore" for end in ends
+        ]
+        assert any(sentence in said for sentence in wanted), said
 
 
 def test_several_batches_are_undone_or_none_of_them_is(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,8 @@ from rollbook.cli.selection import (
 )
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
-from rollbook.errors import UserError
+from rollbook.errors import ClientError, UserError
+from rollbook.model import utc_now
 
 BRAKE = 4
 POLL_SECONDS = 1.0
@@ -184,10 +186,21 @@ def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> i
     would = " would be" if dry_run else ""
     typer.echo(f"{run.accepted}{would} accepted, {run.refused}{would} refused.")
     if run.last_batch is not None and not dry_run:
-        typer.echo(f"Batch {run.last_batch}. To undo it: rollbook restore --batch {run.last_batch}", err=True)
+        typer.echo(_describe_undo(client, run.last_batch), err=True)
     for code, (message, count) in sorted(run.refusals.items()):
         typer.echo(f"  {count} of {code}: {message}", err=True)
     return run.refused
+
+
+def _describe_undo(client: Client, batch_id: int) -> str:
+    term = ""
+    with suppress(ClientError):  # the run itself has succeeded
+        if batch := next(client.batches(batch_id), None):
+            until = batch.undo_until
+            term = " without limit" if until is None else f" until {until:%Y-%m-%d %H:%M} UTC"
+            if until is not None and until <= utc_now():
+                term = " only until it is processed"
+    return f"Batch {batch_id} can be undone{term}: rollbook restore --batch {batch_id}"
 
 
 def _wait(client: Client, batch_id: int | None) -> None:

@@ -81,7 +81,8 @@ class Batch:
     """A call that was accepted: `counts` is by status, and `Refused`.
 
     `refusals` are block, identifier and code of what it refused, only when one batch was asked for. `undo_until` is
-    until when all that is complete can be undone; None without limit, or when nothing is complete.
+    until when every complete item can be undone, without one until when an item processed now could be; None: no limit,
+    or nothing to undo.
     """
 
     id: int

@@ -4,6 +4,7 @@ from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.get_unenrollment_queue import COUNTS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.model import utc_now
 from rollbook.wire.answer import BLOCK
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
@@ -48,7 +49,9 @@ def get_batches(call: MethodCall) -> MethodResult:
     refusals = [] if batch_id is None else store.history.find_refusals(call.connection, account_id, batch_id)
     refused = {"refusals": [refusal._mapping for refusal in refusals]}
     retention = store.retention.read_retention(call.connection, account_id)
-    ends = [retention.until(row.first_ended_at) if row.first_ended_at else None for row in rows]
+    now = utc_now()
+    first = [row.first_ended_at or (now if row.pending else None) for row in rows]
+    ends = [retention.until(moment) if moment else None for moment in first]
     batches = [{**row._mapping, **refused, "undo_until": end} for row, end in zip(rows, ends, strict=True)]
     return MethodResult({"rows": len(rows), "batches": batches})
 
