@@ -1,4 +1,4 @@
-"""Progress: what a learner has reached in an enrollment, as programs and imports write it. The only SQL about it."""
+"""Progress: what a learner has reached in an enrollment, as programs and imports write it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

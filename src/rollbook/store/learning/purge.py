@@ -1,4 +1,4 @@
-"""Enrolments: what happens to their progress when retention is over. The only SQL about it."""
+"""Deletes the progress of ended enrollments whose retention is over."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,13 +9,13 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import accounts
 
-# Says first how far the account's progress is deleted; like an undo it takes the account's turn before its enrollments.
+# Stores how far the account's progress is deleted; like an undo it locks the account before its enrollments.
 _NOTE = """
     UPDATE accounts SET purged_through = :ended_at
     WHERE id = :account_id AND (purged_through IS NULL OR purged_through < :ended_at)
 """
 
-# In the order of their index, so that no step reads more than it empties.
+# In the order of the index, so that a step reads no more than it purges.
 _FIND_OVER = """
     SELECT COUNT(*) AS found, {list_of_ids} AS ids
     FROM (SELECT id FROM enrollments
@@ -32,9 +32,9 @@ _PURGE = """
 
 
 def purge_progress(database: Database, now: datetime, limit: int) -> int:
-    """Empty the progress of up to `limit` enrolments of one account whose retention is over; return how many.
+    """Delete the progress of up to `limit` enrollments of one account whose retention is over; return how many.
 
-    The enrolment itself stays, for the history; it can no longer be restored.
+    The enrollment itself stays for the history; it can no longer be restored.
     """
     with database.read() as connection:
         kept = sa.select(accounts.c.id, accounts.c.retention_days).where(accounts.c.retention_days.is_not(None))

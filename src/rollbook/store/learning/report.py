@@ -1,4 +1,4 @@
-"""The learner report: a page of an account's current enrolments, found by filters. The only SQL about it."""
+"""The learner report: a page of an account's current enrollments, found by filters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from rollbook.store.people.emails import alike, exactly
 
 Condition = sa.ColumnElement[bool]
 
-# What a row can hold, by the names that callers of `find_learners` use.
+# The fields of a row by the names that callers of `find_learners` use.
 FIELDS: dict[str, sa.ColumnElement[object]] = {
     **dict(enrollments.c),
     "course_name": courses.c.name,
@@ -31,7 +31,7 @@ FIELDS: dict[str, sa.ColumnElement[object]] = {
 
 @dataclass(frozen=True)
 class Period:
-    """A span of time that includes both ends; None leaves one of them open."""
+    """A period that includes both ends; None leaves one open."""
 
     first: datetime | None
     last: datetime | None
@@ -39,10 +39,10 @@ class Period:
 
 @dataclass(frozen=True)
 class ReportFilter:
-    """Which enrolments are meant: those that agree with every field; a field that is empty or None leaves out nothing.
+    """Filters that are all applied; an empty field or None filters nothing.
 
-    Several values of a field mean any of them; `emails` and `employee_ids` together are one field. `periods` stand by
-    the column of enrollments that they are about.
+    Several values of a field match any of them; `emails` and `employee_ids` are one field. `periods` are named by their
+    column of enrollments.
     """
 
     enrollment_id: int | None = None
@@ -66,7 +66,7 @@ def find_learners(
     limit: int,
     offset: int,
 ) -> Sequence[sa.Row[*tuple[object, ...]]]:
-    """Read a page of current enrolments in the order of their ids: the fields named, and NULL for None."""
+    """Read the named fields of a page of current enrollments by id, with NULL for the field None."""
     e = enrollments.c
     picked = sa.select(e.id).where(*_conditions(account_id, chosen)).order_by(e.id).limit(limit).offset(offset)
     page = picked.subquery("page")
@@ -87,8 +87,8 @@ def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
     emails = [exactly(chosen.emails), alike(chosen.emails)] if chosen.emails else []
     named = [*emails, *_among(users.c.employee_id, chosen.employee_ids)]
     of_user = [*_among(users.c.active, chosen.user_active), *([sa.or_(*named)] if named else [])]
-    # A few users are best found by the index of their enrolments, but SQLite prefers the account's index, by which it
-    # would read all that the account has. No index matches the sum (decision 0002).
+    # For a few users the index of their enrollments is best, but SQLite prefers the account's index, by which it would
+    # read all enrollments of the account (decision 0002).
     account = unindexed(e.account_id) if named else e.account_id
     conditions: list[Condition] = [account == account_id, e.unenrolled_at.is_(None)]
     if chosen.enrollment_id is not None:
@@ -97,8 +97,8 @@ def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
     for name, periods in chosen.periods.items():
         if periods:
             conditions.append(sa.or_(*(_within(e[name], period) for period in periods)))
-    # Groups and courses have no index of their enrolments. "IS TRUE" keeps PostgreSQL from joining them first, which it
-    # likes as long as it has no statistics: 6 s instead of 0.1 s at a million enrolments.
+    # Groups and courses have no index of their enrollments. IS TRUE keeps PostgreSQL from joining them first, which it
+    # does without statistics: 6 s instead of 0.1 s at a million enrollments.
     if of_group:
         conditions.append(e.group_id.in_(_ids(groups, account_id, of_group)).is_(True))
     if of_course:

@@ -1,4 +1,4 @@
-"""Until when what was unenrolled can be undone: the account's retention, and how far its progress is deleted."""
+"""Until when an unenrollment can be undone: the account's retention, and how far its progress is deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from rollbook.store.database.tables import accounts, enrollments, unenrollments
 
 @dataclass(frozen=True)
 class Retention:
-    """How many days an account keeps progress after an unenrollment (None: without limit), and what is deleted."""
+    """How many days an account keeps progress after an unenrollment (None: no limit), and until when it is deleted."""
 
     days: int | None
     purged_through: datetime | None
 
     def kept_after(self, now: datetime) -> datetime | None:
-        """The moment at or before which whatever ended can no longer be undone; None when there is none."""
+        """Return the time of the latest unenrollment that can no longer be undone; None without one."""
         over = [] if self.days is None else [now - timedelta(days=self.days)]
         return max([*over, *([self.purged_through] if self.purged_through else [])], default=None)
 
     def until(self, ended_at: datetime) -> datetime | None:
-        """Until when an unenrollment of then can be undone; None without limit."""
+        """Return until when an unenrollment of this time can be undone; None without limit."""
         if self.days is not None:
             return ended_at + timedelta(days=self.days)
         return self.purged_through if self.purged_through and ended_at <= self.purged_through else None
@@ -45,7 +45,7 @@ class UndoTerm:
 
 
 def read_retention(connection: sa.Connection, account_id: int) -> Retention:
-    """Read what the account has decided, and how far its progress is deleted."""
+    """Read the retention of an account, and how far its progress is deleted."""
     query = sa.select(accounts.c.retention_days, accounts.c.purged_through).where(accounts.c.id == account_id)
     days, purged_through = connection.execute(query).one()
     return Retention(days, purged_through)
@@ -74,7 +74,7 @@ def find_undo_terms(
 
 
 def count_lost_undos(connection: sa.Connection, account_id: int, days: int | None, now: datetime) -> int:
-    """Count the unenrollments that can be undone now and could no longer be with a retention of so many days."""
+    """Count the unenrollments that can be undone now but not with a retention of so many days."""
     if days is None:
         return 0
     e, kept_after = enrollments.c, read_retention(connection, account_id).kept_after(now)

@@ -1,1 +1,1 @@
-"""What is kept about calls and changes, and what keeps a database well."""
+"""Audit, last calls, stored answers, login attempts, backup and diagnostics."""

@@ -1,6 +1,6 @@
-"""The audit: a line for every change of an account's records, written in the transaction of the change itself.
+"""The audit: a line for every change of an account's records, written in the transaction of the change.
 
-The only SQL about it. Lines are never changed, and kept for good.
+Lines are never changed or deleted.
 """
 
 import json
@@ -20,9 +20,9 @@ _ADD = """
 
 
 def record_change(connection: sa.Connection, account_id: int, by: Actor, change: Change) -> None:
-    """Write the line of a change into the transaction that makes it.
+    """Write the audit line of a change into its transaction.
 
-    What came by a request goes to the log too, once it is committed (Database.write); a command has no log.
+    Lines of a request go to the log too, after the commit (Database.write).
     """
     line = {
         "account_id": account_id,
@@ -50,7 +50,7 @@ def list_changes(
     before_id: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, object]]:
-    """List the lines of an account, the latest first; `before_id` goes on after the last line of the page before."""
+    """List the audit lines of an account, latest first; `before_id` continues after the last line of a page."""
     wanted = [audit.c.account_id == account_id]
     if actor is not None:
         wanted.append(audit.c.actor == actor)
@@ -65,11 +65,11 @@ def list_changes(
 
 
 def list_actors(connection: sa.Connection, account_id: int) -> list[str]:
-    """List who has changed anything in an account."""
+    """List the actors in the audit of an account."""
     query = sa.select(audit.c.actor).where(audit.c.account_id == account_id).distinct()
     return list(connection.execute(query.order_by(audit.c.actor)).scalars())
 
 
 def compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
-    """Describe what is different after a change, for its details: from what to what, by name."""
+    """Describe the differences after a change by name, for the details of an audit line."""
     return {name: {"from": before.get(name), "to": to} for name, to in after.items() if before.get(name) != to}

@@ -1,4 +1,4 @@
-"""Copies an SQLite database as of one moment, while others write to it."""
+"""Copies an SQLite database as of one moment while it is being written."""
 
 import os
 import sqlite3
@@ -15,10 +15,10 @@ STEP_PAGES = 2000
 def back_up(source: Path, target: Path, progress: Callable[[int, int], None]) -> int:
     """Copy the database file `source` to `target`, which appears whole and checked or not at all; return its bytes.
 
-    `progress` is told the pages copied and all pages. Errors: UserError.
+    `progress` is called with the number of pages copied and of all pages. Errors: UserError.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".partial", dir=target.parent)  # for us alone
+        handle, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".partial", dir=target.parent)
     except OSError as error:
         raise UserError(f"{str(target)[:200]} cannot be written: {error.strerror}.") from None
     os.close(handle)
@@ -46,7 +46,7 @@ def _copy(source: Path, target: Path, progress: Callable[[int, int], None]) -> N
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as reading,
         closing(sqlite3.connect(target, isolation_level=None)) as writing,
     ):
-        # The transaction holds on to one moment. Without it every write of others would begin the copy anew.
+        # The transaction keeps one snapshot. Without it every write of other connections would restart the copy.
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
         reading.backup(writing, pages=STEP_PAGES, progress=lambda _, left, pages: progress(pages - left, pages))

@@ -1,4 +1,4 @@
-"""The last calls of an account and how they were answered: the only SQL about them."""
+"""The last calls of an account and their answers."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from rollbook.store.database.tables import calls
 
 @dataclass(frozen=True)
 class AnsweredCall:
-    """A call and its answer; `errors` says how often each code was answered. It holds no key."""
+    """A call and its answer, without keys; `errors` counts the codes of the answer."""
 
     account_id: int
     user_id: int
@@ -33,7 +33,7 @@ class AnsweredCall:
     answered_at: datetime
 
 
-# The last calls to be kept of every account that has more, by the first that goes beyond.
+# The latest call beyond the :most that are kept, for every account that has one.
 _BEYOND = """
     SELECT account_id, beyond FROM (
         SELECT a.id AS account_id,
@@ -44,7 +44,7 @@ _BEYOND = """
 
 
 def keep_calls(connection: sa.Connection, answered: Sequence[AnsweredCall]) -> None:
-    """Keep calls of any accounts, in their order."""
+    """Store calls of any accounts, in their order."""
     names = [field.name for field in fields(AnsweredCall)]
     load_rows(connection, calls, map(_write, answered), names)
 
@@ -52,7 +52,7 @@ def keep_calls(connection: sa.Connection, answered: Sequence[AnsweredCall]) -> N
 def list_calls(
     connection: sa.Connection, account_id: int, limit: int, before: int | None = None
 ) -> list[tuple[int, AnsweredCall]]:
-    """Give the last calls of an account, the latest first, each with its number; `before` goes on from a number."""
+    """Return the last calls of an account, latest first, with their numbers; `before` continues after a number."""
     query = sa.select(calls).where(calls.c.account_id == account_id)
     if before is not None:
         query = query.where(calls.c.id < before)
@@ -61,9 +61,9 @@ def list_calls(
 
 
 def purge_calls(database: Database, now: datetime, days: float, most: int, limit: int) -> int:
-    """Forget calls that are older than `days`, and those of an account beyond its `most` latest; return how many.
+    """Delete calls older than `days`, and those of an account beyond its `most` latest; return how many.
 
-    At most `limit` for each reason and account, each in a short transaction, and none when there is nothing to forget.
+    Each transaction deletes at most `limit`; without expired calls none is opened.
     """
     old = calls.c.answered_at < now - timedelta(days=days)
     with database.autocommit() as connection:

@@ -1,4 +1,4 @@
-"""What a database says of itself, for `rollbook doctor`: its clock, the latest times in it, its size and settings."""
+"""Facts about a database for `rollbook doctor`: clock, latest times, size and settings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,13 @@ import sqlalchemy as sa
 
 from rollbook.store.database.tables import audit, batches, calls
 
-# What a promise of ours rests on (D13), or the number of calls at once.
+# Settings that durability (D13) or the number of concurrent calls depends on.
 WATCHED = ("fsync", "synchronous_commit", "full_page_writes", "max_connections")
 
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What a PostgreSQL server tells: its clock, the size of the database in bytes, and the WATCHED settings."""
+    """Facts of a PostgreSQL server: its clock, the size of the database in bytes, and the WATCHED settings."""
 
     clock: datetime
     size: int
@@ -21,7 +21,7 @@ class ServerFacts:
 
 
 def latest_time(connection: sa.Connection) -> datetime | None:
-    """Give the latest time at which something was recorded."""
+    """Return the latest time in the records."""
     columns = (batches.c.requested_at, audit.c.happened_at, calls.c.answered_at)
     newest = [sa.select(column).order_by(column.table.c.id.desc()).limit(1) for column in columns]
     found = [connection.execute(query).scalar() for query in newest]
@@ -29,7 +29,7 @@ def latest_time(connection: sa.Connection) -> datetime | None:
 
 
 def server_facts(connection: sa.Connection) -> ServerFacts | None:
-    """Ask a PostgreSQL server about itself; None for SQLite, which has nobody to ask."""
+    """Read the facts of a PostgreSQL server; None for SQLite."""
     if connection.dialect.name != "postgresql":
         return None
     size = sa.func.pg_database_size(sa.func.current_database())

@@ -1,4 +1,4 @@
-"""Answers stored under an Idempotency-Key for a day: the only SQL about them (D21)."""
+"""Answers stored under an Idempotency-Key for a day (D21)."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from rollbook.store.database.tables import answers
 
 KEPT = timedelta(hours=24)
 
-# Of several calls at once one inserts the row; PostgreSQL lets the others wait here until that one has committed.
+# Of concurrent calls one inserts the row; on PostgreSQL the others wait here until it has committed.
 _CLAIM = """
     INSERT INTO answers (account_id, user_id, key, package_digest, succeeded, body, created_at)
     VALUES (:account_id, :user_id, :key, :package_digest, FALSE, :body, :created_at)
@@ -23,7 +23,7 @@ _CLAIM = """
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """What a call was answered, and the SHA-256 digest of its package."""
+    """The answer of a call, and the SHA-256 digest of its package."""
 
     package_digest: bytes
     succeeded: bool
@@ -32,7 +32,7 @@ class StoredAnswer:
 
 
 def claim_key(connection: sa.Connection, caller: Caller, key: str, package_digest: bytes, now: datetime) -> bool:
-    """Take a key for the call under way; False when it was used within the last day."""
+    """Claim a key for a call; False when it was used within the last day."""
     connection.execute(answers.delete().where(_is(caller, key), answers.c.created_at <= now - KEPT))
     values = {"account_id": caller.account_id, "user_id": caller.user_id, "key": key}
     claim = {**values, "package_digest": package_digest, "body": b"", "created_at": now}
@@ -40,7 +40,7 @@ def claim_key(connection: sa.Connection, caller: Caller, key: str, package_diges
 
 
 def keep_answer(connection: sa.Connection, caller: Caller, key: str, answer: StoredAnswer) -> None:
-    """Store the answer under the key that the same transaction has claimed."""
+    """Store the answer under the key that this transaction has claimed."""
     connection.execute(answers.update().where(_is(caller, key)).values(asdict(answer)))
 
 
@@ -51,7 +51,7 @@ def find_answer(connection: sa.Connection, caller: Caller, key: str) -> StoredAn
 
 
 def purge_idempotency_keys(database: Database, now: datetime, limit: int) -> int:
-    """Forget up to `limit` answers that are older than a day; return how many."""
+    """Delete up to `limit` answers that are older than a day; return how many."""
     return delete_expired(database, answers, answers.c.created_at <= now - KEPT, limit)
 
 

@@ -1,4 +1,4 @@
-"""Attempts to sign in, counted by the minute for all servers of the database. The only SQL about it."""
+"""Attempts to sign in, counted by the minute for all servers of the database."""
 
 from datetime import datetime
 
@@ -14,12 +14,12 @@ _ADD = """
 
 
 def count_attempt(connection: sa.Connection, window_at: datetime, subject: str) -> None:
-    """Count one more of a subject within a window of time; windows before it are forgotten."""
+    """Count an attempt of a subject in a window of time, and delete earlier windows."""
     connection.execute(throttles.delete().where(throttles.c.window_at < window_at))
     execute(connection, _ADD, {"subject": subject, "window_at": window_at})
 
 
 def read_attempts(connection: sa.Connection, window_at: datetime, subject: str) -> int:
-    """Return the count of a subject within a window."""
+    """Return the number of attempts of a subject in a window of time."""
     mine = sa.and_(throttles.c.subject == subject, throttles.c.window_at == window_at)
     return connection.execute(sa.select(throttles.c.count).where(mine)).scalar_one_or_none() or 0

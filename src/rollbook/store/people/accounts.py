@@ -17,14 +17,14 @@ from rollbook.store.people.api_keys import new_key
 from rollbook.store.people.fields import check_text
 from rollbook.store.people.users import add_user
 
-# What the column can hold; a century, because far beyond it the calendar has no date left.
+# The column's maximum; a century, since the calendar ends not far beyond.
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
 
 _POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
 
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:
-    """Find an account by its name, or with None the only one; errors: UserError when that is not exactly one."""
+    """Find an account by name, or with None the only one; errors: UserError."""
     query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES).order_by(accounts.c.name)
     if name is not None:
         query = query.where(accounts.c.name == check_text("account name", name))
@@ -47,7 +47,7 @@ def list_accounts(connection: sa.Connection) -> list[dict[str, object]]:
 
 
 def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) -> tuple[str, str]:
-    """Add an account and its owner, given by e-mail; return the key of the account and the key of the owner."""
+    """Add an account and its owner, given by e-mail; return the account's key and the owner's key."""
     name = check_text("account name", name)
     account = Account(_insert(connection, name), name, Policies())
     record_change(connection, account.id, by, Change(Action.ADD_ACCOUNT, name))
@@ -56,7 +56,7 @@ def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) 
 
 
 def check_policies(changes: Mapping[str, bool | int | None]) -> None:
-    """Raise UserError for a policy that is out of its limits."""
+    """Raise UserError for a policy outside its limits."""
     for policy, limit in POLICY_LIMITS.items():
         if not 0 <= (changes.get(policy) or 0) <= limit:
             raise UserError(f"{policy} is a number from 0 to {limit}.")
@@ -65,7 +65,7 @@ def check_policies(changes: Mapping[str, bool | int | None]) -> None:
 def set_policies(
     connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None], *, by: Actor
 ) -> None:
-    """Change the policies that are named, and leave the others as they are."""
+    """Change the given policies; the others stay as they are."""
     check_policies(changes)
     before = connection.execute(sa.select(*_POLICIES).where(accounts.c.id == account.id).with_for_update()).one()
     connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**changes))

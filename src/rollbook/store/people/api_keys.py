@@ -15,7 +15,7 @@ from rollbook.store.database.tables import keys, users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.users import find_user
 
-# A row of whom the account's key belongs to, with the user when both keys belong together.
+# Both keys must be valid and belong to the same account.
 _FIND_CALLER = """
     SELECT a.id AS account_id, a.name AS account, a.protect_completed, a.hold_seconds, a.retention_days,
            u.id AS user_id, COALESCE(u.email, '') AS email, u.role
@@ -31,7 +31,7 @@ _FIND_CALLER = """
 def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> Caller | None:
     """Find the caller that both keys belong to.
 
-    None when one is unknown or revoked, when they are of two accounts, or when the user is inactive.
+    None when a key is unknown or revoked, when they belong to two accounts, or when the user is inactive.
     """
     digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
     found = execute(connection, _FIND_CALLER, digests)
@@ -43,7 +43,7 @@ def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> C
 
 
 def list_keys(connection: sa.Connection, account: Account) -> list[dict[str, object]]:
-    """List the keys of an account, revoked ones too, without anything of the keys themselves."""
+    """List the keys of an account, including revoked ones; the keys themselves are not stored."""
     kind = sa.case((keys.c.user_id.is_(None), "account"), else_="user").label("kind")
     columns = (keys.c.id, kind, keys.c.user_id, users.c.email.label("user"), keys.c.created_at, keys.c.revoked_at)
     query = sa.select(*columns)
@@ -52,7 +52,7 @@ def list_keys(connection: sa.Connection, account: Account) -> list[dict[str, obj
 
 
 def new_key(connection: sa.Connection, account: Account, email: str | None, *, by: Actor) -> str:
-    """Make a key of a user, or with None of the account, and return it: it can never be read again."""
+    """Make a key of a user, or with None of the account, and return it; it cannot be read again."""
     user = None if email is None else find_user(connection, account, email)
     if user and not user.active:
         raise UserError(f"{user.email} is not active, so a key would not work.")
@@ -65,7 +65,7 @@ def new_key(connection: sa.Connection, account: Account, email: str | None, *, b
 
 
 def revoke_key(connection: sa.Connection, account: Account, key_id: int, *, by: Actor) -> None:
-    """Let a key open nothing any more; one that was revoked before keeps the time of then."""
+    """Revoke a key; one that is revoked already keeps its time. Errors: UserError."""
     mine = sa.and_(keys.c.account_id == account.id, keys.c.id == key_id)
     valid = sa.and_(mine, keys.c.revoked_at.is_(None))
     if connection.execute(sa.update(keys).where(valid).values(revoked_at=utc_now())).rowcount > 0:

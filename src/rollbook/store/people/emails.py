@@ -1,4 +1,4 @@
-"""Finds users by e-mail in any case of its letters, by one rule for both databases. The only SQL about it."""
+"""Finds users by e-mail in any letter case, by one rule for both databases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import accounts, users
 
-# What an older release, or an import, has added or changed.
+# Rows that an older release has added or changed.
 _UNFOLDED = "users.email IS DISTINCT FROM users.email_folded_from"
 _FOLDED = users.c.email_folded_from == users.c.email
 
@@ -21,28 +21,28 @@ _FOLD = """
 
 
 def folded(email: str | None) -> dict[str, str | None]:
-    """Give the columns that stand beside an e-mail in a row of users."""
+    """Return the columns that belong to an e-mail in a row of users."""
     return {"email_folded": None if email is None else fold_email(email), "email_folded_from": email}
 
 
 def exactly(emails: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Which users have one of these e-mails to the letter; of one not folded yet, in what the database takes for that.
+    """Match users with exactly one of these e-mails, or with one in any letter case in a row that is not folded yet.
 
-    The first half leads to the index.
+    The comparison of lower() leads to the index.
     """
     same = sa.func.lower(users.c.email).in_([sa.func.lower(email) for email in emails])
     return sa.and_(same, sa.or_(users.c.email.in_(emails), sa.text(_UNFOLDED)))
 
 
 def alike(emails: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Which users have one of these e-mails in any case of its letters."""
+    """Match users with one of these e-mails in any letter case."""
     return sa.and_(_FOLDED, users.c.email_folded.in_([fold_email(email) for email in emails]))
 
 
 def find_by_email(
     connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], email: str
 ) -> sa.Row[*tuple[Any, ...]] | None:
-    """Find the one user whom a query of users means by an e-mail: to the letter, or else in any case of its letters."""
+    """Find the user of a query with exactly this e-mail, or else with this e-mail in any letter case."""
     for same in (exactly([email]), alike([email])):
         if (found := connection.execute(query.where(same)).one_or_none()) is not None:
             return found
@@ -50,7 +50,7 @@ def find_by_email(
 
 
 def fold_emails(connection: sa.Connection, limit: int = 1000) -> int:
-    """Fold up to `limit` e-mails that are not yet, and return how many; one that another user has is left without."""
+    """Fold up to `limit` e-mails and return how many; one that another user of the account has gets no folded form."""
     query = sa.select(users.c.id, users.c.account_id, users.c.email).where(sa.text(_UNFOLDED)).order_by(users.c.id)
     rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
     forms = {row.id: row.email and fold_email(row.email) for row in rows}
@@ -68,13 +68,13 @@ def fold_emails(connection: sa.Connection, limit: int = 1000) -> int:
 
 
 def fold_all_emails(database: Database) -> None:
-    """Fold every e-mail that is not yet, in steps that hold up nobody for long."""
+    """Fold every e-mail that is not folded yet, in short transactions."""
     while database.transact(fold_emails):
         pass
 
 
 def list_collisions(connection: sa.Connection) -> list[tuple[str, str, str]]:
-    """List account, e-mail and the e-mail of another user, where both are the same in another case of their letters."""
+    """List the e-mails that differ only in letter case from that of another user: account, e-mail, other e-mail."""
     left = sa.select(accounts.c.name, users.c.account_id, users.c.email).join(accounts)
     left = left.where(users.c.email_folded.is_(None), _FOLDED).order_by(users.c.id)
     found = []

@@ -15,7 +15,7 @@ from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.fields import check_text
 from rollbook.store.people.users import MAX_SUGGESTIONS_READ, find_user
 
-# A permission that is not named stays as it is.
+# A permission that is NULL stays as it is.
 _GRANT = """
     INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
     VALUES (:account_id, :group_id, :user_id, COALESCE(:group_manager, false), COALESCE(:manage_group_users, false))
@@ -34,9 +34,9 @@ def grant_permissions(
     *,
     by: Actor,
 ) -> None:
-    """Give a user group_manager and manage_group_users in an active group, or take them away; None leaves one.
+    """Grant or revoke permissions of a user in an active group; None leaves one as it is.
 
-    Who was no member of the group becomes one. Errors: UserError, also when several groups have the name.
+    The user becomes a member of the group. Errors: UserError, also when several groups have the name.
     """
     user, name = find_user(connection, account, email), check_text("group name", group)
     named = sa.select(groups.c.id).where(groups.c.account_id == account.id, groups.c.name == name, groups.c.active)

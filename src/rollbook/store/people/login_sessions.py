@@ -1,6 +1,6 @@
-"""Who is signed in to the console, and what the next page shows once: the only SQL about it.
+"""Login sessions of the console, and the notice that the next page shows once.
 
-The cookie itself is never kept, only its digest.
+Only a digest of the session cookie is stored.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.people.passwords import ADMINISTERING
 
-# Not every page has to write: the time of the last one is right to a minute.
+# The time of the last request is stored to the minute, so that not every page writes.
 SEEN_STEP = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """How long a sign-in lasts without a page being asked for, and how long at the very most."""
+    """How long a login session lasts without a request, and in all."""
 
     idle: timedelta
     whole: timedelta
@@ -30,9 +30,9 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class LoginSession:
-    """A user who is signed in; `stale` when the time of the last page should be written down.
+    """A login session; `stale` when the time of the last request should be stored.
 
-    `notice` is what a page has to show once, sealed by the console.
+    `notice` is what a page shows once, sealed by the console.
     """
 
     caller: Caller
@@ -41,7 +41,7 @@ class LoginSession:
 
 
 def begin_login_session(connection: sa.Connection, account_id: int, user_id: int, now: datetime) -> str:
-    """Sign a user in and return the token of the cookie: always a new one."""
+    """Begin a session of a user and return the token of its cookie."""
     token = secrets.token_urlsafe(32)
     row = {"digest": _digest(token), "account_id": account_id, "user_id": user_id, "created_at": now, "seen_at": now}
     connection.execute(login_sessions.insert(), row)
@@ -49,7 +49,7 @@ def begin_login_session(connection: sa.Connection, account_id: int, user_id: int
 
 
 def find_login_session(connection: sa.Connection, token: str, now: datetime, lifetime: Lifetime) -> LoginSession | None:
-    """Find who is signed in; None when nobody is, or not any more, or when the role or the user has been taken away."""
+    """Find a session; None when it has ended or expired, or when the user is inactive or no longer administers."""
     policies = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
     query = (
         sa.select(
@@ -76,28 +76,28 @@ def find_login_session(connection: sa.Connection, token: str, now: datetime, lif
 
 
 def keep_alive(connection: sa.Connection, token: str, now: datetime) -> None:
-    """Write down that a page was asked for just now."""
+    """Store the time of a request."""
     connection.execute(login_sessions.update().where(login_sessions.c.digest == _digest(token)).values(seen_at=now))
 
 
 def keep_notice(connection: sa.Connection, token: str, notice: bytes) -> None:
-    """Keep what the next page shall show, in place of one that was not shown yet."""
+    """Store the notice for the next page, in place of one that was not shown yet."""
     connection.execute(login_sessions.update().where(login_sessions.c.digest == _digest(token)).values(notice=notice))
 
 
 def take_notice(connection: sa.Connection, token: str, notice: bytes) -> bool:
-    """Delete what is about to be shown; False when another page has shown it meanwhile."""
+    """Delete the notice that is about to be shown; False when another page has shown it."""
     same = sa.and_(login_sessions.c.digest == _digest(token), login_sessions.c.notice == notice)
     return connection.execute(login_sessions.update().where(same).values(notice=None)).rowcount > 0
 
 
 def end_login_session(connection: sa.Connection, token: str) -> None:
-    """Sign out."""
+    """End a session."""
     connection.execute(login_sessions.delete().where(login_sessions.c.digest == _digest(token)))
 
 
 def purge_login_sessions(database: Database, now: datetime, limit: int) -> int:
-    """Forget up to `limit` sign-ins not used for a week, which are over whatever the settings; return how many."""
+    """Delete up to `limit` sessions without a request for a week, which every setting ends; return how many."""
     return delete_expired(database, login_sessions, login_sessions.c.seen_at < now - timedelta(days=7), limit)
 
 

@@ -1,4 +1,4 @@
-"""Passwords of those who may sign in to the console: argon2 with its own salt, never readable again."""
+"""Passwords of the users who may sign in to the console, as salted argon2 hashes."""
 
 import secrets
 import threading
@@ -20,13 +20,13 @@ from rollbook.store.people.users import find_user
 MIN_LENGTH, MAX_LENGTH = 12, 1000
 ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)
 
-# 19 MiB a hash, two at once: guessing is slow, and a flood of attempts cannot fill the memory.
+# 19 MiB a hash, two at a time: guessing is slow, and a flood of attempts cannot fill the memory.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _at_once = threading.BoundedSemaphore(2)
 
 
 def set_password(connection: sa.Connection, account: Account, email: str, password: str, *, by: Actor) -> None:
-    """Give an administrator or owner a password, and end the sign-ins that the old one had; errors: UserError."""
+    """Set the password of an administrator or owner and end the login sessions of the user; errors: UserError."""
     user = find_user(connection, account, email)
     if user.role not in ADMINISTERING:
         raise UserError(f"{user.email} is a {user.role}; the console is for administrators and owners.")
@@ -41,18 +41,18 @@ def set_password(connection: sa.Connection, account: Account, email: str, passwo
 
 
 def generate_password() -> str:
-    """Make a password that nobody has to think up."""
+    """Return a random password."""
     return secrets.token_urlsafe(15)
 
 
 def has_several_accounts(connection: sa.Connection) -> bool:
-    """Tell whether an e-mail alone would not say which account is meant."""
+    """Tell whether the database has more than one account, so that signing in needs its name."""
     return len(connection.execute(sa.select(accounts.c.id).limit(2)).all()) > 1
 
 
 @dataclass(frozen=True)
 class Login:
-    """A user who may sign in to the console with the right password."""
+    """A user who may sign in to the console with a password."""
 
     account_id: int
     user_id: int
@@ -60,10 +60,10 @@ class Login:
 
 
 def find_login(database: Database, account: str, email: str) -> Login | None:
-    """Find the user who may sign in by this e-mail; `account` may be empty when there is only one."""
+    """Find the user who may sign in with this e-mail; `account` may be empty when there is only one."""
     with database.read() as connection:
         wanted = [] if not account and not has_several_accounts(connection) else [accounts.c.name == account]
-        among = sa.select(accounts.c.id).where(*wanted)  # names each account, so that the index of e-mails serves
+        among = sa.select(accounts.c.id).where(*wanted)  # the index of e-mails begins with the account
         query = sa.select(users.c.account_id, users.c.id, users.c.password_hash)
         query = query.where(users.c.account_id.in_(among), users.c.active, users.c.role.in_(ADMINISTERING))
         found = find_by_email(connection, query, email)
@@ -71,8 +71,8 @@ def find_login(database: Database, account: str, email: str) -> Login | None:
 
 
 def is_password_of(login: Login | None, password: str) -> bool:
-    """Check a password; it takes as long when there is no such user, so that the time tells a stranger nothing."""
-    stored = (login and login.password_hash) or _nobody()
+    """Check a password; it takes as long without a user, so that the time does not tell whether one exists."""
+    stored = (login and login.password_hash) or _unmatched_hash()
     with _at_once:
         try:
             return _hasher.verify(stored, password[: MAX_LENGTH + 1]) and login is not None
@@ -81,5 +81,5 @@ def is_password_of(login: Login | None, password: str) -> bool:
 
 
 @cache
-def _nobody() -> str:
+def _unmatched_hash() -> str:
     return _hasher.hash(secrets.token_hex(32))

@@ -1,4 +1,4 @@
-"""Finds learners by a part of what is known of them, and reads what one was enrolled in. The only SQL about it."""
+"""Finds users by a part of their name or e-mail, and reads the enrollments of one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,19 +13,19 @@ Row = sa.Row[*tuple[Any, ...]]
 
 
 def holds(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
-    """Whether a text holds a part, in any case of its letters."""
+    """Match texts that contain a part, in any letter case."""
     return sa.func.lower(text).contains(part.lower(), autoescape=True)
 
 
 def named(account_id: int, part: str) -> sa.ColumnElement[bool]:
-    """Which users of an account have the part in their name or e-mail, or are known by exactly this employee id."""
-    # One text to look through instead of three: that is most of the time.
+    """Match users of an account with the part in their name or e-mail, or with exactly this employee id."""
+    # One text to search instead of three takes most of the time off.
     text = users.c.given_name + " " + users.c.family_name + " " + sa.func.coalesce(users.c.email, "")
     return sa.and_(users.c.account_id == account_id, sa.or_(holds(text, part), users.c.employee_id == part))
 
 
 def find_ids_of_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> list[int]:
-    """Name the users that `find_people` finds."""
+    """Return the ids of the users that `find_people` finds."""
     return list(connection.execute(sa.select(users.c.id).where(named(account_id, part)).limit(limit)).scalars())
 
 
@@ -40,7 +40,7 @@ def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequen
     """List administrators and owners, and whether each has a password and so can sign in."""
     columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active)
     query = sa.select(*columns, users.c.password_hash.is_not(None).label("has_password"))
-    # In the words of the index.
+    # The predicate of the index.
     staff = query.where(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
     return connection.execute(staff.order_by(users.c.id).limit(limit)).all()
 
@@ -54,7 +54,7 @@ def find_person(connection: sa.Connection, account_id: int, user_id: int) -> Row
 def find_enrollments_of(
     connection: sa.Connection, account_id: int, user_id: int, limit: int, offset: int
 ) -> Sequence[Row]:
-    """Read the enrolments of a user, the latest first, those that were ended too."""
+    """Read the enrollments of a user, latest first, including ended ones."""
     e = enrollments.c
     joined = (
         enrollments.join(courses, courses.c.id == e.course_id)

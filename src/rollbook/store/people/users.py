@@ -13,19 +13,20 @@ from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.emails import find_by_email, folded
 from rollbook.store.people.fields import check_email, check_text
 
+# How many names are compared with an unknown one to suggest a known one.
 MAX_SUGGESTIONS_READ = 2000
 
 
 def list_users(connection: sa.Connection, account: Account) -> list[dict[str, object]]:
-    """List the users of an account, in the order in which they were added."""
+    """List the users of an account, oldest first."""
     query = sa.select(users).where(users.c.account_id == account.id)
     return [row._asdict() for row in connection.execute(query.order_by(users.c.id))]
 
 
 def add_user(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor, **details: str) -> None:
-    """Add an active user; `details` are given_name, family_name, employee_id, and an empty one is none.
+    """Add an active user; `details` are given_name, family_name and employee_id, where empty means none.
 
-    Errors: UserError when the account has the e-mail, in any case of its letters, or the employee id already.
+    Errors: UserError when the account has the e-mail, in any letter case, or the employee id already.
     """
     values: dict[str, object] = {"given_name": "", "family_name": ""}
     values |= {name: check_text(name.replace("_", " "), text) for name, text in details.items() if text}
@@ -41,8 +42,8 @@ def add_user(connection: sa.Connection, account: Account, email: str, role: Role
 
 
 def set_role(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor) -> None:
-    """Give a user another role; errors: UserError when the account would be left without an active owner."""
-    # Two owners who demote each other at the same time wait here, one for the other.
+    """Change the role of a user; errors: UserError when the account would have no active owner."""
+    # The lock makes two owners who demote each other at the same time take effect one after the other.
     connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account.id).with_for_update())
     user = find_user(connection, account, email)
     owners = sa.select(users.c.id).where(users.c.account_id == account.id, users.c.role == Role.OWNER, users.c.active)
@@ -55,7 +56,7 @@ def set_role(connection: sa.Connection, account: Account, email: str, role: Role
 
 
 def find_user(connection: sa.Connection, account: Account, email: str) -> sa.Row[int, str, bool, str]:
-    """Find a user of the account by e-mail, in any case of its letters; errors: UserError."""
+    """Find a user of the account by e-mail, in any letter case; errors: UserError."""
     email = check_email(email)
     columns = (users.c.id, users.c.email, users.c.active, users.c.role)
     user = find_by_email(connection, sa.select(*columns).where(users.c.account_id == account.id), email)
