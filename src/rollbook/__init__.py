@@ -10,7 +10,7 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 
 if TYPE_CHECKING:
     from rollbook.client.client import Client
-    from rollbook.client.requests import Enrollment, Progress, ReportFilters
+    from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
 
     __version__: str
@@ -23,6 +23,7 @@ __all__ = [
     "Enrollment",
     "NotAnAnswerError",
     "Outcome",
+    "PastEnrollment",
     "Progress",
     "QueueState",
     "ReportFilters",
@@ -36,6 +37,7 @@ _HOMES = {
     "Outcome": "rollbook.client.results",
     "QueueState": "rollbook.client.results",
     "Enrollment": "rollbook.client.requests",
+    "PastEnrollment": "rollbook.client.requests",
     "Progress": "rollbook.client.requests",
     "ReportFilters": "rollbook.client.requests",
 }

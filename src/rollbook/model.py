@@ -84,6 +84,7 @@ class Action(StrEnum):
     UNENROLL = "unenroll"
     ENROLL = "enroll"
     UPDATE_PROGRESS = "update-progress"
+    ADD_SESSION = "add-session"
     PAUSE = "pause"
     RESUME = "resume"
     REMOVE = "remove"

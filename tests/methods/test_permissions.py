@@ -27,6 +27,10 @@ PARAMETERS = {
     "</Group>",
     "getGroupLearningModules": "<Group><GroupID>{group_id}</GroupID></Group>",
     "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
+    "listLearningModules": "<LearningModule/>",
+    "listSessions": "<LearningModule><LearningModuleID>{course}</LearningModuleID></LearningModule>",
+    "createHistoricalSession": "<LearningModule><CourseSession><LearningModuleID>{course}</LearningModuleID><StartDate>"
+    "01-Jul-22</StartDate></CourseSession></LearningModule>",
     "enrollmentHistoryImport": "<LearningModuleEnrollment><Enrollment><User><Email>learner@example.org</Email></User>"
     "<Group><GroupName>{group}</GroupName></Group><LearningModuleID>{course}</LearningModuleID><EnrollmentStatus>Completed"
     "</EnrollmentStatus></Enrollment></LearningModuleEnrollment>",
@@ -53,6 +57,8 @@ FOREIGN = {
     "getUser": "GU:03",
     "createUser": "CU:07",
     "getUserGroups": "GUG:03",
+    "listSessions": "LSE:02",
+    "createHistoricalSession": "CHS:02",
     "enrollmentHistoryImport": "EHI:03",
     "enrollSessionHistory": "ESH:03",
     "updateEnrollments": "UEN:06",

@@ -83,8 +83,12 @@ def _values(served: Served, campus: Campus) -> dict[str, object]:
 def _foreign_values(served: Served) -> dict[str, object]:
     """Make another account."""
     foreign = Campus(served.database)
-    user = foreign.user_id("learner@example.org")
-    return {"foreign_owner_key": foreign.owner_key, "foreign": foreign.enroll(1)[0], "foreign_user": user}
+    return {
+        "foreign_owner_key": foreign.owner_key,
+        "foreign": foreign.enroll(1)[0],
+        "foreign_user": foreign.user_id("learner@example.org"),
+        "foreign_course": foreign.course_id,
+    }
 
 
 def _enrolling_values(campus: Campus) -> dict[str, object]:
@@ -203,6 +207,19 @@ def _progress_values(campus: Campus) -> dict[str, object]:
     return {"done_before": done_before}
 
 
+def _course_values(campus: Campus) -> dict[str, object]:
+    """Make an archived course and a past session; name the courses."""
+    ladders = campus.add(courses, name='Ladders & "סולמות" <É>', status="Archived")
+    with campus.database.read() as connection:
+        mine = sa.select(courses.c.name, courses.c.id).where(courses.c.account_id == campus.account.id)
+        named = {row.name: row.id for row in connection.execute(mine)}
+    noon = datetime(2022, 7, 1, 12, tzinfo=UTC)
+    times = {"starts_at": noon, "ends_at": noon + timedelta(minutes=90)}
+    grade = 'A & "é" <b> שלום'
+    past = campus.add(sessions, course_id=named["Chemistry"], name="Past", status="Active", grade_type=grade, **times)
+    return {"ladders": ladders, "past_session": past, "fire": named["Fire Safety"], "physics": named["Physics"]}
+
+
 def _group_values(campus: Campus) -> dict[str, object]:
     """Make two groups of 2022: one with tags, two members and two courses, and one that has nothing."""
     noon = datetime(2022, 7, 1, 12, tzinfo=UTC)
@@ -238,6 +255,7 @@ def _group_values(campus: Campus) -> dict[str, object]:
 MORE_VALUES = {
     **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values,)),
     "uen": (_progress_values,),
+    **dict.fromkeys(("llm", "lse", "chs"), (_enrolling_values, _course_values)),
     "glr": (_enrolling_values, _report_values),
     **dict.fromkeys(("gg_", "lg_", "ggl"), (_enrolling_values, _group_values)),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
@@ -249,12 +267,14 @@ def _is_of(campus: Campus) -> sa.ColumnElement[bool]:
     return unenrollments.c.account_id == campus.account.id
 
 
-def _enrolled_ids(campus: Campus) -> dict[str, object]:
-    """Name the newest enrollment of each employee: nobody knows its id before the call."""
+def _new_ids(campus: Campus) -> dict[str, object]:
+    """Name what the call may have made: the newest enrollment of each employee, the newest session."""
     query = sa.select(users.c.employee_id, enrollments.c.id).join(users, users.c.id == enrollments.c.user_id)
     query = query.where(users.c.account_id == campus.account.id).order_by(enrollments.c.id)
+    newest = sa.select(sa.func.max(sessions.c.id)).where(sessions.c.account_id == campus.account.id)
     with campus.database.read() as connection:
-        return {f"enrolled_{employee_id}": id_ for employee_id, id_ in connection.execute(query)}
+        enrolled = {f"enrolled_{employee_id}": id_ for employee_id, id_ in connection.execute(query)}
+        return enrolled | {"newest_session": connection.execute(newest).scalar_one()}
 
 
 @pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])
@@ -275,7 +295,7 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
         body = {"content": request} if kind == "form" else {"data": {"Package": request}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = client.post(served.server.url, headers=headers, **body)
-    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(values | _enrolled_ids(campus))
+    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(values | _new_ids(campus))
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/xml; charset=UTF-8"

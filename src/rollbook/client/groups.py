@@ -9,6 +9,7 @@ from rollbook.client.calls import Calls, Rows
 from rollbook.methods.get_group import GET_GROUP
 from rollbook.methods.get_group_learning_modules import GET_GROUP_LEARNING_MODULES
 from rollbook.methods.list_groups import LIST_GROUPS
+from rollbook.wire.matching import matching_of
 from rollbook.wire.messages import Values
 
 
@@ -73,12 +74,7 @@ class GroupCalls(Calls):
 
         `tags` are names of tags with the values of which a group has one; with no values, any.
         """
-        if name is not None and contains is not None:
-            raise ValueError("either name or contains, not both")
-        asked: dict[str, Any] = {"active": active}
-        if name is not None or contains is not None:
-            match_type = "EXACT" if contains is None else "CONTAINS"
-            asked["name"] = {"match_type": match_type, "value": name if contains is None else contains}
+        asked: dict[str, Any] = {"active": active, "name": matching_of(name, contains)}
         asked["tags"] = [{"tag_name": tag, "tag_values": values or None} for tag, values in (tags or {}).items()]
         return self._ask_rows(LIST_GROUPS, asked, "Name", "GroupID")[0]
 

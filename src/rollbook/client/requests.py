@@ -56,6 +56,48 @@ class Enrollment:
 
 
 @dataclass(frozen=True)
+class PastEnrollment:
+    """An enrollment as it was elsewhere, in a session when there is a `session_id`.
+
+    The learner is named by `email` or `employee_id`, the group by its name or by `group_id`. Only an enrollment without
+    a session has dates besides `enrolled`.
+    """
+
+    course_id: int | str
+    status: str
+    group: str | None = None
+    group_id: str | None = None
+    email: str | None = None
+    employee_id: str | None = None
+    session_id: int | str | None = None
+    grade: str | None = None
+    enrolled: date | None = None
+    started: date | None = None
+    completed: date | None = None
+    due: date | None = None
+    grace_period: date | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.email) == bool(self.employee_id):
+            raise ValueError("a PastEnrollment has either an email or an employee_id")
+        if bool(self.group) == bool(self.group_id):
+            raise ValueError("a PastEnrollment has either a group or a group_id")
+        if self.session_id is not None and (self.started or self.completed or self.due or self.grace_period):
+            raise ValueError("an enrollment in a session has no date but enrolled")
+
+    def values(self) -> Values:
+        """Give the values of the item of a call; errors: ValueError for a time without a zone."""
+        same = ("course_id", "status", "email", "employee_id", "session_id", "grade")
+        dates = ("enrolled", "started", "completed", "due", "grace_period")
+        return {
+            **{name: getattr(self, name) for name in same},
+            "group_name": self.group,
+            "group_identifier": self.group_id,
+            **{f"{name}_at": _with_zone(getattr(self, name)) for name in dates},
+        }
+
+
+@dataclass(frozen=True)
 class Progress:
     """What a learner has reached in an enrollment; None leaves a value as it is, an empty text empties it."""
 

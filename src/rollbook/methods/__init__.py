@@ -4,6 +4,7 @@ The client imports it too, so nothing here imports the store before a method run
 """
 
 from rollbook.errors import GENERAL, WireCode
+from rollbook.methods.create_historical_session import CREATE_HISTORICAL_SESSION
 from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.methods.enroll_session_history import ENROLL_SESSION_HISTORY
@@ -17,6 +18,8 @@ from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
 from rollbook.methods.get_user import GET_USER
 from rollbook.methods.get_user_groups import GET_USER_GROUPS
 from rollbook.methods.list_groups import LIST_GROUPS
+from rollbook.methods.list_learning_modules import LIST_LEARNING_MODULES
+from rollbook.methods.list_sessions import LIST_SESSIONS
 from rollbook.methods.method import Method as Method
 from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
 from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
@@ -42,6 +45,9 @@ _ALL = (
     GET_GROUP,
     LIST_GROUPS,
     GET_GROUP_LEARNING_MODULES,
+    LIST_LEARNING_MODULES,
+    LIST_SESSIONS,
+    CREATE_HISTORICAL_SESSION,
     ENROLL_SESSION_HISTORY,
     ENROLLMENT_HISTORY_IMPORT,
     UPDATE_ENROLLMENTS,

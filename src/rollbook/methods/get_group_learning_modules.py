@@ -2,27 +2,15 @@
 
 from rollbook import store
 from rollbook.errors import WireCode
+from rollbook.methods.courses import LISTED_COURSE
 from rollbook.methods.groups import GROUP, find_group
 from rollbook.methods.method import GROUP_EDITORS, Method, MethodCall, MethodResult
-from rollbook.wire.messages import ANY_NUMBER, Element, info, parameters, record
-from rollbook.wire.values import NUMBER, word_for
+from rollbook.wire.messages import ANY_NUMBER, info, parameters, record
 
 FORBIDDEN = WireCode("GGLM:01", "The required permissions are not met to call the getGroupLearningModules method.")
 UNKNOWN_GROUP = WireCode("GGLM:03", "The group provided does not exist.", "no group of this account, active or not")
 
-# The columns of a course in a list: `has_sessions` makes the Type.
-COURSE = (
-    Element("LearningModuleID", "id", NUMBER),
-    Element("Name", "name"),
-    Element(
-        "Type",
-        "has_sessions",
-        word_for({"Online": False, "Instructor-Led": True}),
-        help="a course with sessions is `Instructor-Led`",
-    ),
-    Element("Status", "status", help="`Active`, `Inactive` or `Archived`"),
-)
-LISTED = record("LearningModule", *COURSE, field="courses", least=0, most=ANY_NUMBER, help="by their numbers")
+LISTED = record("LearningModule", *LISTED_COURSE, field="courses", least=0, most=ANY_NUMBER, help="by their numbers")
 
 
 def get_courses(call: MethodCall) -> MethodResult:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Connection
 
+    from rollbook.store.learning import courses as courses
     from rollbook.store.learning import enroll as enroll
     from rollbook.store.learning import progress as progress
     from rollbook.store.learning import report as report
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rollbook.store.queue import workers as workers
 
 _ROOMS = {
-    **dict.fromkeys(("enroll", "progress", "report", "retention"), "learning"),
+    **dict.fromkeys(("courses", "enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "audit": "operations",
     **dict.fromkeys(("group_search", "learners", "memberships", "permissions", "profiles"), "people"),

@@ -26,5 +26,14 @@ def match(values: Values) -> Callable[[str], bool]:
     return lambda text: wanted in _fold(text)
 
 
+def matching_of(name: str | None, contains: str | None) -> Values | None:
+    """The values of a filter by exactly a name, or by a text in it; errors: ValueError for both."""
+    if name is not None and contains is not None:
+        raise ValueError("either name or contains, not both")
+    if name is None and contains is None:
+        return None
+    return {"match_type": "EXACT" if contains is None else "CONTAINS", "value": name if contains is None else contains}
+
+
 def _fold(text: str) -> str:
     return normalize("NFC", normalize("NFC", text).casefold())

@@ -224,7 +224,7 @@ def read_known(parent: etree._Element, record: Element) -> dict[str, Any]:
 
 def read_rows(info: etree._Element, tree: Element, *needed: str) -> list[dict[str, str]]:
     """Read the rows of a list as texts by element name; errors: ValueError for a row without a needed element."""
-    (listing,) = tree.children
+    listing = tree.children[0]  # what follows it is about the whole list
     row = listing.children[0]
     if len(info) and info.find(listing.name) is None:
         raise ValueError(f"it holds no {listing.name}")

@@ -1,0 +1,33 @@
+"""Changes courses and their sessions, and writes the audit line."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rollbook import store
+from rollbook.model import Action, Actor, Change
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def add_session(
+    connection: "Connection",
+    by: Actor,
+    account_id: int,
+    course_id: int,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    grade_type: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> int:
+    """Add a session to a course, named by its beginning, and return its number."""
+    name = f"{starts_at:%Y-%m-%d %H:%M}"
+    times = {"starts_at": starts_at, "ends_at": ends_at}
+    number = store.courses.add_session(
+        connection, account_id, course_id, name=name, **times, grade_type=grade_type, details=details
+    )
+    what = {"session": number, "course": course_id}
+    store.audit.record_change(connection, account_id, by, Change(Action.ADD_SESSION, name, what))
+    return number
