@@ -22,7 +22,7 @@ def _shown_secret(visitor: Visitor) -> str:
     return str(visitor.page().xpath("//code[@class='key']/text()")[0])
 
 
-def test_a_learner_is_found_and_has_a_history(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_learner_search_and_history(served: Served, campus: Campus, owner: Visitor) -> None:
     (id_,) = campus.enroll(1)
     served.server.post(campus.package([id_]), {"Rollbook-Reason": "Term over"})
     campus.drain()
@@ -56,7 +56,9 @@ def _links(visitor: Visitor, path: str) -> list[str]:
     return [str(link) for link in visitor.page().xpath("//tbody//th/a/@href")]
 
 
-def test_owners_change_policies_and_administrators_do_not(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
+def test_owners_can_change_policies_and_administrators_cannot(
+    campus: Campus, owner: Visitor, visitors: Visitors
+) -> None:
     owner.open("/console/account")
     owner.submit("/console/account", protect_completed="1", hold_seconds="60", retention_days="")
     assert "Saved." in owner.text()
@@ -72,7 +74,7 @@ def test_owners_change_policies_and_administrators_do_not(campus: Campus, owner:
     assert administrator.page().xpath("//input[@name='hold_seconds']/@value") == ["60"]
 
 
-def test_one_changes_ones_own_password(campus: Campus, owner: Visitor) -> None:
+def test_user_changes_their_password(campus: Campus, owner: Visitor) -> None:
     def change(old: str, new: str, again: str) -> str:
         owner.open("/console/account")
         owner.submit("/console/account/password", old=old, new=new, again=again)
@@ -86,7 +88,7 @@ def test_one_changes_ones_own_password(campus: Campus, owner: Visitor) -> None:
     assert owner.sign_in(campus, password="a newer password").status_code == 200
 
 
-def test_an_owner_adds_an_administrator_who_then_signs_in(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
+def test_owner_adds_an_administrator_who_can_sign_in(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
     owner.open("/console/account/users")
     owner.submit("/console/account/users/new", email="new@example.org", given_name="New", role="learner")
     owner.submit("/console/account/users", email="new@example.org", role="administrator")
@@ -101,7 +103,7 @@ def test_an_owner_adds_an_administrator_who_then_signs_in(campus: Campus, owner:
     assert password not in owner.answer.text
 
 
-def test_a_key_is_shown_once_works_and_is_revoked(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_key_is_shown_once_works_and_can_be_revoked(served: Served, campus: Campus, owner: Visitor) -> None:
     (id_,) = campus.enroll(1)
     owner.open("/console/account/keys")
     owner.submit("/console/account/keys", email="administrator@example.org")
@@ -113,9 +115,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(served: Served, campus: Campus
     assert read_outcomes(served.server.post(campus.package([id_], key))) == ["SU:10"]
 
 
-def test_idor_an_administrator_has_nothing_to_do_with_the_keys_of_others(
-    campus: Campus, owner: Visitor, visitors: Visitors
-) -> None:
+def test_idor_administrator_cannot_manage_keys_of_others(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
     owner.open("/console/account/keys")
     numbers = [int(value) for value in owner.page().xpath("//input[@name='key']/@value")]
     administrator = _administrator(campus, visitors)
@@ -132,9 +132,9 @@ def test_idor_an_administrator_has_nothing_to_do_with_the_keys_of_others(
     assert [int(value) for value in owner.page().xpath("//input[@name='key']/@value")] == numbers
 
 
-def test_the_last_calls_show_what_a_program_did_wrong(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_last_calls_show_the_error_of_a_call(served: Served, campus: Campus, owner: Visitor) -> None:
     answer = served.server.post(campus.package(["nonsense"]))
-    deadline = time.monotonic() + 15  # they are written down behind their answers
+    deadline = time.monotonic() + 15  # calls are logged after their responses
     while answer.headers["X-Request-ID"] not in owner.open("/console/account/calls").text:
         assert time.monotonic() < deadline, "the call is not listed"
         time.sleep(0.05)

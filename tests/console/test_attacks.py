@@ -1,4 +1,4 @@
-"""Attacks on the console, over HTTPS, each named for the hole that it would come in by."""
+"""Attacks on the console, over HTTPS, each test named after its attack."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ def _paused(visitor: Visitor) -> bool:
     return "Paused" in visitor.text()
 
 
-def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor) -> None:
+def test_csrf_form_of_another_site_changes_nothing(owner: Visitor) -> None:
     foreign: list[list[tuple[str, str]]] = [
         [],
         [("Origin", "https://evil.example")],
@@ -47,7 +47,7 @@ def test_csrf_a_form_of_another_site_changes_nothing(owner: Visitor) -> None:
         owner.submit("/console/queue/resume")
 
 
-def test_csrf_no_form_of_another_site_is_taken_by_any_page(owner: Visitor, campus: Campus, stranger: Visitor) -> None:
+def test_csrf_every_page_refuses_a_form_of_another_site(owner: Visitor, campus: Campus, stranger: Visitor) -> None:
     foreign = {"Sec-Fetch-Site": "cross-site"}
     for page in PAGES:
         if page.change is not None and page.path:
@@ -60,7 +60,7 @@ def test_csrf_no_form_of_another_site_is_taken_by_any_page(owner: Visitor, campu
     assert "Set-Cookie" not in stranger.answer.headers
 
 
-def test_a_link_puts_no_words_into_the_console(owner: Visitor, stranger: Visitor) -> None:
+def test_link_cannot_put_text_into_the_console(owner: Visitor, stranger: Visitor) -> None:
     forged = {"done": "removed", "n": 7, "out": 1, "changed": 1, "ended": 1, "told": "out"}
     for page in ("queue", "batches", "account", "account/keys", "unenroll"):
         assert owner.open(f"/console/{page}", **forged).status_code == 200
@@ -69,7 +69,7 @@ def test_a_link_puts_no_words_into_the_console(owner: Visitor, stranger: Visitor
     assert stranger.page().xpath("//p[@class='done']") == []
 
 
-def test_a_notice_of_another_sign_in_is_not_shown_and_a_secret_cannot_be_read_in_the_database(
+def test_notice_is_shown_to_its_session_only_and_unreadable_in_the_database(
     served: Served, campus: Campus, owner: Visitor, visitors: Visitors
 ) -> None:
     other = visitors()
@@ -79,18 +79,18 @@ def test_a_notice_of_another_sign_in_is_not_shown_and_a_secret_cannot_be_read_in
     kept = sa.select(login_sessions.c.notice).where(mine, login_sessions.c.notice.is_not(None))
     with served.database.read() as connection:
         [notice] = connection.execute(kept).scalars()
-    with served.database.write() as connection:  # as whoever can write to the database would try
+    with served.database.write() as connection:  # by an attacker who can write to the database
         connection.execute(sa.update(login_sessions).where(mine).values(notice=notice))
     assert "New key" not in other.open("/console/account/keys").text
     owner.client.get(f"{owner.origin}/console/account/keys", headers={"Rollbook-Live": "1"})
     key = str(owner.follow() and owner.page().xpath("//code[@class='key']/text()")[0])
     assert key.encode() not in notice
     assert key not in owner.open("/console/account/keys").text
-    with served.database.read() as connection:  # the other sign-in has kept what it could not open
+    with served.database.read() as connection:  # the other session keeps what it cannot decrypt
         assert len(connection.execute(kept).all()) == 1
 
 
-def test_session_fixation_a_token_from_before_signing_in_is_worth_nothing(
+def test_session_fixation_token_from_before_sign_in_is_not_accepted(
     visitors: Visitors, campus: Campus, stranger: Visitor
 ) -> None:
     give_password(campus)
@@ -103,9 +103,7 @@ def test_session_fixation_a_token_from_before_signing_in_is_worth_nothing(
     assert thief.open("/console/queue").status_code == 303
 
 
-def test_session_theft_the_database_holds_no_token_that_could_be_used(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
+def test_session_theft_database_holds_no_usable_token(served: Served, campus: Campus, owner: Visitor) -> None:
     with served.database.read() as connection:
         query = sa.select(login_sessions.c.digest).where(login_sessions.c.account_id == campus.account.id)
         digest = connection.execute(query).scalar_one()
@@ -115,7 +113,7 @@ def test_session_theft_the_database_holds_no_token_that_could_be_used(
     assert owner.open("/console/queue").status_code == 303
 
 
-def test_cookie_theft_the_cookie_is_for_https_and_for_no_script(campus: Campus, stranger: Visitor) -> None:
+def test_cookie_theft_cookie_is_secure_and_http_only(campus: Campus, stranger: Visitor) -> None:
     give_password(campus)
     stranger.open("/console/sign-in")
     answer = stranger.post(
@@ -127,7 +125,7 @@ def test_cookie_theft_the_cookie_is_for_https_and_for_no_script(campus: Campus, 
     assert set(rules) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}
 
 
-def test_stored_xss_through_names_reasons_and_notes(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_stored_xss_names_reasons_and_notes_are_escaped(served: Served, campus: Campus, owner: Visitor) -> None:
     (id_,) = campus.enroll(1)
     with served.database.write() as connection:
         learner = sa.select(enrollments.c.user_id).where(enrollments.c.id == id_).scalar_subquery()
@@ -150,7 +148,7 @@ def test_stored_xss_through_names_reasons_and_notes(served: Served, campus: Camp
     assert SCRIPT not in owner.answer.text
 
 
-def test_no_script_of_a_page_runs_but_our_own_file(owner: Visitor) -> None:
+def test_content_security_policy_allows_only_the_console_script(owner: Visitor) -> None:
     for page in ("/console/queue", "/console/batches", "/console/sign-in", "/console/nowhere"):
         policy = owner.open(page).headers["Content-Security-Policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
@@ -158,7 +156,7 @@ def test_no_script_of_a_page_runs_but_our_own_file(owner: Visitor) -> None:
         assert owner.page().xpath("//script[not(@src)] | //style | //@style | //@onclick") == []
 
 
-def test_csv_formula_injection_a_name_stays_text(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_csv_formula_injection_names_stay_text(served: Served, campus: Campus, owner: Visitor) -> None:
     batch = campus.accept(campus.enroll(1)).batch_id
     for name in ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"):
         with served.database.write() as connection:
@@ -186,7 +184,7 @@ def test_idor_another_account_sees_and_changes_nothing(served: Served, campus: C
     assert set(other.queue().values()) == {"Complete", "Pending"}
 
 
-def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, stranger: Visitor) -> None:
+def test_open_redirect_sign_in_redirects_to_console_pages_only(campus: Campus, stranger: Visitor) -> None:
     give_password(campus)
     form = {"account": campus.name, "email": "owner@example.org", "password": PASSWORD}
     targets = ("https://evil.example/", "//evil.example/", "/\\evil.example", "/console/../evil", "javascript:alert(1)")
@@ -197,7 +195,7 @@ def test_open_redirect_signing_in_leads_to_a_page_of_ours(campus: Campus, strang
         assert stranger.answer.headers["Location"] == "/console/queue", target
 
 
-def test_signing_in_leads_back_to_where_somebody_wanted_to_go(campus: Campus, stranger: Visitor) -> None:
+def test_sign_in_redirects_to_the_requested_page(campus: Campus, stranger: Visitor) -> None:
     give_password(campus)
     stranger.open("/console/batches", page=3)
     assert stranger.follow().status_code == 200
@@ -206,14 +204,14 @@ def test_signing_in_leads_back_to_where_somebody_wanted_to_go(campus: Campus, st
     assert stranger.answer.url.params["page"] == "3"
 
 
-def test_clickjacking_no_page_lets_itself_be_framed(owner: Visitor, stranger: Visitor) -> None:
+def test_clickjacking_no_page_can_be_framed(owner: Visitor, stranger: Visitor) -> None:
     for visitor, page in ((owner, "/console/queue"), (owner, "/console/nowhere"), (stranger, "/console/sign-in")):
         answer = visitor.open(page)
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_plain_http_gives_no_page_and_takes_no_password(served: Served, stranger: Visitor) -> None:
+def test_plain_http_serves_no_page_and_accepts_no_password(served: Served, stranger: Visitor) -> None:
     plain = served.server.http_url.removesuffix("/apiv2/")
     answer = stranger.client.get(f"{plain}/console/sign-in")
     assert answer.status_code == 403
@@ -221,15 +219,15 @@ def test_plain_http_gives_no_page_and_takes_no_password(served: Served, stranger
     assert "Set-Cookie" not in answer.headers
 
 
-def test_guessing_passwords_is_throttled_for_the_right_one_too(served: Served, campus: Campus) -> None:
+def test_password_guessing_is_limited_for_the_right_one_too(served: Served, campus: Campus) -> None:
     with served.database.write() as connection:
         add_user(connection, campus.account, "guessed@example.org", Role.ADMINISTRATOR, by=OPERATOR)
     give_password(campus, "guessed@example.org")
-    # From an address of its own, so that nobody else is kept out.
+    # From another address, so that the limit does not affect other tests.
     transport = httpx.HTTPTransport(verify=served.server.tls_context(), local_address="127.0.0.9")
     with httpx.Client(transport=transport) as client:
         guesser = Visitor(served.server, client)
-        for number in range(25):  # ten within a minute; the minute may turn meanwhile
+        for number in range(25):  # 10 per minute; the minute may change during the test
             if guesser.sign_in(campus, "guessed@example.org", f"a wrong password {number}").status_code == 429:
                 break
         assert number >= 10

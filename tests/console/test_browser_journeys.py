@@ -1,4 +1,4 @@
-"""What an administrator does in the console, in a real browser: with and without scripts, and with keys alone."""
+"""An administrator's work in a real browser: with and without scripts, and with the keyboard alone."""
 
 import itertools
 import re
@@ -14,11 +14,11 @@ from rollbook.store.database.tables import enrollments
 
 _numbers = itertools.count(1)
 
-# What a page does every few seconds it does ten times as often, so that nobody waits for it.
+# Makes pages refresh ten times as often.
 _HURRY = "const every = window.setTimeout; window.setTimeout = (task, delay) => every(task, delay / 10);"
 
 SPRING = COURSES[0]
-# What tells where the keyboard is: a line around it, within the window.
+# Whether the focused element has a visible outline inside the window.
 _FOCUS = """() => {
     const here = document.activeElement, style = getComputedStyle(here), box = here.getBoundingClientRect();
     const name = here.getAttribute("aria-label") || here.labels?.[0]?.innerText || here.innerText || here.id;
@@ -32,14 +32,14 @@ def _new_school(running: Running) -> School:
 
 
 def _progress_of_all(school: School) -> list[tuple[object, ...]]:
-    """Every enrolment with everything of it that undoing has to bring back."""
+    """Return every column of every enrollment, which an undo has to restore."""
     mine = sa.select(enrollments).where(enrollments.c.account_id == school.account.id)
     with school.database.read() as connection:
         return [tuple(row) for row in connection.execute(mine.order_by(enrollments.c.id))]
 
 
 @pytest.mark.parametrize(("running", "script"), [("postgresql", True), ("sqlite", False)], indirect=["running"])
-def test_course_is_unenrolled_two_are_kept_the_rest_is_undone(running: Running, tabs: Tabs, *, script: bool) -> None:
+def test_course_is_unenrolled_two_items_removed_the_rest_undone(running: Running, tabs: Tabs, *, script: bool) -> None:
     school = _new_school(running)
     before = _progress_of_all(school)
     tab = tabs(java_script_enabled=script)
@@ -89,7 +89,7 @@ def _unenroll_the_spring_course(tab: Tab) -> None:
 
 
 def _wait_for(tab: Tab, text: str) -> None:
-    """Wait for a text: with a script the page brings it by itself, without one it is reloaded."""
+    """Wait for a text; without a script, reload the page for it."""
     place = tab.page.get_by_role("main").filter(has_text=text)
     for _ in range(60):
         reload = tab.page.get_by_role("link", name="Reload", exact=True)
@@ -101,7 +101,7 @@ def _wait_for(tab: Tab, text: str) -> None:
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
-def test_keyboard_alone_signs_in_pauses_and_removes_and_always_shows_where_it_is(running: Running, tabs: Tabs) -> None:
+def test_keyboard_alone_signs_in_pauses_and_removes_with_visible_focus(running: Running, tabs: Tabs) -> None:
     school, _ = _new_school(running), Campus(running.database)
     school.set(hold_seconds=3600)
     school.accept(school.courses[0][:3])
@@ -140,18 +140,18 @@ def _tab_to(tab: Tab, name: str) -> None:
     for _ in range(60):
         if _press_tab(tab)["name"] == name:
             return
-    raise AssertionError(f"the keyboard does not come to {name}")
+    raise AssertionError(f"{name} is not reachable by Tab")
 
 
 def _press_tab(tab: Tab) -> dict[str, str]:
     tab.page.keyboard.press("Tab")
     focus: dict[str, str] = tab.page.evaluate(_FOCUS)
-    assert focus["tag"] == "BODY" or (focus["seen"] and focus["inside"]), f"nobody sees the focus on {focus}"
+    assert focus["tag"] == "BODY" or (focus["seen"] and focus["inside"]), f"the focus is not visible: {focus}"
     return focus
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
-def test_question_answered_with_no_changes_nothing_and_can_be_asked_again(running: Running, tabs: Tabs) -> None:
+def test_dismissed_confirmation_changes_nothing_and_can_be_repeated(running: Running, tabs: Tabs) -> None:
     school = _new_school(running)
     tab = tabs()
     tab.sign_in(school)
@@ -168,7 +168,7 @@ def test_question_answered_with_no_changes_nothing_and_can_be_asked_again(runnin
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
-def test_script_that_is_not_ours_does_not_run_and_the_tab_complains(running: Running, tabs: Tabs) -> None:
+def test_injected_script_is_blocked_by_the_content_security_policy(running: Running, tabs: Tabs) -> None:
     tab = tabs()
     tab.open("/sign-in")
     tab.page.evaluate(
@@ -181,7 +181,7 @@ def test_script_that_is_not_ours_does_not_run_and_the_tab_complains(running: Run
 
 
 @pytest.mark.parametrize(("running", "script"), [("postgresql", True), ("sqlite", False)], indirect=["running"])
-def test_undo_stands_on_a_batch_when_its_work_is_done(running: Running, tabs: Tabs, *, script: bool) -> None:
+def test_batch_page_offers_undo_once_it_is_processed(running: Running, tabs: Tabs, *, script: bool) -> None:
     school = _new_school(running)
     tab = tabs(java_script_enabled=script)
     tab.sign_in(school)
@@ -200,7 +200,7 @@ def test_undo_stands_on_a_batch_when_its_work_is_done(running: Running, tabs: Ta
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
-def test_reload_after_a_key_was_made_makes_no_other_and_shows_it_no_more(running: Running, tabs: Tabs) -> None:
+def test_reload_after_creating_a_key_creates_and_shows_no_other(running: Running, tabs: Tabs) -> None:
     school = _new_school(running)
     tab = tabs()
     tab.sign_in(school)

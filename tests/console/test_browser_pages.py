@@ -1,4 +1,4 @@
-"""Every page in a real browser, in every state it can be in: axe-core, both colour schemes, a phone, its image."""
+"""Every page and state in a real browser: axe-core, color schemes, phone width, the images of the documentation."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from campus import Campus
-from console_browser import COLOURS, DESKTOP, PHONE, RULES, Running, Tab, Tabs, open_tabs
+from console_browser import COLOR_RULES, DESKTOP, PHONE, RULES, Running, Tab, Tabs, open_tabs
 from console_school import School
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
@@ -19,7 +19,7 @@ from rollbook.store.queue.state import pause_queue, resume_queue
 from server_process import ServerProcess, run_server
 from visitor import give_password
 
-# `make images` has the images of the documentation made anew; otherwise a checkout stays as it is.
+# Only `make images` writes the images of the documentation.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
 TALLEST = 700
@@ -27,9 +27,9 @@ TALLEST = 700
 
 @dataclass(frozen=True)
 class View:
-    """A page in one of its states; `path` may name what the school knows, `then` is done once it is open.
+    """A page in one of its states; `path` may refer to attributes of the school, `then` runs once the page is open.
 
-    `make test` looks at those that have a image and those that are told `always`, `make soak` at all.
+    `make test` checks views with an image or with `always`, `make soak` all of them.
     """
 
     name: str
@@ -173,7 +173,7 @@ EMPTY = [
 
 @dataclass(frozen=True)
 class Place:
-    """A server without a worker, so that what waits goes on waiting; its one account; and its owner's cookies."""
+    """A server without a worker, so that pending items stay pending; its one account; the cookies of its owner."""
 
     server: ServerProcess
     school: School
@@ -196,13 +196,13 @@ def place(chromium: Browser, migrated_file: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def owners_tab(chromium: Browser, place: Place) -> Iterator[Tab]:
-    """A tab that goes from page to page."""
+    """A tab that is shared by the signed-in views."""
     with open_tabs(chromium, place.server) as open_tab:
         yield open_tab(storage_state=place.cookies)
 
 
 def _call_from_programs(server: ServerProcess, school: School) -> None:
-    """Calls of every kind: one that reports, one with an error, one that breaks the rules, one with nothing to say."""
+    """Make calls for the page of last calls: successful, failed and malformed ones."""
     report = "<Report><Page>1</Page><PageSize>50</PageSize><Filters/><Columns/><CustomFields/></Report>"
     server.post(school.call("getLearnerReport", report))
     server.post(school.package([987654321, "twelve"]))
@@ -249,19 +249,19 @@ def _cookies(open_tab: Tabs, campus: Campus) -> Any:
 
 
 def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
-    """Open the view, have it judged in both schemes, narrow it to a phone, and take its images."""
+    """Open the view, check it in both color schemes and at phone width, and take its images."""
     tab.refusals = view.refusals
     tab.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     tab.page.emulate_media(color_scheme="light", reduced_motion="reduce")
     tab.open(view.path.format(**names))
     if view.then:
         view.then(tab)
-    assert tab.refusals == 0, "an answer that was meant to be a refusal was none"
+    assert tab.refusals == 0, "a response that should be an error was none"
     flaws: list[str] = []
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
         tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        flaws += [f"{scheme}: {flaw}" for flaw in tab.judge(RULES if scheme == "light" else COLOURS)]
+        flaws += [f"{scheme}: {flaw}" for flaw in tab.check(RULES if scheme == "light" else COLOR_RULES)]
         _take_image(tab.page, view.image if scheme == "light" else view.dark_image)
     tab.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     flaws += [f"phone: {flaw}" for flaw in _find_overflow(tab.page)]
@@ -270,7 +270,7 @@ def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
 
 
 def _find_overflow(page: Page) -> list[str]:
-    """Name what makes the page wider than the window; what scrolls in a frame of its own does not."""
+    """Report a page that is wider than the window; elements may scroll inside it."""
     width: int = page.evaluate("document.scrollingElement.scrollWidth")
     return [f"the page is {width} px wide in a window of {PHONE[0]}"] if width > PHONE[0] else []
 

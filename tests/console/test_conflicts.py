@@ -1,4 +1,4 @@
-"""Two at once: what a page does when another transaction is in its way, and when a form is sent twice."""
+"""Concurrent changes: a page that waits for another transaction, and a form that is sent twice at once."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from visitor import Visitor
 
 @contextmanager
 def _meanwhile(served: Served, *acts: Callable[[], object]) -> Iterator[sa.Connection]:
-    """Act in threads that find the transaction of the block still open, and have to wait for it."""
+    """Run acts in threads that have to wait for the transaction of the block."""
     threads = [threading.Thread(target=act) for act in acts]
     with served.database.write() as connection:
         yield connection
@@ -32,7 +32,7 @@ def _meanwhile(served: Served, *acts: Callable[[], object]) -> Iterator[sa.Conne
 
 def _wait_until_blocked(served: Served, count: int) -> None:
     if served.database.engine.dialect.name == "sqlite":
-        return time.sleep(0.5)  # there is nobody to ask
+        return time.sleep(0.5)  # SQLite does not tell who waits
     deadline = time.monotonic() + 10
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     while True:
@@ -45,9 +45,7 @@ def _wait_until_blocked(served: Served, count: int) -> None:
 
 @pytest.mark.parametrize("served", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("other", ["enrollment", "purge"])
-def test_an_undo_that_meets_another_change_sees_it_and_says_so(
-    served: Served, campus: Campus, owner: Visitor, other: str
-) -> None:
+def test_undo_sees_a_concurrent_change(served: Served, campus: Campus, owner: Visitor, other: str) -> None:
     ids = campus.enroll(2)
     batch = campus.accept(ids).batch_id
     campus.drain()
@@ -66,7 +64,7 @@ def test_an_undo_that_meets_another_change_sees_it_and_says_so(
     assert campus.queue() == {ids[0]: "Complete", ids[1]: "Restored"}
 
 
-def test_a_choice_that_is_confirmed_twice_at_once_is_queued_once_and_both_are_shown_it(
+def test_draft_confirmed_twice_at_once_is_queued_once(
     served: Served, campus: Campus, visitors: Visitors, owner: Visitor
 ) -> None:
     ids = campus.enroll(3)

@@ -1,4 +1,4 @@
-"""No page of the console runs a query a row."""
+"""No page of the console runs a query per row."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ PAGES = (
 
 
 class _Client:
-    """Calls the application in this process, where its statements can be counted."""
+    """Calls the application in this process, where statements can be counted."""
 
     def __init__(self, database_url: str) -> None:
         transport = httpx.ASGITransport(create_app(load_settings(database_url=database_url)))
@@ -44,7 +44,7 @@ def _sign_in(client: _Client) -> None:
 
 
 def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
-    """Make so many rows of everything, then count what each page runs."""
+    """Add this many rows of everything, then count each page's statements."""
     ids = campus.enroll(2 * rows)
     batch = campus.accept(ids[:rows]).batch_id
     _sign_in(client)
@@ -61,8 +61,8 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     return counts
 
 
-def test_no_page_runs_a_query_a_row(tmp_path: Path) -> None:
-    # On one database, because a process has one set of metrics; the statements of the other are as many.
+def test_no_page_runs_a_query_per_row(tmp_path: Path) -> None:
+    # On one database: a process has one set of metrics, and both databases get the same number of statements.
     database_url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     with closing(Database(database_url)) as database:
         migrate(database)
@@ -71,7 +71,7 @@ def test_no_page_runs_a_query_a_row(tmp_path: Path) -> None:
         client = _Client(database_url)
         counts = _count_each(client, campus, 2)
         more = _count_each(client, campus, 90)
-        # The chart of the queue looks for the beginning of its day by halving: with 45 times as many a few times more.
+        # The chart finds the beginning of its day by bisection: a few more statements for 45 times the rows.
         assert {
             page: count - counts[page] for page, count in more.items() if count - counts[page] not in range(8)
         } == {}

@@ -1,8 +1,9 @@
-"""The queue and its batches in the console: seen, paused, removed from, downloaded, undone."""
+"""The queue and batch pages: pause, remove, filter, download, undo."""
 
 import csv
 import io
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -27,7 +28,7 @@ def _rows(visitor: Visitor) -> int:
     return len(visitor.page().xpath("//form[@id='items']//tbody/tr"))
 
 
-def test_the_queue_is_paused_and_resumed_in_plain_sight(campus: Campus, owner: Visitor) -> None:
+def test_queue_is_paused_and_resumed(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(3)
     campus.accept(ids)
     owner.open("/console/queue")
@@ -42,7 +43,7 @@ def test_the_queue_is_paused_and_resumed_in_plain_sight(campus: Campus, owner: V
     assert set(campus.queue().values()) == {"Complete"}
 
 
-def test_what_is_ticked_is_removed_and_nothing_else(campus: Campus, owner: Visitor) -> None:
+def test_only_selected_items_are_removed(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(4)
     campus.accept(ids)
     owner.open("/console/queue/remove", item=ids[:2])
@@ -55,9 +56,7 @@ def test_what_is_ticked_is_removed_and_nothing_else(campus: Campus, owner: Visit
     assert owner.text().count("They stay") == 2
 
 
-def test_all_that_a_filter_shows_is_removed_but_not_what_came_after_it_was_shown(
-    campus: Campus, owner: Visitor
-) -> None:
+def test_remove_filtered_items_spares_later_batches(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(250)
     first, other = _batch(campus, ids[:100]), _batch(campus, ids[100:200])
     owner.open("/console/queue", status="Pending", batch=first)
@@ -73,7 +72,7 @@ def test_all_that_a_filter_shows_is_removed_but_not_what_came_after_it_was_shown
     assert other > first
 
 
-def test_filters_find_by_learner_course_and_batch(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_queue_is_filtered_by_learner_course_and_batch(served: Served, campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(3)
     campus.accept(ids)
     assert owner.open("/console/queue", learner="SOME learner").status_code == 200
@@ -93,7 +92,7 @@ def test_chart_has_a_text_alternative(campus: Campus, owner: Visitor) -> None:
     assert "7 items accepted, 5 unenrolled; 2 pending now" in chart.text_content()
 
 
-def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_batch_page_and_csv_show_items_and_refusals(served: Served, campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(2)
     answer = served.server.post(campus.package([*ids, "abc"]), {"Rollbook-Reason": "Term over"})
     batch = answer.headers["Rollbook-Batch"]
@@ -108,14 +107,14 @@ def test_a_batch_shows_what_it_did_and_what_it_refused(served: Served, campus: C
     assert rows[0]["Reason"] == "Term over"
 
 
-def test_a_download_has_every_item_of_a_large_batch(campus: Campus, owner: Visitor) -> None:
+def test_csv_has_every_item_of_a_large_batch(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(2500)
     batch = _batch(campus, ids)
     rows = [*csv.DictReader(io.StringIO(owner.open(f"/console/batches/{batch}/items.csv").text, newline=""))]
     assert sorted(int(row["AccountUserLearningModuleRelID"]) for row in rows) == ids
 
 
-def test_undo_shows_first_what_comes_back_and_what_cannot_and_why(
+def test_undo_preview_shows_what_is_restored_and_why_the_rest_is_not(
     served: Served, campus: Campus, owner: Visitor
 ) -> None:
     ids = campus.enroll(4)
@@ -140,9 +139,7 @@ def test_undo_shows_first_what_comes_back_and_what_cannot_and_why(
     assert "It is restored already." in owner.text()
 
 
-def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
+def test_single_items_are_undone_and_audited(served: Served, campus: Campus, owner: Visitor) -> None:
     batch = _batch(campus, campus.enroll(3))
     campus.drain()
     owner.open(f"/console/batches/{batch}/undo", block=[2])
@@ -160,7 +157,7 @@ def test_single_items_are_undone_and_the_audit_says_by_whom_and_from_where(
     assert str(line["request_id"]) in owner.text()
 
 
-def test_undoing_what_was_undone_says_so(campus: Campus, owner: Visitor) -> None:
+def test_second_undo_reports_that_nothing_changed(campus: Campus, owner: Visitor) -> None:
     batch = _batch(campus, campus.enroll(2))
     campus.drain()
     page = f"/console/batches/{batch}/undo"
@@ -174,9 +171,7 @@ def test_undoing_what_was_undone_says_so(campus: Campus, owner: Visitor) -> None
     assert "Nothing can be undone; the list says why." in owner.text()
 
 
-def test_what_is_said_after_a_change_is_said_once_and_not_by_a_page_that_refreshes(
-    campus: Campus, owner: Visitor
-) -> None:
+def test_notice_is_shown_once_and_not_by_an_automatic_refresh(campus: Campus, owner: Visitor) -> None:
     owner.post("/console/queue/pause", {})
     owner.client.get(f"{owner.origin}/console/queue", headers={"Rollbook-Live": "1"})
     owner.open("/console/batches")
@@ -187,40 +182,60 @@ def test_what_is_said_after_a_change_is_said_once_and_not_by_a_page_that_refresh
     assert "The queue is paused." not in owner.text()
 
 
-def test_pages_say_until_when_an_undo_is_possible_and_that_it_is_not_any_more(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
-    batch = _batch(campus, campus.enroll(2))
-    campus.drain()
-    page = f"/console/batches/{batch}"
-    owner.open(page)
-    assert "This can be undone at any time" in owner.text()
+def test_batch_pages_show_until_when_an_undo_is_possible(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(2)
+    page = f"/console/batches/{_batch(campus, ids)}"
+
+    def read(path: str = page) -> str:
+        owner.open(path)
+        return owner.text()
+
+    def read_list() -> str:
+        owner.open("/console/batches")
+        return str(owner.page().xpath("string(//tbody//td[@data-name='Can be undone'])"))
+
+    assert "2 items are pending and can still be removed. The account keeps progress without limit" in read()
+    assert read_list() == "\N{EN DASH}"
     campus.set(retention_days=30)
-    until = f"{utc_now() + timedelta(days=30):%Y-%m-%d}"
-    for place in (page, f"{page}/undo"):
-        owner.open(place)
-        assert f"This can be undone until {until}" in owner.text()
+    day = f"{utc_now() + timedelta(days=30):%Y-%m-%d}"
+    assert f"kept for 30 days after an item is processed: this can be undone until {day} or later." in read()
+    campus.drain()
+    assert f"This can be undone until {day}" in read()
+    assert f"This can be undone until {day}" in read(f"{page}/undo")
+    assert read_list().startswith(f"until {day}")
+    campus.set(retention_days=None)
+    assert "This can be undone at any time" in read()
+    assert read_list() == "at any time"
+    campus.set(retention_days=30)
+    _end_earlier(served, campus, timedelta(days=31), ids[:1])
+    assert read_list().startswith(f"1 of 2 until {day}")
     _end_earlier(served, campus, timedelta(days=31))
-    owner.open(page)
     over = f"{utc_now() - timedelta(days=30):%Y-%m-%d}"
-    assert f"2 of 2 unenrollments can no longer be undone: progress of what ended by {over}" in owner.text()
+    assert f"2 of 2 unenrollments can no longer be undone: progress of what ended by {over}" in read()
+    assert read_list() == "no longer"
     while purge_progress(served.database, utc_now(), 1000):
         pass
-    campus.set(retention_days=None)  # brings nothing back
-    owner.open(page)
-    assert "2 of 2 unenrollments can no longer be undone" in owner.text()
+    campus.set(retention_days=None)  # restores no progress
+    assert "2 of 2 unenrollments can no longer be undone" in read()
     assert "at any time" not in owner.text()
 
 
-def _end_earlier(served: Served, campus: Campus, by: timedelta) -> None:
-    """Let everything that was unenrolled have been so long before."""
+def _end_earlier(served: Served, campus: Campus, by: timedelta, ids: Sequence[int] = ()) -> None:
+    """Move the end of these unenrollments, or of all of the account, into the past."""
     with served.database.write() as connection:
-        for table, column in ((enrollments, "unenrolled_at"), (unenrollments, "finished_at")):
-            mine = sa.and_(table.c.account_id == campus.account.id, table.c[column].is_not(None))
-            connection.execute(sa.update(table).where(mine).values({column: utc_now() - by}))
+        for time, id_ in (
+            (enrollments.c.unenrolled_at, enrollments.c.id),
+            (unenrollments.c.finished_at, unenrollments.c.enrollment_id),
+        ):
+            mine = sa.and_(
+                time.table.c.account_id == campus.account.id, time.is_not(None), id_.in_(ids) if ids else True
+            )
+            connection.execute(sa.update(time.table).where(mine).values({time.name: utc_now() - by}))
 
 
-def test_a_shorter_retention_says_what_it_takes_away_and_asks(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_shorter_retention_shows_the_lost_undos_and_needs_confirmation(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
     campus.accept(campus.enroll(3))
     campus.drain()
     _end_earlier(served, campus, timedelta(days=40))
@@ -243,12 +258,10 @@ def test_a_shorter_retention_says_what_it_takes_away_and_asks(served: Served, ca
     owner.submit("/console/account")
     assert "Saved." in owner.text()
     assert owner.page().xpath("//input[@name='retention_days']/@value") == ["30"]
-    assert "Saved." in save(retention_days="20")  # these are lost already
+    assert "Saved." in save(retention_days="20")  # these undos are lost already
 
 
-def test_no_worker_is_said_on_the_queue_and_on_a_batch_that_waits(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
+def test_queue_and_pending_batch_show_that_no_worker_runs(served: Served, campus: Campus, owner: Visitor) -> None:
     batch = _batch(campus, campus.enroll(1))
 
     def said() -> list[str]:

@@ -1,4 +1,4 @@
-"""Unenrolling from the console: chosen, seen before it happens, confirmed into one batch."""
+"""The unenroll pages: selection, preview, confirmation into one batch."""
 
 import httpx
 import pytest
@@ -25,9 +25,7 @@ def _start(owner: Visitor, **fields: object) -> str:
     return path
 
 
-def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
+def test_course_is_unenrolled_after_preview_reason_and_brake(served: Served, campus: Campus, owner: Visitor) -> None:
     campus.enroll(3)
     campus.enroll(1, EnrollmentStatus.COMPLETED)
     _choose(owner, in_course=campus.course_id)
@@ -58,7 +56,7 @@ def test_a_course_is_unenrolled_after_a_look_at_what_would_happen(
     ("choice", "expected"),
     [({"status": ["Completed"]}, 1), ({"status": ["Completed", "Enrolled"]}, 3)],
 )
-def test_status_narrows_the_choice_and_the_preview_says_so(
+def test_status_narrows_the_selection_and_the_preview_shows_it(
     campus: Campus, owner: Visitor, choice: dict[str, list[str]], expected: int
 ) -> None:
     campus.enroll(2)
@@ -75,16 +73,14 @@ def test_status_narrows_the_choice_and_the_preview_says_so(
 @pytest.mark.parametrize(
     "choice", [{"in_group": "0"}, {"in_group": "x"}, {"status": "Done"}, {"in_course": "99999999"}]
 )
-def test_a_tick_that_means_nothing_is_refused_and_never_widens_the_choice(
-    campus: Campus, owner: Visitor, choice: dict[str, str]
-) -> None:
+def test_invalid_selection_is_refused_and_never_widened(campus: Campus, owner: Visitor, choice: dict[str, str]) -> None:
     campus.enroll(2)
     _choose(owner, **{"in_course": [campus.course_id], **choice})
     assert owner.answer.status_code == 422
     assert any(said in owner.text() for said in ("not exist", "is not a status"))
 
 
-def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
+def test_find_keeps_the_selection(campus: Campus, owner: Visitor) -> None:
     campus.enroll(2)
     names = [f"Course {number:03}" for number in range(60)]
     ids = [campus.add(courses, name=name, status="Active") for name in names]
@@ -102,7 +98,7 @@ def test_find_keeps_what_is_ticked(campus: Campus, owner: Visitor) -> None:
 
 
 @pytest.mark.parametrize("by_ids", [True, False])
-def test_choose_again_keeps_the_choice(campus: Campus, owner: Visitor, by_ids: bool) -> None:
+def test_change_selection_keeps_the_selection(campus: Campus, owner: Visitor, by_ids: bool) -> None:
     ids = campus.enroll(3)
     _choose(owner, **({"ids": "\n".join(map(str, ids))} if by_ids else {"in_course": campus.course_id}))
     [again] = owner.page().xpath("//a[normalize-space()='Change selection']/@href")
@@ -112,7 +108,9 @@ def test_choose_again_keeps_the_choice(campus: Campus, owner: Visitor, by_ids: b
     assert (ticked, pasted) == (([], list(map(str, ids))) if by_ids else ([str(campus.course_id)], []))
 
 
-def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_list_of_ids_becomes_one_batch_however_often_it_is_confirmed(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
     ids = campus.enroll(1230)
     campus.enroll(1300)
     strange = Campus(served.database).enroll(1)
@@ -134,10 +132,10 @@ def test_a_list_becomes_one_batch_however_often_it_is_confirmed(served: Served, 
     owner.submit(f"{batch}/undo", reason="The wrong list")
     assert [fact.text for fact in owner.page().xpath("//dd[@class='big']")] == ["1,230", "1"]
     owner.open(f"{batch}/items.csv")
-    assert owner.answer.text.count("Removed") == 1231  # with the name of a column
+    assert owner.answer.text.count("Removed") == 1231  # one of them in the header
 
 
-def test_a_confirmation_of_which_all_is_refused_by_now_says_so(campus: Campus, owner: Visitor) -> None:
+def test_confirmation_with_every_item_refused_is_an_error(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(2)
     campus.enroll(2)
     _choose(owner, ids="\n".join(map(str, ids)))
@@ -148,7 +146,7 @@ def test_a_confirmation_of_which_all_is_refused_by_now_says_so(campus: Campus, o
     assert "None of these can be unenrolled any more" in owner.text()
 
 
-def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, owner: Visitor) -> None:
+def test_only_the_author_of_a_selection_can_confirm_it(campus: Campus, visitors: Visitors, owner: Visitor) -> None:
     campus.enroll(2)
     _choose(owner, in_course=campus.course_id)
     give_password(campus, "administrator@example.org")
@@ -161,7 +159,7 @@ def test_only_the_one_who_chose_can_confirm(campus: Campus, visitors: Visitors, 
     assert campus.queue() == {}
 
 
-def test_an_uploaded_csv_is_read_by_its_column(campus: Campus, owner: Visitor) -> None:
+def test_uploaded_csv_is_read_by_its_id_column(campus: Campus, owner: Visitor) -> None:
     ids = campus.enroll(3)
     campus.enroll(9)
     owner.open("/console/unenroll")
@@ -194,12 +192,12 @@ def _upload(owner: Visitor, name: str, data: bytes, **fields: str) -> str:
     ],
     ids=["thousands", "thousands_everywhere", "open_quote", "two_columns", "workbook"],
 )
-def test_a_list_that_is_not_clear_is_refused_by_name(owner: Visitor, data: str, sentence: str) -> None:
+def test_unclear_list_of_ids_is_refused_by_line_and_value(owner: Visitor, data: str, sentence: str) -> None:
     assert sentence in _upload(owner, "leaving.csv", data.encode())
     assert owner.answer.status_code == 422
 
 
-def test_a_column_is_named_and_bad_rows_are_left_out_when_ticked(campus: Campus, owner: Visitor) -> None:
+def test_id_column_can_be_named_and_rows_without_id_skipped(campus: Campus, owner: Visitor) -> None:
     a, b = campus.enroll(2)
     campus.enroll(9)
     data = f"Nummer;Name\n{a};Ada\n1,000;Bo\n{b};Cy\n".encode()
@@ -210,7 +208,7 @@ def test_a_column_is_named_and_bad_rows_are_left_out_when_ticked(campus: Campus,
     assert "A list of 2 ids: column Nummer. Left out: 1 row without an id" in said
 
 
-def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Visitor) -> None:
+def test_invalid_ids_are_named_and_nothing_is_selected(campus: Campus, owner: Visitor) -> None:
     _choose(owner, ids="12, 1x3 -4 99999999999999999999")
     assert owner.answer.status_code == 422
     assert "3 without an id, so nothing was selected" in owner.text()
@@ -220,7 +218,7 @@ def test_what_is_no_id_is_named_and_nothing_is_chosen(campus: Campus, owner: Vis
     assert "1x3" in owner.page().xpath("//textarea")[0].text
 
 
-def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_idor_draft_of_another_account_is_not_found(served: Served, campus: Campus, owner: Visitor) -> None:
     campus.enroll(1)
     other = Campus(served.database)
     other.enroll(1)
@@ -234,7 +232,7 @@ def test_idor_a_choice_of_another_account_is_not_there(served: Served, campus: C
     assert owner.post(path, {"reason": "Mine", "intended": "1"}).status_code == 404
 
 
-def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_where_there_is_any(
+def test_preview_shows_undo_term_and_counts_progress_only_if_the_account_has_any(
     served: Served, campus: Campus, owner: Visitor
 ) -> None:
     campus.enroll(2)
@@ -257,7 +255,7 @@ def test_a_preview_says_for_how_long_it_can_be_undone_and_counts_progress_only_w
     assert "0 learners have started, 0 have completed" in owner.text()
 
 
-def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
+def test_confirmation_after_the_session_ended_returns_to_the_preview(
     served: Served, campus: Campus, owner: Visitor, visitors: Visitors
 ) -> None:
     campus.enroll(1)
@@ -283,7 +281,7 @@ def test_a_confirmation_after_the_sign_in_has_ended_leads_back_to_the_preview(
     assert set(campus.queue().values()) == {"Pending"}
 
 
-def test_a_form_without_a_page_of_its_own_leads_to_the_sign_in_alone(owner: Visitor) -> None:
+def test_form_without_a_page_redirects_to_sign_in_without_its_fields(owner: Visitor) -> None:
     owner.client.cookies.clear()
     for path in ("/console/queue/pause", "/console/account/password", "/console/account/users/password"):
         owner.post(path, {"old": "secret", "email": "owner@example.org"})

@@ -1,4 +1,4 @@
-"""A browser for tests of the console's pages: tabs note down whatever goes wrong in them, axe-core judges them."""
+"""Browser tabs for tests of the console: they record errors of scripts and requests, and run axe-core."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,19 +19,19 @@ from visitor import PASSWORD
 
 DESKTOP, PHONE = (1280, 800), (375, 800)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Of these only colours differ between the schemes.
-COLOURS = ["color-contrast", "link-in-text-block"]
+# The rules whose result depends on the color scheme.
+COLOR_RULES = ["color-contrast", "link-in-text-block"]
 _JUDGE = "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']}).then(found => found.violations)"
 
 
 class Tab:
-    """One tab; `complaints` is what its console, its scripts and its requests had to complain about."""
+    """A tab; `complaints` are the errors and warnings of its console, scripts and requests."""
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
         self.origin = origin
         self.complaints: list[str] = []
-        self.refusals = 0  # how many answers may be refusals, because the test provokes them
+        self.refusals = 0  # how many error responses the test expects
         page.set_default_timeout(20_000)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
@@ -56,19 +56,19 @@ class Tab:
         button.or_(self.page.get_by_role("link", name=name, exact=True)).first.click()
 
     def text(self) -> str:
-        """What can be read on the page."""
+        """Return the text of the page."""
         return self.page.get_by_role("main").inner_text()
 
-    def judge(self, rules: list[str]) -> list[str]:
-        """What axe-core finds wrong with the page as it stands, by these rules or those with these tags."""
-        # Evaluated by the browser's own tools, so that the policy against scripts stays as it is.
+    def check(self, rules: list[str]) -> list[str]:
+        """Return axe-core's violations of these rules or tags on the page."""
+        # Evaluated through the debugger, to which the Content-Security-Policy does not apply.
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE_SCRIPT)
         found: list[Any] = self.page.evaluate(_JUDGE, rules)
         return [f"{flaw['id']}: {flaw['help']}: {node['html'][:200]}" for flaw in found for node in flaw["nodes"]]
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # Of answers that are refusals the console speaks too; they are counted where they arrive.
+        # Error responses are logged to the console too; `_receive` counts them.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.complaints.append(f"console: {message.text}")
 
@@ -92,7 +92,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly that there was no browser: tests that did not run prove nothing."""
+    """Report prominently that tests were skipped for want of a browser."""
     reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     if any("NO BROWSER" in reason for reason in reasons):
         tests = sum("NO BROWSER" in reason for reason in reasons)
@@ -106,7 +106,7 @@ Tabs = Callable[..., Tab]
 
 @contextmanager
 def open_tabs(chromium: Browser, server: ServerProcess) -> Iterator[Tabs]:
-    """Make tabs, each of a browser without cookies unless `storage_state` gives some; none may have complained."""
+    """Make tabs, each with its own cookies; at the end, none may have complaints."""
     origin = server.url.removesuffix("/apiv2/")
     tabs: list[Tab] = []
 
@@ -124,7 +124,7 @@ def open_tabs(chromium: Browser, server: ServerProcess) -> Iterator[Tabs]:
 
 
 class Running:
-    """A server with its worker, and the database behind it."""
+    """A server with its worker, and its database."""
 
     def __init__(self, server: ServerProcess, database: Database) -> None:
         self.server = server
@@ -133,7 +133,7 @@ class Running:
 
 @pytest.fixture(scope="session", params=BOTH)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server whose worker looks at the queue often, once on each kind of database; tests make their own accounts."""
+    """A server for the whole run, on each database, whose worker polls often; tests make their own accounts."""
     folder = tmp_path_factory.mktemp(f"running-{request.param}")
     with empty_database(request, folder) as url:
         yield from _run(url, folder)
@@ -149,6 +149,6 @@ def _run(database_url: str, folder: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def tabs(chromium: Browser, running: Running) -> Iterator[Tabs]:
-    """Makes tabs at that server, and at the end none of them may have complained."""
+    """Makes tabs of that server; at the end, none may have complaints."""
     with open_tabs(chromium, running.server) as open_tab:
         yield open_tab

@@ -1,4 +1,4 @@
-"""A school whose console has something to show: learners like those of demo/roster, and a day of batches behind it."""
+"""An account with learners like those of demo/roster and a day of batches, for the images of the console."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ NUMBERS += [
 
 
 class School(Campus):
-    """An account with 20 learners in four courses; times count back from the hour that is now."""
+    """An account with 20 learners in four courses; times are relative to the current hour."""
 
     def __init__(self, database: Database, name: str = "Example Academy") -> None:
         super().__init__(database, name)
@@ -40,7 +40,7 @@ class School(Campus):
         self._fill()
 
     def live_a_day(self) -> None:
-        """Let batches of every outcome have happened, one of them still waiting."""
+        """Add batches with every outcome, one of them pending."""
         spring, autumn, aid, year = self.courses
         self.moved = self._ask(21, spring[:12], "Fire Safety moves to the new provider")
         self._drain(20.5)
@@ -166,7 +166,7 @@ class School(Campus):
 
 
 def _progress(place: int, started: datetime) -> dict[str, object]:
-    """Every third has not begun, every eighth is done."""
+    """Every third has not started, every eighth has completed."""
     if place % 3 == 0:
         return {"status": "Enrolled", "progress": None, "started_at": None}
     if place % 8 == 0:

@@ -1,4 +1,4 @@
-"""Who gets into the console, and when that is over."""
+"""Who can sign in to the console, and when a session ends."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ def _is_in(visitor: Visitor) -> bool:
     return visitor.open("/console/queue").status_code == 200
 
 
-def test_an_administrator_signs_in_and_out(visitors: Visitors, campus: Campus) -> None:
+def test_administrator_signs_in_and_out(visitors: Visitors, campus: Campus) -> None:
     give_password(campus, "administrator@example.org")
     visitor = visitors()
     visitor.sign_in(campus, "Administrator@Example.org")
@@ -41,7 +41,9 @@ def test_an_administrator_signs_in_and_out(visitors: Visitors, campus: Campus) -
     ],
     ids=["wrong_password", "empty_password", "unknown_email", "no_password_set", "learner"],
 )
-def test_all_others_get_the_same_answer(campus: Campus, stranger: Visitor, email: str, password: str) -> None:
+def test_every_failed_sign_in_gets_the_same_answer(
+    campus: Campus, stranger: Visitor, email: str, password: str
+) -> None:
     give_password(campus)
     answer = stranger.sign_in(campus, email, password)
     assert answer.status_code == 403
@@ -49,7 +51,7 @@ def test_all_others_get_the_same_answer(campus: Campus, stranger: Visitor, email
     assert not _is_in(stranger)
 
 
-def test_the_same_email_in_another_account_is_somebody_else(served: Served, campus: Campus, stranger: Visitor) -> None:
+def test_same_email_in_another_account_is_another_user(served: Served, campus: Campus, stranger: Visitor) -> None:
     give_password(campus)
     other = Campus(served.database)
     give_password(other, password="another password")
@@ -58,13 +60,13 @@ def test_the_same_email_in_another_account_is_somebody_else(served: Served, camp
     assert other.name in stranger.answer.text
 
 
-def test_a_new_password_ends_every_sign_in(campus: Campus, owner: Visitor) -> None:
+def test_new_password_ends_all_sessions_of_the_user(campus: Campus, owner: Visitor) -> None:
     assert _is_in(owner)
     give_password(campus, password="a newer password")
     assert not _is_in(owner)
 
 
-def test_losing_the_role_ends_every_sign_in(served: Served, visitors: Visitors, campus: Campus) -> None:
+def test_losing_the_role_ends_all_sessions_of_the_user(served: Served, visitors: Visitors, campus: Campus) -> None:
     give_password(campus, "administrator@example.org")
     visitor = visitors()
     visitor.sign_in(campus, "administrator@example.org")
@@ -74,7 +76,7 @@ def test_losing_the_role_ends_every_sign_in(served: Served, visitors: Visitors, 
     assert not _is_in(visitor)
 
 
-def test_an_inactive_user_is_out(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_inactive_user_cannot_use_the_session(served: Served, campus: Campus, owner: Visitor) -> None:
     with served.database.write() as connection:
         mine = users.c.account_id == campus.account.id
         connection.execute(sa.update(users).where(mine, users.c.email == "owner@example.org").values(active=False))
@@ -82,7 +84,7 @@ def test_an_inactive_user_is_out(served: Served, campus: Campus, owner: Visitor)
 
 
 @pytest.mark.parametrize(("column", "ago"), [("seen_at", timedelta(minutes=31)), ("created_at", timedelta(hours=13))])
-def test_a_sign_in_ends_when_idle_and_in_any_case(
+def test_session_ends_when_idle_and_after_its_maximum(
     served: Served, campus: Campus, owner: Visitor, column: str, ago: timedelta
 ) -> None:
     def set_time(back: timedelta) -> None:
@@ -96,9 +98,7 @@ def test_a_sign_in_ends_when_idle_and_in_any_case(
     assert not _is_in(owner)
 
 
-def test_a_page_that_refreshes_by_itself_does_not_keep_the_sign_in(
-    served: Served, campus: Campus, owner: Visitor
-) -> None:
+def test_automatic_refresh_does_not_extend_the_session(served: Served, campus: Campus, owner: Visitor) -> None:
     def seen_ago() -> timedelta:
         with served.database.read() as connection:
             query = sa.select(login_sessions.c.seen_at).where(login_sessions.c.account_id == campus.account.id)
