@@ -223,14 +223,13 @@ def test_batch_pages_show_until_when_an_undo_is_possible(served: Served, campus:
 def _end_earlier(served: Served, campus: Campus, by: timedelta, ids: Sequence[int] = ()) -> None:
     """Move the end of these unenrollments, or of all of the account, into the past."""
     with served.database.write() as connection:
-        for time, id_ in (
+        for ended_at, id_ in (
             (enrollments.c.unenrolled_at, enrollments.c.id),
             (unenrollments.c.finished_at, unenrollments.c.enrollment_id),
         ):
-            mine = sa.and_(
-                time.table.c.account_id == campus.account.id, time.is_not(None), id_.in_(ids) if ids else True
-            )
-            connection.execute(sa.update(time.table).where(mine).values({time.name: utc_now() - by}))
+            ended = sa.and_(ended_at.table.c.account_id == campus.account.id, ended_at.is_not(None))
+            chosen = sa.and_(ended, id_.in_(ids)) if ids else ended
+            connection.execute(sa.update(ended_at.table).where(chosen).values({ended_at.name: utc_now() - by}))
 
 
 def test_shorter_retention_shows_the_lost_undos_and_needs_confirmation(
