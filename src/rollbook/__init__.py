@@ -10,6 +10,7 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 
 if TYPE_CHECKING:
     from rollbook.client.client import Client
+    from rollbook.client.groups import Group, GroupCourse, GroupValues, Member, Tag
     from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
 
@@ -21,6 +22,10 @@ __all__ = [
     "Client",
     "ClientError",
     "Enrollment",
+    "Group",
+    "GroupCourse",
+    "GroupValues",
+    "Member",
     "NotAnAnswerError",
     "Outcome",
     "PastEnrollment",
@@ -29,6 +34,7 @@ __all__ = [
     "ReportFilters",
     "RollbookError",
     "ServerUnreachableError",
+    "Tag",
 ]
 # Imported when they are first asked for: a server has no need of an HTTP client, and no command but one of the version.
 _HOMES = {
@@ -38,6 +44,7 @@ _HOMES = {
     "QueueState": "rollbook.client.results",
     "Enrollment": "rollbook.client.requests",
     "PastEnrollment": "rollbook.client.requests",
+    **dict.fromkeys(("Group", "GroupCourse", "GroupValues", "Member", "Tag"), "rollbook.client.groups"),
     "Progress": "rollbook.client.requests",
     "ReportFilters": "rollbook.client.requests",
 }

@@ -95,6 +95,8 @@ class Action(StrEnum):
     ADD_USER = "add-user"
     SET_ROLE = "set-role"
     SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
+    ADD_GROUP = "add-group"
+    UPDATE_GROUP = "update-group"
     GRANT = "grant"
     NEW_KEY = "new-key"
     REVOKE_KEY = "revoke-key"

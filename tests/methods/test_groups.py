@@ -4,8 +4,7 @@ import pytest
 
 from campus import Campus
 from conftest import Served
-from rollbook import CallRefusedError, Client
-from rollbook.client.groups import Tag
+from rollbook import CallRefusedError, Client, GroupCourse, GroupValues, Member, Tag
 from rollbook.store.database.tables import group_courses, group_tags, groups
 
 NAME = 'R&D <b>"Été"</b> מחקר'
@@ -44,3 +43,34 @@ def test_of_several_groups_of_a_name_the_oldest_active_one_is_read(served: Serve
         assert client.get_group(name="Twin").group_id == str(ids[1])
         # A group's own text precedes the number of another.
         assert client.get_group(group_id=str(ids[0])).name == "Seven"
+
+
+def test_client_creates_a_group_and_changes_it(served: Served, campus: Campus) -> None:
+    with _client(served, campus) as client:
+        values = GroupValues(
+            NAME, description="a & b", notification_emails=["a@example.org"], tags={"Région": ["Nord"]}
+        )
+        learner = Member(email="learner@example.org", permissions=["MARKER"], home_group=True)
+        group_id = client.create_group(values, [learner], [GroupCourse(campus.course_id, auto_enroll=True)])
+        assert [row["LearnerEmail"] for row in client.learner_report(columns=["USER_EMAIL"])] == ["learner@example.org"]
+        group = client.get_group(group_id=group_id)
+        assert (group.name, group.description, group.user_count, group.course_count) == (NAME, "a & b", 1, 1)
+        assert ([tag.name for tag in group.tags], group.notification_emails) == (["Région"], ["a@example.org"])
+        assert client.update_group(group_id=group_id) == group_id
+        assert client.get_group(group_id=group_id) == group
+        emptied = GroupValues(description="", notification_emails=[], tags={}, group_id="new", user_limit=0)
+        assert (
+            client.update_group(
+                name=NAME,
+                values=emptied,
+                add=[Member(email="owner@example.org")],
+                remove=[learner],
+                remove_courses=[campus.course_id],
+            )
+            == "new"
+        )
+        group = client.get_group(group_id="new")
+        assert (group.description, group.tags, group.notification_emails) == ("", [], [])
+        assert (group.user_count, group.course_count) == (1, 0)
+        with pytest.raises(CallRefusedError, match="UG:02"):
+            client.update_group(group_id="new", values=GroupValues(name=""))

@@ -26,6 +26,10 @@ PARAMETERS = {
     "listGroups": "<Group><Filters><GroupName><MatchType>EXACT</MatchType><Value>{group}</Value></GroupName></Filters>"
     "</Group>",
     "getGroupLearningModules": "<Group><GroupID>{group_id}</GroupID></Group>",
+    "createGroup": "<Group><Name>New</Name><Status>Active</Status><Description/><HomeGroupMessage/>"
+    "<NotificationEmails/><Users/><LearningModules><LearningModule><ID>{course}</ID></LearningModule></LearningModules>"
+    "</Group>",
+    "updateGroup": "<Group><Identifier><GroupID>{group_id}</GroupID></Identifier><Status>Active</Status></Group>",
     "removeUnenrollments": "<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>",
     "listLearningModules": "<LearningModule/>",
     "listSessions": "<LearningModule><LearningModuleID>{course}</LearningModuleID></LearningModule>",
@@ -52,6 +56,8 @@ FOREIGN = {
     "enrollLearningModules": "ELM:03",
     "getGroup": "GG:03",
     "getGroupLearningModules": "GGLM:03",
+    "createGroup": "CG:06",
+    "updateGroup": "UG:03",
     "removeUnenrollments": "REM:04",
     "restoreUnenrollments": "RES:04",
     "getUser": "GU:03",

@@ -251,13 +251,19 @@ def _group_values(campus: Campus) -> dict[str, object]:
     return {"big_group": big, "rtl_group": rtl, "ladders": ladders}
 
 
+def _twin_values(campus: Campus) -> dict[str, object]:
+    """Make two groups of a name, as a roster may bring them."""
+    return {name: campus.add(groups, name='Twin & "תאום"', active=True) for name in ("twin", "other_twin")}
+
+
 # What the cases need besides, by the beginning of their names.
 MORE_VALUES = {
     **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values,)),
     "uen": (_progress_values,),
     **dict.fromkeys(("llm", "lse", "chs"), (_enrolling_values, _course_values)),
     "glr": (_enrolling_values, _report_values),
-    **dict.fromkeys(("gg_", "lg_", "ggl"), (_enrolling_values, _group_values)),
+    **dict.fromkeys(("gg_", "lg_", "ggl", "cg_"), (_enrolling_values, _group_values)),
+    "ug_": (_enrolling_values, _group_values, _twin_values),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
     **dict.fromkeys(("gu_", "gug", "cu_"), (_people_values,)),
 }
@@ -268,13 +274,15 @@ def _is_of(campus: Campus) -> sa.ColumnElement[bool]:
 
 
 def _new_ids(campus: Campus) -> dict[str, object]:
-    """Name what the call may have made: the newest enrollment of each employee, the newest session."""
+    """Name what the call may have made: the newest enrollment of each employee, the newest session and group."""
     query = sa.select(users.c.employee_id, enrollments.c.id).join(users, users.c.id == enrollments.c.user_id)
     query = query.where(users.c.account_id == campus.account.id).order_by(enrollments.c.id)
-    newest = sa.select(sa.func.max(sessions.c.id)).where(sessions.c.account_id == campus.account.id)
     with campus.database.read() as connection:
-        enrolled = {f"enrolled_{employee_id}": id_ for employee_id, id_ in connection.execute(query)}
-        return enrolled | {"newest_session": connection.execute(newest).scalar_one()}
+        ids: dict[str, object] = {f"enrolled_{employee_id}": id_ for employee_id, id_ in connection.execute(query)}
+        for name, table in (("session", sessions), ("group", groups)):
+            newest = sa.select(sa.func.max(table.c.id)).where(table.c.account_id == campus.account.id)
+            ids[f"newest_{name}"] = connection.execute(newest).scalar_one()
+    return ids
 
 
 @pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])

@@ -5,6 +5,10 @@ Each action does the store's work, keeps the refusals and writes the audit line.
 
 from rollbook.actions.courses import add_session as add_session
 from rollbook.actions.enroll import enroll as enroll
+from rollbook.actions.groups import GroupChanges as GroupChanges
+from rollbook.actions.groups import create_group as create_group
+from rollbook.actions.groups import update_group as update_group
+from rollbook.actions.memberships import join_groups as join_groups
 from rollbook.actions.pause import pause as pause
 from rollbook.actions.pause import resume as resume
 from rollbook.actions.people import create_user as create_user

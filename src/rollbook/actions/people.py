@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rollbook import store
+from rollbook.actions.memberships import join_groups
 from rollbook.model import Action, Actor, Change, Role
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def create_user(
 ) -> int:
     """Add a learner who is in these groups, each given with its name; give the number."""
     user_id = store.learners.add_learner(connection, account_id, columns, kept, teams, now)
-    store.memberships.join_groups(connection, account_id, [replace(each, user_id=user_id) for _, each in groups])
+    join_groups(connection, by, account_id, [replace(each, user_id=user_id) for _, each in groups], now)
     details = {"role": Role.LEARNER.value, "groups": [name for name, _ in groups]}
     store.audit.record_change(connection, account_id, by, Change(Action.ADD_USER, f"user {user_id}", details))
     return user_id

@@ -1,14 +1,18 @@
 """The client's calls about groups and their courses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rollbook.client.calls import Calls, Rows
+from rollbook.client.requests import new_key
+from rollbook.methods.create_group import CREATE_GROUP
 from rollbook.methods.get_group import GET_GROUP
 from rollbook.methods.get_group_learning_modules import GET_GROUP_LEARNING_MODULES
 from rollbook.methods.list_groups import LIST_GROUPS
+from rollbook.methods.method import Method
+from rollbook.methods.update_group import UPDATE_GROUP
 from rollbook.wire.matching import matching_of
 from rollbook.wire.messages import Values
 
@@ -54,6 +58,72 @@ class Group:
         return cls(**given)
 
 
+@dataclass(frozen=True)
+class Member:
+    """A member of a group, named by `email` or by `employee_id`: permissions by their codes, and the home group.
+
+    None leaves it open whether the group is the member's home group.
+    """
+
+    email: str | None = None
+    employee_id: str | None = None
+    permissions: Sequence[str] = ()
+    denied: Sequence[str] = ()
+    home_group: bool | None = None
+
+    def values(self, action: str | None) -> Values:
+        """Give the values of the member in a call; errors: ValueError unless there is one name."""
+        if bool(self.email) == bool(self.employee_id):
+            raise ValueError("a Member has either an email or an employee_id")
+        given = {"Grant": self.permissions, "Deny": self.denied}
+        codes = [{"action": action and change, "code": code} for change, codes in given.items() for code in codes]
+        named = {"email": self.email, "employee_id": self.employee_id, "is_home": self.home_group}
+        return {**named, "action": action, "permissions": codes}
+
+
+@dataclass(frozen=True)
+class GroupCourse:
+    """A course of a group; None leaves a flag as it is, and is no for a course that is new in the group."""
+
+    course_id: int | str
+    auto_enroll: bool | None = None
+    allow_self_enroll: bool | None = None
+
+    def values(self, action: str | None) -> Values:
+        """Give the values of the course in a call."""
+        flags = {"auto_enroll": self.auto_enroll, "allow_self_enroll": self.allow_self_enroll}
+        return {"id": self.course_id, "action": action, **flags}
+
+
+@dataclass(frozen=True)
+class GroupValues:
+    """Values of a group; what is None stays as it is, and an empty text or list empties. `user_limit` 0 is none."""
+
+    name: str | None = None
+    group_id: str | None = None
+    active: bool | None = None
+    description: str | None = None
+    home_group_message: str | None = None
+    notification_emails: Sequence[str] | None = None
+    tags: Mapping[str, Sequence[str]] | None = None
+    user_limit: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Give the values of the group in a call."""
+        texts = ("name", "group_id", "active", "description", "home_group_message")
+        given: dict[str, Any] = {name: getattr(self, name) for name in texts}
+        if self.notification_emails is not None:
+            given["notifications"] = {"emails": self.notification_emails}
+        if self.tags is not None:
+            given["tags2"] = {"tags": _tags(self.tags)}
+        if self.user_limit is not None:
+            given["user_limit"] = {"enabled": self.user_limit > 0, "amount": self.user_limit}
+        return given
+
+
+UNCHANGED = GroupValues()
+
+
 class GroupCalls(Calls):
     """Groups, their members and their courses. A group is named by its `name` or by its `group_id`."""
 
@@ -74,13 +144,47 @@ class GroupCalls(Calls):
 
         `tags` are names of tags with the values of which a group has one; with no values, any.
         """
-        asked: dict[str, Any] = {"active": active, "name": matching_of(name, contains)}
-        asked["tags"] = [{"tag_name": tag, "tag_values": values or None} for tag, values in (tags or {}).items()]
+        asked: dict[str, Any] = {"active": active, "name": matching_of(name, contains), "tags": _tags(tags or {})}
         return self._ask_rows(LIST_GROUPS, asked, "Name", "GroupID")[0]
 
     def group_courses(self, *, name: str | None = None, group_id: str | None = None) -> Rows:
         """List `LearningModuleID`, `Name`, `Type` and `Status` of the courses of a group."""
         return self._ask_rows(GET_GROUP_LEARNING_MODULES, _one_of(name, group_id), "LearningModuleID")[0]
+
+    def create_group(
+        self, values: GroupValues, members: Iterable[Member] = (), courses: Iterable[GroupCourse] = ()
+    ) -> str:
+        """Add a group, which is active unless the values say otherwise, and return its GroupID."""
+        given = {**values.values(), "active": values.active is not False}
+        given["users"] = [member.values(None) for member in members]
+        given["courses"] = [course.values(None) for course in courses]
+        return self._change_group(CREATE_GROUP, given)
+
+    def update_group(
+        self,
+        *,
+        name: str | None = None,
+        group_id: str | None = None,
+        values: GroupValues = UNCHANGED,
+        add: Iterable[Member] = (),
+        remove: Iterable[Member] = (),
+        add_courses: Iterable[GroupCourse] = (),
+        remove_courses: Iterable[int | str] = (),
+    ) -> str:
+        """Change the group of this name or GroupID, and return its GroupID; what is not named stays as it is."""
+        given = {**values.values(), "identifier": _one_of(name, group_id)}
+        given["users"] = [*(each.values("Add") for each in add), *(each.values("Remove") for each in remove)]
+        gone = [GroupCourse(id_).values("Remove") for id_ in remove_courses]
+        given["courses"] = [*(course.values("Add") for course in add_courses), *gone]
+        return self._change_group(UPDATE_GROUP, given)
+
+    def _change_group(self, method: Method, given: Values) -> str:
+        sent = self._send(method, given, key=new_key())
+        return self._read(lambda: str(sent.values["group_id"]))
+
+
+def _tags(tags: Mapping[str, Sequence[str]]) -> list[Values]:
+    return [{"tag_name": tag, "tag_values": values or None} for tag, values in tags.items()]
 
 
 def _one_of(name: str | None, group_id: str | None) -> Values:

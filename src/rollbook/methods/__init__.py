@@ -4,6 +4,7 @@ The client imports it too, so nothing here imports the store before a method run
 """
 
 from rollbook.errors import GENERAL, WireCode
+from rollbook.methods.create_group import CREATE_GROUP
 from rollbook.methods.create_historical_session import CREATE_HISTORICAL_SESSION
 from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
@@ -27,6 +28,7 @@ from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
 from rollbook.methods.update_enrollments import UPDATE_ENROLLMENTS
+from rollbook.methods.update_group import UPDATE_GROUP
 
 _ALL = (
     UNENROLL_LEARNING_MODULES,
@@ -44,6 +46,8 @@ _ALL = (
     GET_USER_GROUPS,
     GET_GROUP,
     LIST_GROUPS,
+    CREATE_GROUP,
+    UPDATE_GROUP,
     GET_GROUP_LEARNING_MODULES,
     LIST_LEARNING_MODULES,
     LIST_SESSIONS,

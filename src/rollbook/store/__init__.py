@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Connection
 
+    from rollbook.store.learning import auto_enroll as auto_enroll
     from rollbook.store.learning import courses as courses
     from rollbook.store.learning import enroll as enroll
     from rollbook.store.learning import progress as progress
     from rollbook.store.learning import report as report
     from rollbook.store.learning import retention as retention
     from rollbook.store.operations import audit as audit
+    from rollbook.store.people import group_changes as group_changes
     from rollbook.store.people import group_search as group_search
     from rollbook.store.people import learners as learners
     from rollbook.store.people import memberships as memberships
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
     from rollbook.store.queue import workers as workers
 
 _ROOMS = {
-    **dict.fromkeys(("courses", "enroll", "progress", "report", "retention"), "learning"),
+    **dict.fromkeys(("auto_enroll", "courses", "enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "audit": "operations",
-    **dict.fromkeys(("group_search", "learners", "memberships", "permissions", "profiles"), "people"),
+    **dict.fromkeys(("group_changes", "group_search", "learners", "memberships", "permissions", "profiles"), "people"),
 }
 
 

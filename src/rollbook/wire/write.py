@@ -1,6 +1,7 @@
 """Writes messages by their tree as XML text, compiled to closures; the only code that escapes and formats values."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any, NewType
 from xml.sax.saxutils import escape
@@ -41,9 +42,9 @@ def _compile_part(element: Element, unwritable: str) -> Write:
     if element.repeats:
         write_all = _compile_rows(element, unwritable) or _write_each(_compile(element, unwritable))
         return lambda values: write_all(values.get(key) or ())
-    write = _compile(element, unwritable)
     if element.children and not key:
-        return write
+        return _compile(element, unwritable)
+    write = _compile(replace(element, least=1), unwritable)  # a record that is given is written, even an empty one
 
     def write_one(values: Values) -> str:
         value = values.get(key)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Caller, EnrollmentStatus
 from rollbook.store.database.execute import execute
-from rollbook.store.people.emails import folded
+from rollbook.store.people.emails import folded, named_user
 
 # Each value is a subquery, which PostgreSQL executes as one index look-up a row, whatever its statistics say about the
 # size of the account. `unindexed_account_id` leaves it the index of the ids, `(SELECT :account_id)` that of the e-mails
@@ -38,16 +38,7 @@ _FIND = """
                 AND account_id + 0 = :account_id AND active AND identifier IS NULL) AS g),
     asked AS MATERIALIZED (
         SELECT block, COALESCE('name ' || (item ->> 'group_name'), 'id ' || (item ->> 'group_identifier')) AS group_key,
-               COALESCE((SELECT u.id FROM users AS u
-                         WHERE u.account_id = (SELECT :account_id) AND u.active
-                           AND lower(u.email) = lower(item ->> 'email')
-                           AND (u.email = item ->> 'email' OR u.email_folded_from IS DISTINCT FROM u.email)),
-                        (SELECT u.id FROM users AS u
-                         WHERE u.account_id = (SELECT :account_id) AND u.active
-                           AND u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email),
-                        (SELECT u.id FROM users AS u
-                         WHERE u.account_id = (SELECT :account_id) AND u.active
-                           AND u.employee_id = item ->> 'employee_id')) AS user_id,
+               {named_user} AS user_id,
                (SELECT c.id FROM courses AS c
                 WHERE c.id = CAST(item ->> 'course_id' AS BIGINT) AND c.{unindexed_account_id} = :account_id
                   AND c.status = 'Active') AS course_id,
@@ -63,7 +54,7 @@ _FIND = """
     FROM asked LEFT JOIN named ON named.group_key = asked.group_key
     GROUP BY asked.block, asked.user_id, asked.course_id, asked.session_id
     ORDER BY asked.block
-"""
+""".replace("{named_user}", named_user("AND u.active"))
 
 # In the order of learner and course, so that two calls at once wait for each other in one direction only. Of equal rows
 # that are open the first one counts; completed ones block none. A completed enrollment without a date ended with its

@@ -19,6 +19,24 @@ _FOLD = """
     WHERE users.id = CAST(item ->> 'id' AS BIGINT) AND users.email IS NOT DISTINCT FROM item ->> 'email'
 """
 
+# Of an item of :rows the user whom its `email` means, to the letter or else in any case of its letters, or else its
+# `employee_id`. `(SELECT :account_id)` leads to the indexes of these (docs/decisions/0002).
+_NAMED = """
+    COALESCE((SELECT u.id FROM users AS u
+              WHERE u.account_id = (SELECT :account_id) {which} AND lower(u.email) = lower(item ->> 'email')
+                AND (u.email = item ->> 'email' OR u.email_folded_from IS DISTINCT FROM u.email)),
+             (SELECT u.id FROM users AS u
+              WHERE u.account_id = (SELECT :account_id) {which}
+                AND u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email),
+             (SELECT u.id FROM users AS u
+              WHERE u.account_id = (SELECT :account_id) {which} AND u.employee_id = item ->> 'employee_id'))
+"""
+
+
+def named_user(which: str = "") -> str:
+    """Write the SQL for the user of an item of :rows, `folded` included; `which` is a further condition on `u`."""
+    return _NAMED.format(which=which)
+
 
 def folded(email: str | None) -> dict[str, str | None]:
     """Return the columns that belong to an e-mail in a row of users."""

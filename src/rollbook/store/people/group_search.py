@@ -34,6 +34,12 @@ class TagFilter:
         return sa.exists().where(t.group_id == groups.c.id, is_it, *([sa.or_(*held)] if held else []))
 
 
+def is_named(group_id: str) -> sa.ColumnElement[bool]:
+    """Tell of a group whether this is its GroupID."""
+    number = int(group_id) if re.fullmatch("[1-9][0-9]{0,17}", group_id) else 0
+    return sa.or_(groups.c.identifier == group_id, sa.and_(groups.c.identifier.is_(None), groups.c.id == number))
+
+
 def find_group(
     connection: sa.Connection, account_id: int, *, name: str | None = None, group_id: str | None = None
 ) -> Row | None:
@@ -45,9 +51,7 @@ def find_group(
     if group_id is None:
         named, first = g.name == name, g.active.desc()
     else:
-        number = int(group_id) if re.fullmatch("[1-9][0-9]{0,17}", group_id) else 0
-        named = sa.or_(g.identifier == group_id, sa.and_(g.identifier.is_(None), g.id == number))
-        first = g.identifier.is_(None).asc()
+        named, first = is_named(group_id), g.identifier.is_(None).asc()
     query = sa.select(groups, GROUP_ID.label("group_id")).where(g.account_id == account_id, named)
     return connection.execute(query.order_by(first, g.id).limit(1)).one_or_none()
 

@@ -30,7 +30,22 @@ def reaches_user(connection: sa.Connection, caller: Caller, user_id: int, permis
     )
 
 
-def reachable_users(caller: Caller, permissions: Collection[Permission]) -> sa.Select[tuple[int]]:
+def find_reachable(
+    connection: sa.Connection, caller: Caller, user_ids: Collection[int], permissions: Collection[Permission]
+) -> set[int]:
+    """Tell which of the users are in a group in which the caller has one of the permissions."""
+    query = reachable_users(caller, permissions).where(_THEIRS.c.user_id.in_(user_ids))
+    return set(connection.execute(query).scalars())
+
+
+def find_permissions(connection: sa.Connection, caller: Caller, group_id: int) -> set[Permission]:
+    """Tell which permissions the caller has in a group."""
+    mine = sa.and_(memberships.c.group_id == group_id, memberships.c.user_id == caller.user_id)
+    row = connection.execute(sa.select(*COLUMNS.values()).where(mine)).one_or_none()
+    return {permission for permission, has in zip(COLUMNS, row or (), strict=False) if has}
+
+
+def reachable_users(caller: Caller, permissions: Collection[Permission]) -> sa.Select[int]:
     """Select the ids of the users who are in a group in which the caller has one of the permissions (D26)."""
     mine = sa.select(memberships.c.group_id).where(memberships.c.user_id == caller.user_id, holds(permissions))
     return sa.select(_THEIRS.c.user_id).where(_THEIRS.c.group_id.in_(mine))

@@ -1,0 +1,243 @@
+"""What createGroup and updateGroup take: values of a group, its members and courses, and the codes for wrong ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollbook import actions, store
+from rollbook.errors import CallError, WireCode
+from rollbook.methods.groups import MAX_TAGS, TEXT_LIST
+from rollbook.methods.method import USER_MANAGERS, MethodCall
+from rollbook.methods.user_values import SHORT
+from rollbook.methods.users import EMAIL, EMPLOYEE_ID, STATUS
+from rollbook.model import Permission
+from rollbook.wire.messages import ANY_NUMBER, ANYTHING, Choice, Element, Values, optional, record
+from rollbook.wire.values import BOOLEAN, REFERENCE, number, one_of, short_text
+
+if TYPE_CHECKING:
+    from rollbook.store.people.memberships import Membership
+
+MAX_LONG_TEXT, MAX_LIMIT = 10_000, 2**31 - 1
+LONG = short_text(MAX_LONG_TEXT)
+ADDS, GRANTS = "Add", "Grant"
+COLUMNS = ("name", "active", "description", "home_group_message")
+# Kept as it came, by the names of the elements; nothing else is done with it.
+KEPT = (
+    optional("UserHelpOverrideDefault", "UserHelpOverrideDefault", BOOLEAN),
+    optional("UserHelpEnabled", "UserHelpEnabled", BOOLEAN),
+    optional("UserHelpEmail", "UserHelpEmail", SHORT),
+    optional("UserHelpText", "UserHelpText", LONG),
+    optional("SubscriptionVariants", "SubscriptionVariants", ANYTHING),
+    optional("DashboardSetID", "DashboardSetID", SHORT),
+)
+
+
+class GroupCodes(NamedTuple):
+    """The codes for values that are refused; each method numbers them for itself."""
+
+    name_missing: WireCode
+    name_taken: WireCode
+    group_id_taken: WireCode
+    unknown_user: WireCode
+    unknown_course: WireCode
+    limit_reached: WireCode
+    unknown_tag: WireCode
+    wrong_limit: WireCode
+
+
+_MESSAGES = (
+    ("The Name of the group is missing.", "missing or empty"),
+    (
+        "The Name provided is already in use.",
+        "an active group of the account has it, and the group is to be active (D29)",
+    ),
+    ("The GroupID provided is already in use.", "it is that of another group, be it the number of a group without one"),
+    (
+        "User {block} - The User provided does not exist.",
+        "no user of this account; for a learner, a user out of reach too",
+    ),
+    ("LearningModule {block} - The ID provided is not valid.", "no course of this account"),
+    ("The UserLimit of the group is reached.", "the group would have more members; nothing is changed"),
+    ("Tag2 {block} - The TagID provided does not exist.", "no group of the account bears a tag with this number"),
+    ("The UserLimit provided is not valid.", "an Amount that is no number, or none although it is Enabled"),
+)
+
+
+def group_codes(prefix: str, *numbers: int) -> GroupCodes:
+    """Number the codes of a method."""
+    listed = zip(numbers, _MESSAGES, strict=True)
+    return GroupCodes(*(WireCode(f"{prefix}:{number:02}", message, when) for number, (message, when) in listed))
+
+
+def _action(name: str, is_update: bool) -> tuple[Element, ...]:
+    return (Element(name, "action", one_of(ADDS, "Remove", any_case=True)),) if is_update else ()
+
+
+def _members(is_update: bool) -> Element:
+    grant = (optional("Action", "action", one_of(GRANTS, "Deny", any_case=True), help="`Grant` unless given"),)
+    permission = record(
+        "Permission",
+        *(grant if is_update else ()),
+        Element("Code", "code", one_of(*Permission, any_case=True)),
+        field="permissions",
+        least=0,
+        most=2 * len(Permission),
+    )
+    return record(
+        "User",
+        EMAIL,
+        EMPLOYEE_ID,
+        *_action("UserAction", is_update),
+        optional("HomeGroup", "is_home", BOOLEAN, help="whether it is the home group of the user"),
+        record("Permissions", permission, least=0),
+        field="users",
+        least=0,
+        most=ANY_NUMBER,
+        choices=(Choice(("Email", "EmployeeID"), filled=True),),
+    )
+
+
+def _courses(is_update: bool) -> Element:
+    return record(
+        "LearningModule",
+        Element("ID", "id", REFERENCE, help="the number of a course"),
+        *_action("LearningModuleAction", is_update),
+        optional("AllowSelfEnroll", "allow_self_enroll", BOOLEAN, help="it is kept"),
+        optional("AutoEnroll", "auto_enroll", BOOLEAN, help="whether new members are enrolled in the course"),
+        field="courses",
+        least=0,
+        most=ANY_NUMBER,
+    )
+
+
+def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...]:
+    """The values of a group; an update may leave out every one."""
+    least = 0 if is_update else 1
+    tag = record(
+        "Tag2",
+        optional("TagID", "tag_id", REFERENCE, help="a tag that another group bears"),
+        optional("TagName", "tag_name", SHORT, help="a tag, known or new"),
+        optional("TagValues", "tag_values", TEXT_LIST),
+        field="tags",
+        least=0,
+        most=MAX_TAGS,
+        choices=(Choice(("TagID", "TagName"), filled=True),),
+    )
+    limit = record(
+        "UserLimit",
+        Element("Enabled", "enabled", BOOLEAN),
+        optional("Amount", "amount", number(0, MAX_LIMIT), wrong=codes.wrong_limit, help="of members, active or not"),
+        field="user_limit",
+        least=0,
+    )
+    emails = optional("NotificationEmail", "emails", SHORT, most=MAX_TAGS, help="empty ones do not count")
+    return (
+        optional("Name", "name", SHORT, empty=codes.name_missing),
+        optional(
+            "GroupID", "group_id", SHORT, help="a text of the account's own; empty, it is the number of the group"
+        ),
+        Element("Status", "active", STATUS, least=least),
+        Element("Description", "description", LONG, least=least),
+        Element("HomeGroupMessage", "home_group_message", LONG, least=least),
+        record("NotificationEmails", emails, field="notifications", least=least),
+        *KEPT[:4],
+        record("Tags2", tag, field="tags2", least=0, help="these tags and no others"),
+        limit,
+        record("Users", _members(is_update), least=least),
+        record("LearningModules", _courses(is_update), least=least),
+        *KEPT[4:],
+    )
+
+
+def read_changes(
+    call: MethodCall, values: Values, codes: GroupCodes, held: "store.group_search.Row | None" = None
+) -> actions.GroupChanges:
+    """Find what the values name, and check them in the order of the codes; `held` is the group that is changed."""
+    connection, account_id, but = call.connection, call.caller.account_id, held.id if held else None
+    columns = _columns(values, codes)
+    before = (held.name, held.active) if held else ("", False)
+    name, active = columns.get("name", before[0]), columns.get("active", before[1])
+    if active and (name, active) != before and store.group_changes.is_name_taken(connection, account_id, name, but):
+        raise CallError(codes.name_taken)
+    group_id = columns.get("identifier")
+    if group_id and store.group_changes.is_identifier_taken(connection, account_id, group_id, but):
+        raise CallError(codes.group_id_taken)
+    joining, leaving = _read_users(call, values.get("users", ()), codes)
+    courses, removed = _read_courses(call, values.get("courses", ()), codes)
+    return actions.GroupChanges(
+        columns,
+        {element.name: values[element.name] for element in KEPT if element.name in values},
+        _read_tags(call, values, codes),
+        joining,
+        leaving,
+        courses,
+        removed,
+    )
+
+
+def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
+    """Give the columns that the values name; an empty text is none."""
+    columns = {name: values[name] if name == "active" else values[name] or None for name in COLUMNS if name in values}
+    if "group_id" in values:
+        columns["identifier"] = values["group_id"] or None
+    if "notifications" in values:
+        columns["notification_emails"] = [*filter(None, values["notifications"].get("emails", ()))]
+    if limit := values.get("user_limit"):
+        if limit["enabled"] and limit.get("amount") is None:
+            raise CallError(codes.wrong_limit)
+        columns["user_limit"] = limit["amount"] if limit["enabled"] else None
+    return columns
+
+
+def _read_users(call: MethodCall, listed: Sequence[Values], codes: GroupCodes) -> "tuple[list[Membership], set[int]]":
+    """Give who joins and who leaves; of several entries for a user the last one decides which."""
+    ids = store.group_changes.find_users(call.connection, call.caller.account_id, listed)
+    if not call.caller.administers:
+        known = [id_ for id_ in ids if id_ is not None]
+        reached = store.permissions.find_reachable(call.connection, call.caller, known, USER_MANAGERS.permissions)
+        ids = [id_ if id_ in reached else None for id_ in ids]
+    joining: dict[int, list[Membership]] = {}
+    leaving: set[int] = set()
+    for block, (id_, each) in enumerate(zip(ids, listed, strict=True), 1):
+        if id_ is None:
+            raise CallError(codes.unknown_user, block=block)
+        if each.get("action", ADDS) == ADDS:
+            permissions = {one["code"]: (one.get("action") or GRANTS) == GRANTS for one in each.get("permissions", ())}
+            wanted = store.memberships.Membership(0, id_, permissions, each.get("is_home"))
+            joining.setdefault(id_, []).append(wanted)
+            leaving.discard(id_)
+        else:
+            joining.pop(id_, None)
+            leaving.add(id_)
+    return [one for wanted in joining.values() for one in wanted], leaving
+
+
+def _read_courses(
+    call: MethodCall, listed: Sequence[Values], codes: GroupCodes
+) -> tuple[dict[int, Mapping[str, bool | None]], set[int]]:
+    """Give the courses that are added with their flags, and those that are removed; the last entry decides."""
+    ids = {each["id"] for each in listed}
+    known = store.group_changes.find_courses(call.connection, call.caller.account_id, ids) if ids else set()
+    added: dict[int, Mapping[str, bool | None]] = {}
+    removed: set[int] = set()
+    for block, each in enumerate(listed, 1):
+        id_ = each["id"]
+        if id_ not in known:
+            raise CallError(codes.unknown_course, block=block)
+        if each.get("action", ADDS) == ADDS:
+            added[id_] = {name: each.get(name) for name in ("allow_self_enroll", "auto_enroll")}
+            removed.discard(id_)
+        else:
+            added.pop(id_, None)
+            removed.add(id_)
+    return added, removed
+
+
+def _read_tags(call: MethodCall, values: Values, codes: GroupCodes) -> "list[store.group_changes.Tag] | None":
+    if "tags2" not in values:
+        return None
+    listed = values["tags2"].get("tags", ())
+    wanted = [(each.get("tag_id"), each.get("tag_name"), each.get("tag_values") or ()) for each in listed]
+    tags = store.group_changes.find_tags(call.connection, call.caller.account_id, wanted)
+    if isinstance(tags, int):
+        raise CallError(codes.unknown_tag, block=tags)
+    return tags

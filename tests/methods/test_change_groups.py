@@ -1,0 +1,211 @@
+"""createGroup and updateGroup over HTTPS: what is asked for happens, or is refused by its code and nothing happens."""
+
+import pytest
+import sqlalchemy as sa
+from lxml import etree
+
+from campus import OPERATOR, Campus
+from conftest import Served
+from rollbook.store.database.tables import audit, courses, enrollments, group_courses, groups, memberships, users
+from rollbook.store.people.api_keys import new_key
+
+NAME = 'R&amp;D &lt;b&gt;"Été"&lt;/b&gt; מחקר'
+
+
+class School:
+    """An account with two learners and two courses, and calls about its groups."""
+
+    def __init__(self, served: Served, campus: Campus) -> None:
+        self.served, self.campus = served, campus
+        for name in ("ada", "ben"):
+            person = {"given_name": name, "family_name": "Learner", "role": "learner", "active": True}
+            campus.add(users, email=f"{name}@example.org", employee_id=f"E-{name}", **person)
+        self.fire = campus.course_id
+        self.first_aid = campus.add(courses, name="First Aid", status="Active")
+
+    def call(self, method: str, group: str, key: str | None = None) -> str:
+        """Make a call; give the GroupID, or the code of the one error."""
+        answer = self.served.server.post(self.campus.call(method, f"<Group>{group}</Group>", key))
+        root = etree.fromstring(answer.content)
+        errors = [error.text or "" for error in root.iterfind("Errors/Error/ErrorID")]
+        assert (root.findtext("Result") == "Success") == (not errors)
+        assert len(errors) <= 1
+        return errors[0] if errors else root.findtext("Info/GroupID") or ""
+
+    def create(
+        self, more: str = "", users: str = "", courses: str = "", name: str = NAME, key: str | None = None
+    ) -> str:
+        """Create a group that has every needed element."""
+        needed = "<Status>Active</Status><Description/><HomeGroupMessage/><NotificationEmails/>"
+        lists = f"<Users>{users}</Users><LearningModules>{courses}</LearningModules>"
+        return self.call("createGroup", f"<Name>{name}</Name>{more}{needed}{lists}", key)
+
+    def update(self, group_id: str, changes: str, key: str | None = None) -> str:
+        """Change a group."""
+        return self.call("updateGroup", f"<Identifier><GroupID>{group_id}</GroupID></Identifier>{changes}", key)
+
+    def members(self, group_id: str) -> dict[str, set[str]]:
+        """Give the permissions of the members of a group that has no GroupID of its own, by e-mail."""
+        query = sa.select(memberships, users.c.email).join(users, users.c.id == memberships.c.user_id)
+        with self.campus.database.read() as connection:
+            rows = connection.execute(query.where(memberships.c.group_id == int(group_id))).mappings().all()
+        flags = [column.name for column in memberships.columns if isinstance(column.type, sa.Boolean)]
+        return {row["email"].split("@")[0]: {name for name in flags if row[name]} for row in rows}
+
+    def enrolled(self) -> set[tuple[str, int]]:
+        """Give who is enrolled in what, by e-mail and course."""
+        query = sa.select(users.c.email, enrollments.c.course_id).join(users, users.c.id == enrollments.c.user_id)
+        query = query.where(enrollments.c.account_id == self.campus.account.id, enrollments.c.unenrolled_at.is_(None))
+        with self.campus.database.read() as connection:
+            return {(email.split("@")[0], course) for email, course in connection.execute(query)}
+
+    def count(self, table: sa.Table) -> int:
+        """Count the rows of the account in a table."""
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.account_id == self.campus.account.id)
+        with self.campus.database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def audited(self) -> list[tuple[str, str]]:
+        """Give action and details of the audit lines of calls."""
+        query = sa.select(audit.c.action, audit.c.details).where(
+            audit.c.account_id == self.campus.account.id, audit.c.request_id.is_not(None)
+        )
+        with self.campus.database.read() as connection:
+            return [(row.action, row.details) for row in connection.execute(query.order_by(audit.c.id))]
+
+    def learner_key(self, group_id: str, **permissions: bool) -> str:
+        """Give the learner permissions in a group, and the key."""
+        granted = {"group_manager": False, "manage_group_users": False} | permissions
+        user = self.campus.user_id("learner@example.org")
+        self.campus.add(memberships, group_id=int(group_id), user_id=user, **granted)
+        with self.campus.database.write() as connection:
+            return new_key(connection, self.campus.account, "learner@example.org", by=OPERATOR)
+
+
+def _user(name: str, action: str = "", permissions: str = "") -> str:
+    acting = f"<UserAction>{action}</UserAction>" if action else ""
+    return f"<User><Email>{name}@EXAMPLE.org</Email>{acting}<Permissions>{permissions}</Permissions></User>"
+
+
+def _grant(code: str, action: str = "") -> str:
+    return f"<Permission>{action and f'<Action>{action}</Action>'}<Code>{code}</Code></Permission>"
+
+
+def _course(id_: object, action: str = "", auto: str = "1") -> str:
+    acting = f"<LearningModuleAction>{action}</LearningModuleAction>" if action else ""
+    return f"<LearningModule><ID>{id_}</ID>{acting}<AutoEnroll>{auto}</AutoEnroll></LearningModule>"
+
+
+@pytest.fixture
+def school(served: Served, campus: Campus) -> School:
+    """An account with learners and courses."""
+    return School(served, campus)
+
+
+def test_created_group_has_members_permissions_and_courses_and_its_members_are_enrolled(school: School) -> None:
+    members = _user("ada", permissions=_grant("MARKER") + _grant("manage_users")) + _user("ben")
+    group = school.create(users=members, courses=_course(school.fire) + _course(school.first_aid, auto="0"))
+    assert school.members(group) == {"ada": {"marker", "manage_users"}, "ben": set()}
+    assert school.enrolled() == {("ada", school.fire), ("ben", school.fire)}
+    assert [action for action, _ in school.audited()] == ["enroll", "add-group"]
+    assert '"joined": 2' in school.audited()[1][1]
+    assert '"MARKER": true' in school.audited()[1][1]
+
+
+def test_update_adds_and_removes_and_leaves_alone_what_it_does_not_name(school: School) -> None:
+    group = school.create(users=_user("ada", permissions=_grant("MARKER")), courses=_course(school.fire))
+    before = school.served.server.post(school.campus.call("getGroup", f"<Group><GroupID>{group}</GroupID></Group>"))
+    lines = len(school.audited())
+    assert school.update(group, f"<Users>{_user('ada', 'Add')}</Users>") == group
+    assert school.update(group, f"<Users>{_user('ben', 'Remove')}</Users><SubscriptionVariants/>") == group
+    after = school.served.server.post(school.campus.call("getGroup", f"<Group><GroupID>{group}</GroupID></Group>"))
+    assert after.content == before.content
+    assert len(school.audited()) == lines
+
+    granted = _grant("MARKER", "Deny") + _grant("PROCTOR", "Grant") + _grant("INSTRUCTOR")
+    changes = f"<Users>{_user('ben', 'add')}{_user('ada', 'Add', granted)}</Users>"
+    changes += f"<LearningModules>{_course(school.first_aid, 'Add')}{_course(school.fire, 'REMOVE')}</LearningModules>"
+    assert school.update(group, changes + "<Description>&lt;new&gt;</Description>") == group
+    assert school.members(group) == {"ada": {"proctor", "instructor"}, "ben": set()}
+    # The new member is enrolled in the new course, and who was there before is not.
+    assert school.enrolled() == {("ada", school.fire), ("ben", school.first_aid)}
+    assert school.update(group, f"<Users>{_user('ada', 'Remove')}</Users><Status>inactive</Status>") == group
+    assert school.members(group) == {"ben": set()}
+    assert ("ada", school.fire) in school.enrolled()
+    assert "active" in school.audited()[-1][1]
+
+
+def test_unenrolled_member_who_joins_again_is_not_enrolled_again_unless_restored(school: School) -> None:
+    group = school.create(users=_user("ada") + _user("ben"), courses=_course(school.fire))
+    with school.campus.database.read() as connection:
+        mine = sa.select(enrollments.c.id).where(enrollments.c.account_id == school.campus.account.id)
+        ids = list(connection.execute(mine.order_by(enrollments.c.id)).scalars())
+    school.campus.accept(ids)
+    school.campus.drain()
+    assert school.enrolled() == set()
+    for action in ("Remove", "Add", "Add"):
+        assert school.update(group, f"<Users>{_user('ada', action)}{_user('ben', action)}</Users>") == group
+    other = school.create(name="Other", users=_user("ada"), courses=_course(school.fire) + _course(school.first_aid))
+    assert school.enrolled() == {("ada", school.first_aid)}  # a course that the learner was never in
+    restored = school.campus.call(
+        "restoreUnenrollments",
+        f"<Unenrollments><Unenrollment><AccountUserLearningModuleRelID>{ids[0]}</AccountUserLearningModuleRelID>"
+        "</Unenrollment></Unenrollments>",
+    )
+    assert b"Success" in school.served.server.post(restored).content
+    assert school.enrolled() == {("ada", school.first_aid), ("ada", school.fire)}
+    # By name the learner is enrolled all the same.
+    item = f"<User><EmployeeID>E-ben</EmployeeID></User><GroupName>{NAME}</GroupName>"
+    item += f"<LearningModuleID>{school.fire}</LearningModuleID>"
+    package = f"<LearningModuleEnrollment><Enrollment>{item}</Enrollment></LearningModuleEnrollment>"
+    assert b"Success" in school.served.server.post(school.campus.call("enrollLearningModules", package)).content
+    assert other != group
+
+
+def test_refused_calls_change_nothing(school: School) -> None:
+    limited = "<UserLimit><Enabled>1</Enabled><Amount>1</Amount></UserLimit>"
+    group = school.create(users=_user("ada"), more=limited + "<GroupID>G</GroupID>")
+    assert group == "G"
+    tables = (groups, memberships, group_courses, audit)
+    before = [school.count(table) for table in tables]
+    assert school.create() == "CG:03"
+    assert school.create(name="Two", more="<GroupID>G</GroupID>") == "CG:04"
+    assert school.create(name="Two", more=f"<GroupID>{school.campus.group_id}</GroupID>") == "CG:04"
+    assert school.create(name="Two", users=_user("ada") + _user("nobody")) == "CG:05"
+    assert school.create(name="Two", courses=_course("7x")) == "CG:06"
+    assert school.create(name="Two", more=limited, users=_user("ada") + _user("ben")) == "CG:07"
+    assert school.create(name="Two", more="<Tags2><Tag2><TagID>1</TagID></Tag2></Tags2>") == "CG:08"
+    assert school.create(name="Two", more="<UserLimit><Enabled>true</Enabled></UserLimit>") == "CG:09"
+    assert school.create(name="") == "CG:02"
+    assert school.update("G", f"<Users>{_user('ben', 'Add')}</Users>") == "UG:09"
+    assert school.update("G", "<Name>North</Name>") == "UG:05"
+    assert [school.count(table) for table in tables] == before
+    # Who takes the place of another is not one too many.
+    assert school.update("G", f"<Users>{_user('ben', 'Add')}{_user('ada', 'Remove')}</Users>") == "G"
+
+
+def test_a_roster_may_bring_two_groups_of_a_name_and_an_update_by_it_is_refused(school: School) -> None:
+    twins = [school.campus.add(groups, name="Twin", active=True) for _ in range(2)]
+    assert school.call("updateGroup", "<Identifier><Name>Twin</Name></Identifier><Description/>") == "UG:04"
+    assert school.update(str(twins[1]), "<Description>second</Description>") == str(twins[1])
+    assert school.update(str(twins[1]), "<Status>Inactive</Status>") == str(twins[1])
+    assert school.update(str(twins[1]), "<Status>Active</Status>") == "UG:05"
+    assert school.update(str(twins[0]), "<GroupID>first</GroupID>") == "first"
+    assert school.update("first", "<GroupID/>") == str(twins[0])
+
+
+def test_learner_manages_own_groups_alone_and_gives_no_permission_beyond_the_own(school: School) -> None:
+    own, other = (
+        school.create(users=_user("ada"), courses=_course(school.fire)),
+        school.create(name="Other", users=_user("ben")),
+    )
+    key = school.learner_key(own, manage_group_users=True)
+    assert school.update(other, "<Description>mine</Description>", key) == "UG:01"
+    assert school.update(own, "<Description>mine</Description>", key) == own
+    assert school.update(own, f"<Users>{_user('ada', 'Add', _grant('MANAGE_GROUP_USERS'))}</Users>", key) == own
+    assert school.update(own, f"<Users>{_user('learner', 'Add', _grant('MANAGE_GROUP'))}</Users>", key) == "UG:01"
+    assert school.update(own, f"<Users>{_user('ben', 'Add')}</Users>", key) == "UG:07"  # out of reach
+    assert school.create(name="Third", users=_user("ben"), key=key) == "CG:05"
+    third = school.create(name="Third", users=_user("ada"), key=key)
+    assert school.members(third) == {"ada": set(), "learner": {"group_manager"}}
+    assert school.update(third, f"<Users>{_user('ada', 'Add', _grant('MANAGE_GROUP'))}</Users>", key) == third
