@@ -11,6 +11,7 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 if TYPE_CHECKING:
     from rollbook.client.client import Client
     from rollbook.client.groups import Group, GroupCourse, GroupValues, Member, Tag
+    from rollbook.client.people import User, UserGroup, UserValues
     from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
 
@@ -35,10 +36,16 @@ __all__ = [
     "RollbookError",
     "ServerUnreachableError",
     "Tag",
+    "User",
+    "UserGroup",
+    "UserValues",
 ]
 # Imported when they are first asked for: a server has no need of an HTTP client, and no command but one of the version.
 _HOMES = {
     "Client": "rollbook.client.client",
+    "User": "rollbook.client.people",
+    "UserGroup": "rollbook.client.people",
+    "UserValues": "rollbook.client.people",
     "Batch": "rollbook.client.results",
     "Outcome": "rollbook.client.results",
     "QueueState": "rollbook.client.results",

@@ -93,6 +93,7 @@ class Action(StrEnum):
     ADD_ACCOUNT = "add-account"
     SET_POLICIES = "set-policies"
     ADD_USER = "add-user"
+    UPDATE_USER = "update-user"
     SET_ROLE = "set-role"
     SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
     ADD_GROUP = "add-group"

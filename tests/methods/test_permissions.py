@@ -48,6 +48,7 @@ PARAMETERS = {
     "getUser": "<User><ID>{user}</ID></User>",
     "createUser": "<User><Info><Email>new@example.org</Email><GivenName>A</GivenName><Surname>B</Surname></Info>"
     "<Profile><HomeGroup>{group}</HomeGroup></Profile></User>",
+    "updateUser": "<User><Identifier><EmployeeID>{employee}</EmployeeID></Identifier></User>",
     "getUserGroups": "<User><ID>{user}</ID></User>",
 }
 # The code for what only another account has; without one the answer is empty.
@@ -62,6 +63,7 @@ FOREIGN = {
     "restoreUnenrollments": "RES:04",
     "getUser": "GU:03",
     "createUser": "CU:07",
+    "updateUser": "UU:03",
     "getUserGroups": "GUG:03",
     "listSessions": "LSE:02",
     "createHistoricalSession": "CHS:02",
@@ -109,7 +111,10 @@ def _things(campus: Campus) -> dict[str, object]:
         _join(campus, connection, "learner@example.org", {})
     place = {"group": _named(campus)["name"], "group_id": campus.group_id, "course": campus.course_id}
     session = campus.add(sessions, course_id=campus.course_id, name="Monday")
-    return {"id": id_, "batch": batch, "user": campus.user_id("learner@example.org"), "session": session, **place}
+    learner = {"user": campus.user_id("learner@example.org"), "employee": f"E of {campus.name}"}
+    with campus.database.write() as connection:
+        connection.execute(sa.text("UPDATE users SET employee_id = :employee WHERE id = :user"), learner)
+    return {"id": id_, "batch": batch, **learner, "session": session, **place}
 
 
 def _named(campus: Campus) -> dict[str, object]:

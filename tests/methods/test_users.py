@@ -2,11 +2,16 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import pytest
 from lxml import etree
 
 from campus import Campus, read_outcomes
 from conftest import Served
+from rollbook import CallRefusedError, Client, UserGroup, UserValues
+from rollbook.model import Permission, utc_now
+from rollbook.store.database.tables import enrollments, groups
 
 NEW = "<Email>{email}</Email><GivenName>Ann &amp; Bo</GivenName><Surname>&lt;Ünal&gt;</Surname>"
 
@@ -82,3 +87,80 @@ def test_dry_run_of_createuser_adds_nobody_and_the_audit_names_no_person(served:
     lines = [line for line in campus.audit() if line["action"] == "add-user" and line["user_id"]]
     assert [re.sub(r"\d+", "#", str(line["subject"])) for line in lines] == ["user #"]
     assert "ann" not in str(lines).lower().replace(campus.name.lower(), "")
+
+
+def _client(served: Served, campus: Campus, key: str = "") -> Client:
+    return Client(served.server.url, campus.account_key, key or campus.owner_key, ca_file=served.server.ca_file)
+
+
+ANN = UserValues(
+    email="ann@example.org",
+    employee_id="A&1",
+    given_name="Ann",
+    family_name='<Ö"Hara>',
+    timezone="Asia/Kolkata",
+    title="Dr",
+    teams=["Red", "Blue"],
+    supervisors=["Max"],
+    groups=[UserGroup("North", permissions=[Permission.MARKER, Permission.PROCTOR]), UserGroup("South & Co")],
+    kept={"City": "Łódź", "AllowFeedback": True, "CustomFields": "<A>1</A>"},
+)
+
+
+def test_updateuser_changes_what_it_names_and_leaves_all_else(served: Served, campus: Campus) -> None:
+    south = campus.add(groups, name="South & Co", active=True)
+    with _client(served, campus) as client:
+        client.create_user(ANN)
+        before = client.get_user(email=ANN.email)
+        campus.add(
+            enrollments,
+            user_id=before.id,
+            group_id=south,
+            course_id=campus.course_id,
+            status="Enrolled",
+            enrolled_at=utc_now(),
+        )
+        assert (before.teams, before.supervisors, before.home_group) == (["Blue", "Red"], ["Max"], "North")
+        assert before.kept["AllowFeedback"] is True
+        client.update_user(UserValues(), employee_id="A&1")
+        assert client.get_user(user_id=before.id) == before
+        client.update_user(UserValues(email="", family_name="", title="", teams=[], kept={"City": ""}), email=ANN.email)
+        emptied = client.get_user(user_id=before.id)
+        kept = {**before.kept, "City": None}
+        assert emptied == replace(before, title="", teams=[], kept=kept, modified_at=emptied.modified_at)
+        changed = UserValues(
+            email="Ann@example.com",
+            home_group="South & Co",
+            active=False,
+            timezone="(GMT-9:00) - Europe/Dublin",
+            groups=[
+                UserGroup("North", permissions=["INSTRUCTOR"], denied=["MARKER"]),
+                UserGroup(group_id=str(south), leave=False),
+            ],
+        )
+        client.update_user(changed, employee_id="A&1")
+        after = client.get_user(email="ANN@example.com")
+        assert (after.email, after.home_group, after.active) == ("Ann@example.com", "South & Co", False)
+        assert after.timezone == "(GMT+0:00) - Europe/Dublin"
+        assert [(each.name, each.is_home, each.permissions) for each in client.get_user_groups(user_id=before.id)] == [
+            ("South & Co", True, ()),
+            ("North", False, ["PROCTOR", "INSTRUCTOR"]),
+        ]
+        client.update_user(UserValues(groups=[UserGroup("South & Co", leave=True)]), employee_id="A&1")
+        assert [each.name for each in client.get_user_groups(user_id=before.id)] == ["North"]
+        assert client.get_user(user_id=before.id).home_group == "North"
+        assert [row["UserID"] for row in client.learner_report()] == [str(before.id)]  # the enrollment stays
+        with pytest.raises(CallRefusedError, match="UU:03"):
+            client.update_user(UserValues(), email=ANN.email)
+    lines = [line for line in campus.audit() if line["action"] == "update-user"]
+    assert [line["details"] for line in lines] == [
+        {"values": [], "groups": {"South & Co": {"from": ["home"], "to": None}}},
+        {
+            "values": ["email", "timezone", "active"],
+            "groups": {
+                "North": {"from": ["PROCTOR", "MARKER", "home"], "to": ["PROCTOR", "INSTRUCTOR"]},
+                "South & Co": {"from": [], "to": ["home"]},
+            },
+        },
+        {"values": ["title", "City", "teams"], "groups": {}},
+    ]

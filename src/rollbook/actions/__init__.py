@@ -12,6 +12,7 @@ from rollbook.actions.memberships import join_groups as join_groups
 from rollbook.actions.pause import pause as pause
 from rollbook.actions.pause import resume as resume
 from rollbook.actions.people import create_user as create_user
+from rollbook.actions.people import update_user as update_user
 from rollbook.actions.progress import update_progress as update_progress
 from rollbook.actions.undo import undo_batch as undo_batch
 from rollbook.actions.undo import undo_enrollments as undo_enrollments

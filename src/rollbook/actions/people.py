@@ -29,3 +29,33 @@ def create_user(
     details = {"role": Role.LEARNER.value, "groups": [name for name, _ in groups]}
     store.audit.record_change(connection, account_id, by, Change(Action.ADD_USER, f"user {user_id}", details))
     return user_id
+
+
+def update_user(
+    connection: "Connection",
+    by: Actor,
+    account_id: int,
+    user_id: int,
+    columns: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    teams: Collection[str] | None,
+    *,
+    left: Collection[int],
+    joined: "Sequence[store.memberships.Membership]",
+    now: datetime,
+) -> None:
+    """Change what is named of a learner, end the memberships of the groups that are left, then begin or change others.
+
+    The audit names the values that changed, and from what to what the permissions in each group.
+    """
+    before = store.memberships.list_permissions(connection, user_id)
+    store.memberships.leave_groups(connection, account_id, [user_id], left)
+    store.memberships.join_groups(connection, account_id, joined)
+    after = store.memberships.list_permissions(connection, user_id)
+    groups = store.audit.compare(before, {name: after.get(name) for name in {**before, **after}})
+    changed = store.learners.change_learner(
+        connection, account_id, user_id, columns, kept, teams, touched=bool(groups), now=now
+    )
+    if changed or groups:
+        details = {"values": changed, "groups": groups}
+        store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_USER, f"user {user_id}", details))

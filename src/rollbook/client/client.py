@@ -7,6 +7,7 @@ from itertools import count
 from rollbook.client.calls import NOTHING, Ids, Rows, Sent, all_pages, named
 from rollbook.client.courses import CourseCalls
 from rollbook.client.groups import GroupCalls
+from rollbook.client.people import PeopleCalls
 from rollbook.client.requests import (
     BATCH,
     DRY_RUN,
@@ -33,7 +34,7 @@ from rollbook.wire.paging import MAX_SIZE
 from rollbook.wire.values import IDENTIFIER
 
 
-class Client(CourseCalls, GroupCalls):
+class Client(CourseCalls, GroupCalls, PeopleCalls):
     """Calls a server of this API, in the name of the owner of the two keys.
 
     `url` is the address of the API, `ca_file` the certificate of a private authority, `timeout` in seconds, and

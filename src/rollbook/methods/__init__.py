@@ -29,6 +29,7 @@ from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
 from rollbook.methods.update_enrollments import UPDATE_ENROLLMENTS
 from rollbook.methods.update_group import UPDATE_GROUP
+from rollbook.methods.update_user import UPDATE_USER
 
 _ALL = (
     UNENROLL_LEARNING_MODULES,
@@ -43,6 +44,7 @@ _ALL = (
     RESTORE_UNENROLLMENTS,
     GET_USER,
     CREATE_USER,
+    UPDATE_USER,
     GET_USER_GROUPS,
     GET_GROUP,
     LIST_GROUPS,

@@ -141,7 +141,7 @@ def values_of_user(codes: UserCodes, *, new: bool) -> tuple[Element, ...]:
         value("EmployeeID", "employee_id", kind=LINE),
         value("GivenName", "given_name", kind=LINE),
         value("Surname", "family_name", kind=LINE),
-        value("Password", kind=PASSWORD, wrong=codes.short_password, help="not kept: learners do not sign in"),
+        value("Password", "password", kind=PASSWORD, wrong=codes.short_password, help="it is not kept"),
         value("Timezone", "timezone", kind=TIMEZONE, wrong=codes.unknown_timezone),
         value("LearnerNotifications", "SendWeeklyTaskReminder", kind=BOOLEAN),
         value("SupervisorNotifications", "SendWeeklyProgressSummary", kind=BOOLEAN),

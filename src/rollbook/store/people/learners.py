@@ -11,6 +11,7 @@ from rollbook.model import Caller, Permission, Role
 from rollbook.store.database.tables import groups, memberships, user_teams, users
 from rollbook.store.people.emails import alike, exactly, folded
 from rollbook.store.people.permissions import COLUMNS, holds
+from rollbook.store.people.profiles import list_teams
 
 DIGITS_OF_AN_ID = 19
 Row = sa.Row[*tuple[Any, ...]]
@@ -70,6 +71,40 @@ def add_learner(
     return user_id
 
 
+def change_learner(
+    connection: sa.Connection,
+    account_id: int,
+    user_id: int,
+    columns: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    teams: Collection[str] | None,
+    *,
+    touched: bool,
+    now: datetime,
+) -> list[str]:
+    """Change what is given of a learner, and return the names of what is different now.
+
+    `touched`: something else of the learner has changed. Errors: IntegrityError as for add_learner.
+    """
+    mine = users.c.id == user_id
+    # Locked, so that two calls at once change what each of them names, and no more.
+    before = connection.execute(sa.select(users).where(mine).with_for_update()).one()._asdict()
+    changes = {name: value for name, value in columns.items() if before[name] != value}
+    profile = json.loads(before["profile"] or "{}")
+    after = _given(profile | kept)
+    changed = [*changes, *(name for name in kept if profile.get(name) != after.get(name))]
+    if "email" in changes:
+        changes |= folded(changes["email"])
+    if after != profile:
+        changes["profile"] = _write(after)
+    if teams is not None and {*list_teams(connection, [user_id]).get(user_id, ())} != {*teams}:
+        set_teams(connection, account_id, user_id, teams)
+        changed.append("teams")
+    if changed or touched:
+        connection.execute(sa.update(users).where(mine).values(**changes, modified_at=now))
+    return changed
+
+
 def set_teams(connection: sa.Connection, account_id: int, user_id: int, teams: Collection[str]) -> None:
     """Put a user into these teams and no others."""
     connection.execute(sa.delete(user_teams).where(user_teams.c.user_id == user_id))
@@ -78,6 +113,9 @@ def set_teams(connection: sa.Connection, account_id: int, user_id: int, teams: C
         connection.execute(sa.insert(user_teams), rows)
 
 
+def _given(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kept.items() if value not in (None, [])}
+
+
 def _write(kept: Mapping[str, Any]) -> str | None:
-    given = {name: value for name, value in kept.items() if value not in (None, "", [])}
-    return json.dumps(given, ensure_ascii=False) if given else None
+    return json.dumps(given, ensure_ascii=False) if (given := _given(kept)) else None

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Permission
 from rollbook.store.database.execute import execute
-from rollbook.store.database.tables import memberships
+from rollbook.store.database.tables import groups, memberships
 
 # In the order of group and user, so that two calls at once wait for each other in one direction only.
 _JOIN = """
@@ -76,6 +76,16 @@ def join_groups(connection: sa.Connection, account_id: int, wanted: Sequence[Mem
         execute(connection, _LEAVE_HOME, given)
     execute(connection, _SET, given)
     return joined
+
+
+def list_permissions(connection: sa.Connection, user_id: int) -> dict[str, list[str]]:
+    """List the permissions of a user by the names of the groups, with `home` in the home group."""
+    query = sa.select(memberships, groups.c.name).join(groups, groups.c.id == memberships.c.group_id)
+    rows = connection.execute(query.where(memberships.c.user_id == user_id).order_by(memberships.c.group_id))
+    return {
+        row.name: [str(each) for each in Permission if row._mapping[each.column]] + ["home"] * row.is_home
+        for row in rows
+    }
 
 
 def leave_groups(

@@ -54,7 +54,8 @@ def list_teams(connection: sa.Connection, user_ids: Collection[int]) -> dict[int
     """List the teams of users by user, in the order of their names."""
     query = sa.select(user_teams.c.user_id, user_teams.c.name).where(user_teams.c.user_id.in_(user_ids))
     teams: dict[int, list[str]] = {}
-    for user_id, name in connection.execute(query.order_by(user_teams.c.user_id, user_teams.c.name)):
+    # Sorted here, because the order of a database's texts is its own.
+    for user_id, name in sorted(map(tuple, connection.execute(query))):
         teams.setdefault(user_id, []).append(name)
     return teams
 

@@ -1,0 +1,155 @@
+"""The client's calls about people, and what they take and give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rollbook.client.calls import Calls
+from rollbook.client.requests import new_key
+from rollbook.methods.create_user import CREATE_USER
+from rollbook.methods.get_user import GET_USER
+from rollbook.methods.get_user_groups import GET_USER_GROUPS
+from rollbook.methods.update_user import UPDATE_USER
+from rollbook.wire.messages import Values
+
+
+@dataclass(frozen=True)
+class UserGroup:
+    """A group of a user, named by `name` or by `group_id`, with the codes of the permissions there.
+
+    For update_user: `denied` are the permissions to take away, and `leave` ends the membership.
+    """
+
+    name: str | None = None
+    group_id: str | None = None
+    permissions: Sequence[str] = ()
+    denied: Sequence[str] = ()
+    leave: bool = False
+    is_home: bool = False
+
+
+@dataclass(frozen=True)
+class UserValues:
+    """What is known of a user. None leaves a value as it is, an empty text or list empties it.
+
+    `kept` has what the server keeps as it comes, by the names of the elements: `{"PhonePrimary": "+1 555 0100"}`.
+    """
+
+    email: str | None = None
+    employee_id: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    password: str | None = None
+    timezone: str | None = None
+    alternate_email: str | None = None
+    active: bool | None = None
+    title: str | None = None
+    division: str | None = None
+    home_group: str | None = None
+    teams: Sequence[str] | None = None
+    supervisors: Sequence[str] | None = None
+    groups: Sequence[UserGroup] = ()
+    kept: Mapping[str, object] = field(default_factory=dict)
+
+    def values(self) -> dict[str, Any]:
+        """Give the values of a call, but for the groups."""
+        lists = {"teams": self.teams, "Supervisors": self.supervisors}
+        # Without an entry the list would not be written at all.
+        entries = {name: {"entries": [*listed] or [""]} for name, listed in lists.items() if listed is not None}
+        texts = (*_NAMES, "password", "timezone", "alternate_email", "active", "title", "division", "home_group")
+        return {**{name: getattr(self, name) for name in texts}, **entries, **self.kept}
+
+
+@dataclass(frozen=True)
+class User:
+    """What a server tells of a user; a text that it has not is empty.
+
+    `kept` has what it keeps as it comes, by the names of the elements. list_users tells less: `kept` is empty then.
+    """
+
+    id: int
+    email: str
+    employee_id: str
+    given_name: str
+    family_name: str
+    active: bool
+    title: str
+    division: str
+    home_group: str
+    teams: Sequence[str]
+    created_at: datetime
+    modified_at: datetime
+    timezone: str = ""
+    alternate_email: str = ""
+    supervisors: Sequence[str] = ()
+    kept: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Values) -> "User":
+        """Take it from the values of an answer; errors: KeyError for what is missing."""
+        given: dict[str, Any] = {name: values[name] for name in ("id", "active", "created_at", "modified_at")}
+        given |= {name: values[name] or "" for name in (*_NAMES, "title", "division", "home_group")}
+        given |= {name: values.get(name) or "" for name in ("timezone", "alternate_email")}
+        given |= {"teams": values.get("teams", []), "supervisors": values.get("Supervisors", [])}
+        kept = {name: value for name, value in values.items() if name[:1].isupper() and name != "Supervisors"}
+        return cls(**given, kept=kept)
+
+
+_NAMES = ("email", "employee_id", "given_name", "family_name")
+
+
+class PeopleCalls(Calls):
+    """People. A user is named by `user_id`, by `email` or by `employee_id`."""
+
+    def get_user(self, *, user_id: int | None = None, email: str | None = None, employee_id: str | None = None) -> User:
+        """Read one user."""
+        sent = self._send(GET_USER, _one_of(user_id, email, employee_id))
+        return self._read(lambda: User.of(sent.values["user"]))
+
+    def get_user_groups(
+        self, *, user_id: int | None = None, email: str | None = None, employee_id: str | None = None
+    ) -> list[UserGroup]:
+        """List the groups of a user, the home group first."""
+        sent = self._send(GET_USER_GROUPS, _one_of(user_id, email, employee_id))
+        groups: Sequence[Values] = sent.values.get("groups", ())
+        return [
+            UserGroup(each["name"], each["group_id"], each.get("permissions", ()), is_home=each["is_home"])
+            for each in groups
+        ]
+
+    def create_user(self, user: UserValues) -> None:
+        """Add a learner to the groups; the home group is `home_group`, or else the first."""
+        if any(each.denied or each.leave for each in user.groups):
+            raise ValueError("a new user leaves no group and has no permission to be taken away")
+        groups = [{**_named(each), "permissions": each.permissions} for each in user.groups]
+        self._send(CREATE_USER, {"user": {**user.values(), "groups": groups}}, key=new_key())
+
+    def update_user(self, user: UserValues, *, email: str | None = None, employee_id: str | None = None) -> None:
+        """Change what is named of a learner; a group is joined, or left with `leave`."""
+        groups = [
+            {
+                **_named(each),
+                "action": "Remove" if each.leave else "Add",
+                "permissions": [
+                    {"code": code, "is_granted": given}
+                    for codes, given in ((each.permissions, True), (each.denied, False))
+                    for code in codes
+                ],
+            }
+            for each in user.groups
+        ]
+        identifier = _one_of(None, email, employee_id)
+        self._send(UPDATE_USER, {"user": {"identifier": identifier, **user.values(), "groups": groups}}, key=new_key())
+
+
+def _named(group: UserGroup) -> dict[str, Any]:
+    if bool(group.name) == bool(group.group_id):
+        raise ValueError("a group is named by its name or by its group_id")
+    return {"group_name": group.name, "group_id": group.group_id}
+
+
+def _one_of(user_id: int | None, email: str | None, employee_id: str | None) -> Values:
+    if sum(map(bool, (user_id, email, employee_id))) != 1:
+        raise ValueError("a user is named by one of user_id, email and employee_id")
+    return {"id": user_id, "email": email, "employee_id": employee_id}
