@@ -33,7 +33,7 @@ def accepting(dialect: str) -> dict[str, str]:
 def draining() -> dict[str, str]:
     """Give the statements of a worker's step by what they do, in their order, for PostgreSQL."""
     given = {
-        "turn": process._TAKE_TURN,
+        "account": process._LOCK_ACCOUNT,
         "claim": process._CLAIM,
         "change": state._BEGIN_CHANGE,
         "end": process._END_ENROLLMENTS,

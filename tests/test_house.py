@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 DATABASE_PACKAGES = {"sqlalchemy", "alembic", "psycopg", "psycopg_pool", "sqlite3"}
 # What rooms other than store may take from these packages: a type to be named.
 DATABASE_NAMES = {"sqlalchemy.Connection": "the type of what functions of store take"}
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
+MAX_LINES, MAX_FUNCTION_LINES = 300, 50
 
 
 def _room(path: PurePath) -> str:
@@ -141,8 +141,8 @@ def too_long(_path: PurePath, source: str) -> set[str]:
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    long = {each.name for each in functions if (each.end_lineno or 0) - each.lineno + 1 > MOST_LINES_OF_A_FUNCTION}
-    return long | ({"the module"} if source.count("\n") > MOST_LINES else set())
+    long = {each.name for each in functions if (each.end_lineno or 0) - each.lineno + 1 > MAX_FUNCTION_LINES}
+    return long | ({"the module"} if source.count("\n") > MAX_LINES else set())
 
 
 def undocumented(_path: PurePath, source: str) -> set[str]:
@@ -206,8 +206,8 @@ PLANTED = [
     ),
     ("codes", PAGE, "x = f'ULM:{y:02}'"),
     ("codes", PAGE, "x = 'ULM:' + y"),
-    ("length", PAGE, "def run():\n" + "    x = 1\n" * MOST_LINES_OF_A_FUNCTION),
-    ("length", PAGE, "x = 1\n" * (MOST_LINES + 1)),
+    ("length", PAGE, "def run():\n" + "    x = 1\n" * MAX_FUNCTION_LINES),
+    ("length", PAGE, "x = 1\n" * (MAX_LINES + 1)),
     ("docstring", PAGE, "import re\n'A text.'"),
 ]
 

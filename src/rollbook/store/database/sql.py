@@ -25,7 +25,7 @@ UNINDEXED_ACCOUNT_ID = "account_id + 0"
 #   list_of_ids  the ids of a query as a list, in the format of :ids
 #   rows         the list :rows as a table (block, item); `item ->> 'name'` is a value as text, to be cast
 #   time_type    the type of times
-#   turn_lock    locks the row of an account, skipped while another transaction holds it; SQLite has one writer anyway
+#   account_lock locks the row of an account, or skips it while it is locked; SQLite has one writer anyway
 #   claim_lock   the same for rows that are to be changed
 _SHARED = {"open": OPEN, "live": LIVE, "pending": PENDING, "unindexed_account_id": UNINDEXED_ACCOUNT_ID}
 FRAGMENTS = {
@@ -37,7 +37,7 @@ FRAGMENTS = {
         "list_of_ids": "json_group_array(id)",
         "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
         "time_type": "TEXT",
-        "turn_lock": "",
+        "account_lock": "",
         "claim_lock": "",
     },
     "postgresql": {
@@ -48,7 +48,7 @@ FRAGMENTS = {
         "list_of_ids": "CAST(array_agg(id) AS text)",
         "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
         "time_type": "TIMESTAMP WITH TIME ZONE",
-        "turn_lock": "FOR NO KEY UPDATE SKIP LOCKED",
+        "account_lock": "FOR NO KEY UPDATE SKIP LOCKED",
         "claim_lock": "FOR UPDATE SKIP LOCKED",
     },
 }

@@ -14,9 +14,9 @@ from rollbook.store.database.deadline import renew_deadline
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import batches, refusals
 
-# The ids of these statements lead to their rows by one index. Whatever else is asked of a row stands where no other
-# index matches it, in the list of a look-up or in a CASE: PostgreSQL's statistics say of a new account that it has
-# hardly a row, and then it compares every row of the account with every id (decision 0002).
+# These statements find their rows by the index of the ids. All other conditions stand where no index matches them, in
+# the select list of a subquery or in a CASE: PostgreSQL's statistics promise hardly a row for a new account, so that it
+# would compare every row of the account with every id (decision 0002).
 
 _OPEN_BATCH = """
     INSERT INTO batches (account_id, requested_by, reason, idempotency_key, requested_at)
@@ -29,8 +29,7 @@ _FIND_LAST_BLOCK = """
           UNION ALL SELECT MAX(block) FROM refusals WHERE batch_id = :batch_id) AS blocks
 """
 
-# Of the ids that are asked for, those that are current enrolments of the account and may leave. The id's place in the
-# list is its block.
+# Accepts the current enrollments of the account among the ids. The block is the position of the id in the list.
 _ACCEPT = """
     INSERT INTO unenrollments (batch_id, block, account_id, enrollment_id, status, requested_at, due_at)
     SELECT :batch_id, block, :account_id, id, 'Pending', :requested_at, :due_at
@@ -45,8 +44,8 @@ _ACCEPT = """
     RETURNING block
 """
 
-# A current enrolment that was refused is in the queue already, unless it is a completed one that the policy protects
-# and that nobody had queued before it was completed.
+# A refused current enrollment is in the queue already, unless it is completed, protected by the policy, and has no
+# pending item from before it was completed.
 _FIND_QUEUED = """
     SELECT id FROM enrollments AS e
     WHERE id {in_ids}
@@ -59,7 +58,7 @@ _FIND_QUEUED = """
 # How long a batch can be continued (D32).
 CONTINUED = timedelta(hours=24)
 
-# How many items one statement is about: a batch may hold any number.
+# The most items of one statement; a batch may have any number.
 STEP = 1000
 
 
@@ -75,12 +74,11 @@ def accept_batch(
     idempotency_key: str | None = None,
     batch_id: int | None = None,
 ) -> Acceptance:
-    """Put the enrollments into the unenrollment queue as one batch; an id's place in the list, from 1, is its block.
+    """Put enrollments into the unenrollment queue as one batch; the position of an id, from 1, is its block.
 
-    None leaves a block out. There may be any number of ids: each statement is about a bounded part of them.
-    `requested_by` is the user who asked, None for the operator. No id may stand in the list twice (D8 is the caller's
-    to answer). With `batch_id` the ids are appended to that batch; errors: TransportError 422 (D32). The connection
-    must be in a transaction of Database.write.
+    None leaves a block out, and no id may occur twice (the caller answers D8). `requested_by` is the user, None for the
+    operator. With `batch_id` the ids are appended to that batch; errors: TransportError 422 (D32). The connection must
+    be in a transaction of Database.write.
     """
     is_new, first = batch_id is None, 0
     if batch_id is None:
@@ -111,7 +109,7 @@ def _continue_batch(
     reason: str | None,
     now: datetime,
 ) -> int:
-    """Keep a batch from other requests until the transaction ends, and return its last block."""
+    """Lock a batch until the transaction ends, and return its last block."""
     b = batches.c
     mine = sa.and_(b.id == batch_id, b.account_id == account_id, b.requested_by == requested_by)
     young = sa.and_(mine, b.requested_at > now - CONTINUED)
@@ -127,11 +125,11 @@ def _continue_batch(
 def keep_refusals(
     connection: sa.Connection, account_id: int, batch_id: int, outcomes: Sequence[tuple[int, str, str]]
 ) -> None:
-    """Keep with a batch what it refused: (block, identifier as it was sent, code of the wire)."""
+    """Store the refusals of a batch: (block, identifier as it was sent, error code)."""
     names = ("block", "identifier", "code")
-    place = {"account_id": account_id, "batch_id": batch_id}
+    row = {"account_id": account_id, "batch_id": batch_id}
     if outcomes:
-        connection.execute(refusals.insert(), [place | dict(zip(names, outcome, strict=True)) for outcome in outcomes])
+        connection.execute(refusals.insert(), [row | dict(zip(names, outcome, strict=True)) for outcome in outcomes])
 
 
 def _explain_refusals(

@@ -1,4 +1,4 @@
-"""How much the queue holds, and how long it has waited, over all accounts: for the operator, at a bounded cost."""
+"""The backlog of all queues for the operator: how many items, and how long they have waited."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +11,9 @@ from rollbook.store.database.tables import accounts, unenrollments
 
 @dataclass(frozen=True)
 class Backlog:
-    """What is pending: `due` now, `held` until later, or `paused` with its queue; since when the first of it waits.
+    """Pending items: `due` now, `held` until later, or `paused` with their queue; the time of the oldest request.
 
-    `late_since` is when the first item fell due that a worker could finish; None when there is none.
+    `late_since` is the earliest due time of an item that a worker could finish; None without one.
     """
 
     due: int = 0
@@ -27,7 +27,7 @@ class Backlog:
 def read_backlog(connection: sa.Connection, now: datetime) -> Backlog:
     """Add up the queues of all accounts."""
     u = unenrollments.c
-    # Each part reads a partial index of what is pending, never the history: counts of an account's range, or one row.
+    # Each part reads a partial index of pending items, never the history.
     pending = sa.and_(u.account_id == accounts.c.id, sa.text(f"unenrollments.{PENDING}"))
     count, first = sa.select(sa.func.count()).where(pending), sa.select(u.due_at).where(pending)
     first = first.order_by(u.due_at).limit(1)

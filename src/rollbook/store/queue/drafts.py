@@ -1,4 +1,4 @@
-"""Drafts: what was chosen in the console to be unenrolled, until it is confirmed. The only SQL about them."""
+"""Drafts: selections of the console until they are confirmed and become a batch."""
 
 import json
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ KEPT = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Choice:
-    """What led to the enrollments, as it is shown: courses and groups as (id, name); none of them for a list of ids.
+    """The filters of a selection for the page: courses and groups as (id, name); none for a list of ids.
 
-    `left_out` counts the rows of a list that are no ids, `listed` tells what of it was read.
+    `left_out` counts the rows of a list that are no ids, `listed` describes what of it was read.
     """
 
     courses: list[tuple[int, str]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Draft:
-    """What was chosen, and what that would mean; `batch_id` is the batch that it became when it was confirmed."""
+    """A selection and its preview; `batch_id` is the batch that it became when it was confirmed."""
 
     id: int
     user_id: int
@@ -51,7 +51,7 @@ def add_draft(
     shares: Sequence[CourseShare],
     now: datetime,
 ) -> int:
-    """Keep what was chosen, to be looked at; nothing happens until it is confirmed. Returns the draft's number."""
+    """Store a selection until it is confirmed, and return its id."""
     row = {
         "account_id": caller.account_id,
         "user_id": caller.user_id,
@@ -66,7 +66,7 @@ def add_draft(
 
 
 def find_draft(connection: sa.Connection, account_id: int, draft_id: int, now: datetime) -> Draft | None:
-    """Read a draft of the account; None when it has no such draft, or only an expired one."""
+    """Read a draft of the account; None when it does not exist or has expired."""
     d = drafts.c
     columns = (d.id, d.user_id, users.c.email, d.total, d.choice, d.shares, d.batch_id)
     query = sa.select(*columns).join(users, users.c.id == d.user_id)
@@ -80,23 +80,23 @@ def find_draft(connection: sa.Connection, account_id: int, draft_id: int, now: d
 
 
 def read_draft_ids(connection: sa.Connection, draft_id: int) -> list[int]:
-    """Read the ids that were chosen."""
+    """Read the selected ids."""
     ids: list[int] = json.loads(connection.execute(sa.select(drafts.c.ids).where(drafts.c.id == draft_id)).scalar_one())
     return ids
 
 
 def claim_draft(connection: sa.Connection, draft_id: int) -> tuple[list[int], int | None]:
-    """Give the ids of a draft, and the batch that it has become, to one transaction at a time."""
+    """Lock a draft and return its ids, and the batch that it has become."""
     query = sa.select(drafts.c.ids, drafts.c.batch_id).where(drafts.c.id == draft_id).with_for_update()
     ids, batch_id = connection.execute(query).one()
     return json.loads(ids), batch_id
 
 
 def finish_draft(connection: sa.Connection, draft_id: int, batch_id: int) -> None:
-    """Keep which batch a draft has become, so that confirming it again leads there."""
+    """Store which batch a draft has become, so that confirming it again leads there."""
     connection.execute(drafts.update().where(drafts.c.id == draft_id).values(batch_id=batch_id))
 
 
 def purge_drafts(database: Database, now: datetime, limit: int) -> int:
-    """Forget drafts that are a day old, up to `limit` of them; return how many."""
+    """Delete up to `limit` drafts that are older than a day; return how many."""
     return delete_expired(database, drafts, drafts.c.created_at < now - KEPT, limit)

@@ -34,10 +34,10 @@ class Cursor:
 
 @dataclass(frozen=True)
 class ItemFilter:
-    """Which items are meant; what is empty or None leaves out nothing. `…_before` is not included, `…_from` is.
+    """Filters of items; an empty one or None filters nothing. `…_from` is included, `…_before` is not.
 
-    With `finished_from` or `after` only items that are no longer pending are meant, in the order of their changes.
-    No id in `user_ids` or `course_ids` leaves out everything, None nothing.
+    With `finished_from` or `after` only finished items are read, in the order of their changes. An empty `user_ids` or
+    `course_ids` matches nothing.
     """
 
     batch_id: int | None = None
@@ -54,12 +54,12 @@ class ItemFilter:
 
     @property
     def by_change(self) -> bool:
-        """Whether the items are read as a feed of changes."""
+        """Tell whether the items are read as a feed of changes."""
         return self.finished_from is not None or self.after is not None
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to look for, because nobody or no course has the name that was asked for."""
+        """Tell whether nothing can match, because no learner or no course has the name."""
         return [] in (self.user_ids, self.course_ids)
 
 
@@ -72,7 +72,7 @@ def find_items(
     *,
     latest_first: bool = False,
 ) -> Sequence[Item]:
-    """Read items with everything that is shown of them, by batch and block, or in the order of changes."""
+    """Read items with their learners and courses, by batch and block, or in the order of changes."""
     if chosen.empty:
         return []
     u = unenrollments.c
@@ -127,7 +127,7 @@ def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> Sequence[Item]:
-    """Name the pending items that are meant: batch_id and enrollment_id, in their order."""
+    """Return batch_id and enrollment_id of matching pending items, by batch and block."""
     if chosen.empty:
         return []
     u = unenrollments.c
@@ -165,9 +165,9 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
 def find_batches(
     connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int
 ) -> Sequence[Item]:
-    """Read batches, the latest first, each with the number of its items by status and of those it refused.
+    """Read batches, latest first, with the numbers of their items by status and of their refusals.
 
-    `first_ended_at` is when the first of its complete items was finished.
+    `first_ended_at` is when the first of the complete items was finished.
     """
     chosen = sa.select(batches).where(batches.c.account_id == account_id)
     if batch_id is not None:
@@ -192,7 +192,7 @@ def find_batches(
 def find_refusals(
     connection: sa.Connection, account_id: int, batch_id: int, limit: int | None = None, offset: int = 0
 ) -> Sequence[Item]:
-    """Read what a batch refused, in the order of the request."""
+    """Read the refusals of a batch in the order of the request."""
     mine = sa.and_(refusals.c.batch_id == batch_id, refusals.c.account_id == account_id)
     query = sa.select(refusals).where(mine).order_by(refusals.c.block)
     return connection.execute(query.limit(limit).offset(offset)).all()

@@ -1,4 +1,4 @@
-"""What the queue of an account has done hour by hour. The only SQL about it."""
+"""Items of a queue by the hour: accepted, completed and waiting."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rollbook.store.database.tables import batches, unenrollments
 
 @dataclass(frozen=True)
 class Hour:
-    """How many items were accepted and completed within an hour, and how many waited at its end."""
+    """How many items an hour accepted and completed, and how many waited at its end."""
 
     begins_at: datetime
     accepted: int
@@ -22,7 +22,7 @@ class Hour:
 
 
 def read_hours(connection: sa.Connection, account_id: int, now: datetime, waiting: int, count: int) -> list[Hour]:
-    """Describe the last hours, the present one too; `waiting` is how many wait now."""
+    """Read the last hours, including the present one; `waiting` is how many items wait now."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     hours = [this_hour - timedelta(hours=back) for back in range(count - 1, -1, -1)]
     accepted = _count_accepted(connection, account_id, hours[0])
@@ -31,7 +31,7 @@ def read_hours(connection: sa.Connection, account_id: int, now: datetime, waitin
     for begins_at in reversed(hours):
         key = f"{begins_at:%Y-%m-%d %H}"
         left = finished.get(key, {})
-        # What is restored had been completed in that hour; restored out of the queue it would be Removed.
+        # A restored item was completed in that hour; restored while pending it would be Removed.
         completed = left.get(UnenrollmentStatus.COMPLETE, 0) + left.get(UnenrollmentStatus.RESTORED, 0)
         described.append(Hour(begins_at, accepted.get(key, 0), completed, max(0, waiting)))
         waiting += sum(left.values()) - accepted.get(key, 0)
@@ -39,12 +39,12 @@ def read_hours(connection: sa.Connection, account_id: int, now: datetime, waitin
 
 
 def _hour(moment: sa.ColumnElement[datetime]) -> sa.Label[str]:
-    # Both databases write a time down as year-month-day hour:…, in UTC.
+    # Both databases write a time as year-month-day hour:…, in UTC.
     return sa.func.substr(sa.cast(moment, sa.Text), 1, 13).label("hour")
 
 
 def _count_accepted(connection: sa.Connection, account_id: int, since: datetime) -> dict[str, int]:
-    """Count batch by batch: there are far fewer of them, and their items lie together."""
+    """Count by batch: there are far fewer of them, and the items of one are stored together."""
     size = sa.select(sa.func.count()).where(unenrollments.c.batch_id == batches.c.id).scalar_subquery()
     query = sa.select(_hour(batches.c.requested_at), sa.func.sum(size).label("items"))
     first = _find_first(connection, batches.c.account_id == account_id, batches.c.id, batches.c.requested_at, since)
@@ -67,7 +67,7 @@ def _count_finished(connection: sa.Connection, account_id: int, since: datetime)
 def _find_first(
     connection: sa.Connection, mine: sa.ColumnElement[bool], number: sa.Column[int], time: Any, since: datetime
 ) -> int:
-    """Find the number of the first row since a moment by halving: numbers and times grow together, but for clocks."""
+    """Find the number of the first row since a time by bisection; numbers and times have the same order."""
     ends = sa.select(number).where(mine).limit(1)
     first, last = (connection.execute(ends.order_by(order)).scalar() for order in (number, number.desc()))
     if first is None or last is None:

@@ -1,6 +1,6 @@
-"""Processes the unenrollment queue: what is due ends, unless the account protects it.
+"""Processes the unenrollment queue: due items end their enrollments, unless the account protects them.
 
-Rows are touched in the order of the enrollment's id, always, so that a step and a call cannot deadlock.
+Rows are always changed in the order of the enrollment id, so that a step and a call cannot deadlock.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,10 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
 from rollbook.store.queue.state import begin_change, count_items
 
-# The ids of these statements lead to their rows by one index, as in `accept` (decision 0002).
+# These statements find their rows by one index, as in `accept` (decision 0002).
 
-# What was accepted without a hold is due at once, also when the clock was set back since: it is looked for among the
-# first that wait. A hold is never shortened. Only the first in line is read, to which the index of what is pending
-# leads: EXISTS may come to read all the history.
+# An item without a hold is due at once, even after the clock was set back: the first :ahead pending items are searched
+# for one. A hold is never shortened. Only the first pending item is read by its index; EXISTS may read the history.
 _FIND_DUE_ACCOUNTS = """
     SELECT a.id FROM accounts AS a
     WHERE a.queue_paused_at IS NULL AND (
@@ -31,15 +30,16 @@ _FIND_DUE_ACCOUNTS = """
     ORDER BY a.id
 """
 
-# One worker at a time works on an account, and others go on to the next one. A pause waits for the step under way: once
-# it is answered, nothing more is processed.
-_TAKE_TURN = """
-    SELECT protect_completed, hold_seconds FROM accounts WHERE id = :account_id AND queue_paused_at IS NULL {turn_lock}
+# One worker at a time processes an account; others skip it. A pause waits for the current step, so that nothing is
+# processed after its answer.
+_LOCK_ACCOUNT = """
+    SELECT protect_completed, hold_seconds FROM accounts
+    WHERE id = :account_id AND queue_paused_at IS NULL {account_lock}
 """
 
-# Each enrolment is looked up by itself: a join may become one of all that is pending, or of the whole table, at every
-# step. There is nothing to be known of one that somebody else is changing. The ids come back as they are sent again,
-# as a list: to read a thousand of them one by one, and to write them twice, would be most of a worker's own work.
+# A subquery looks up each enrollment; a join may read all pending items, or the whole table, at every step. An
+# enrollment that another transaction has locked gives NULL and is skipped. The ids are returned as one list, in the
+# format of :ids: reading 1,000 rows and writing them twice would be most of the worker's own time.
 _CLAIM = """
     SELECT protected, COUNT(*) AS items, {list_of_ids} AS ids
     FROM (SELECT u.enrollment_id AS id,
@@ -65,19 +65,19 @@ _FINISH = """
 """
 
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-# Among so many of the first items that wait, one is looked for whose time to be due was set by a wrong clock.
+# How many of the first pending items are searched for one whose due time a wrong clock has set.
 AHEAD = 1000
 
-PROTECTED_NOTE = "The course was completed, and the account protects completed enrolments."
+PROTECTED_NOTE = "The course was completed, and the account protects completed enrollments."
 
-# What becomes of an item: its status and the note with it.
+# The outcomes of an item: status and note.
 _ENDED = (UnenrollmentStatus.COMPLETE, None)
 _PROTECTED = (UnenrollmentStatus.FAILED, PROTECTED_NOTE)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a worker has finished in one transaction."""
+    """The numbers of items that one transaction has finished."""
 
     complete: int = 0
     failed: int = 0
@@ -89,23 +89,23 @@ class Step:
 
 
 def find_due_accounts(database: Database, now: datetime) -> list[int]:
-    """Name the accounts that have items to finish now and are not paused."""
+    """Return the ids of the accounts that have due items and are not paused."""
     with database.autocommit() as connection:
         return [id_ for (id_,) in execute(connection, _FIND_DUE_ACCOUNTS, {"due_at": now, "ahead": AHEAD})]
 
 
 def process_due(database: Database, account_id: int, now: datetime, limit: int) -> Step:
-    """Finish up to `limit` due items of an account in one transaction: their enrolments end, they become Complete.
+    """Finish up to `limit` due items of an account in one transaction: their enrollments end, and they become Complete.
 
-    Those that the account's policy protects become Failed. Any number of workers may do this at once, each for another
-    account; one that dies leaves its items pending.
+    Items that the account's policy protects become Failed. Workers may process different accounts at the same time; the
+    items of a worker that dies stay pending.
     """
 
     def work(connection: sa.Connection) -> Step:
-        turn = execute(connection, _TAKE_TURN, {"account_id": account_id})
-        if not turn:
+        account = execute(connection, _LOCK_ACCOUNT, {"account_id": account_id})
+        if not account:
             return Step()
-        [(protect_completed, hold_seconds)] = turn
+        [(protect_completed, hold_seconds)] = account
         due: dict[str, object] = {"due_at": now, "latest_at": now, "first": limit, "step": limit}
         policy = {"account_id": account_id, "protect_completed": protect_completed}
         claimed = execute(connection, _CLAIM, policy | due)

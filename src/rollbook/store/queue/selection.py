@@ -1,6 +1,6 @@
-"""Which current enrolments are chosen by course, group and status, and what it would mean to unenrol them.
+"""Selects current enrollments by course, group and status, and previews their unenrollment.
 
-The only SQL about it. There is no index of a course's enrolments, so that choosing reads all of the account's.
+A course's enrollments have no index, so a selection reads all enrollments of the account.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _ENROLLED = """
 
 @dataclass(frozen=True)
 class CourseShare:
-    """What is chosen of a course: of how many enrolments, how far those have come, how many wait already."""
+    """The selected enrollments of a course: how many of all, how many have started or are completed or queued."""
 
     course: str
     chosen: int
@@ -45,7 +45,7 @@ class CourseShare:
 
     @property
     def percent(self) -> float:
-        """The part of the course's enrolments that is chosen."""
+        """The per cent of the course's enrollments that are selected."""
         return 100 * self.chosen / max(1, self.enrolled)
 
 
@@ -89,7 +89,7 @@ def choose_enrollments(
     statuses: Sequence[str],
     limit: int,
 ) -> list[int]:
-    """Name the current enrolments that agree with every choice; an empty one leaves out nothing."""
+    """Return the current enrollments that match every filter; an empty one filters nothing."""
     e = enrollments.c
     query = sa.select(e.id).where(unindexed(e.account_id) == account_id, e.unenrolled_at.is_(None))
     if course_ids:
@@ -102,7 +102,7 @@ def choose_enrollments(
 
 
 def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[CourseShare]:
-    """Say of each course what is chosen of it; ids that are no current enrolments of the account are in none."""
+    """Preview the unenrollment by course; ids that are no current enrollments of the account count nowhere."""
     found = execute(connection, _SHARES, {"ids": ids, "account_id": account_id})
     enrolled = dict(execute(connection, _ENROLLED, {"ids": [row[0] for row in found], "account_id": account_id}))
     return [
@@ -112,7 +112,7 @@ def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequenc
 
 
 def has_progress(connection: sa.Connection, account_id: int) -> bool:
-    """Tell whether any enrollment of the account has progress; without any, counts of 0 say nothing."""
+    """Tell whether any enrollment of the account has progress; without, a count of 0 means unknown."""
     e = enrollments.c
     told = sa.or_(e.started_at.is_not(None), e.progress.is_not(None), e.status == "Completed")
     first = sa.select(e.id).where(e.account_id == account_id, told).limit(1)

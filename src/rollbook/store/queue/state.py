@@ -1,4 +1,4 @@
-"""The queue of an account as a whole: paused or running, how much of what, and the order of its changes."""
+"""The queue of an account: paused or running, its counts, and the numbers of its changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from rollbook.store.database.tables import accounts, unenrollments
 from rollbook.store.database.tables.learning import ENDED
 from rollbook.store.queue.workers import find_last_seen
 
-# What was counted up to the change before is counted up to this one, once `count_items` has added what it does.
+# Counts that included the previous change include this one, once `count_items` has added its items.
 _BEGIN_CHANGE = """
     UPDATE accounts
     SET last_change = last_change + 1,
@@ -29,9 +29,9 @@ _UNCOUNTED = sa.func.coalesce(accounts.c.counted_change, -1) != accounts.c.last_
 
 @dataclass(frozen=True)
 class QueueState:
-    """Since when the queue is paused, how many items have which status, since when the oldest pending one waits.
+    """Since when the queue is paused, its items by status, and the time of the oldest pending request.
 
-    `worker_seen_at` is when a worker was last at work, None when none ever was.
+    `worker_seen_at` is the last heartbeat of a worker, None without one.
     """
 
     paused_at: datetime | None
@@ -42,7 +42,7 @@ class QueueState:
 
 @dataclass(frozen=True)
 class BatchState:
-    """What a batch waits for: its queue to be resumed, a worker, or only its turn when items of it are `due`."""
+    """What a batch waits for: a paused queue, a missing worker, or nothing but its turn when items are `due`."""
 
     paused_at: datetime | None
     worker_seen_at: datetime | None
@@ -50,16 +50,16 @@ class BatchState:
 
 
 def begin_change(connection: sa.Connection, account_id: int) -> int:
-    """Wait for the account's turn, keep it until the transaction ends, and return the number of this change.
+    """Lock the account until the transaction ends, and return the number of this change.
 
-    Numbers become visible in the order in which they were given, so that who reads the changes by number misses none.
+    Numbers become visible in their order, so that a reader polling by change number never skips one.
     """
     [(number,)] = execute(connection, _BEGIN_CHANGE, {"account_id": account_id})
     return int(number)
 
 
 def count_items(connection: sa.Connection, account_id: int, counts: Mapping[UnenrollmentStatus, int]) -> None:
-    """Add to the counts of the account's ended items what the change under way does; each of its changes has to."""
+    """Add the items of the current change to the account's counts; every change must call it."""
     values = {f"counted_{status.lower()}": items for status, items in counts.items() if items}
     if values:
         more = {name: accounts.c[name] + items for name, items in values.items()}
@@ -67,9 +67,9 @@ def count_items(connection: sa.Connection, account_id: int, counts: Mapping[Unen
 
 
 def recount_items(database: Database) -> int:
-    """Count the history of one account whose counts are not up to its last change; return 0 when there is none.
+    """Count the history of one account whose counts are outdated; return 0 when no account's are.
 
-    So it is after an upgrade, and as long as servers of the release before run.
+    Counts are outdated after an upgrade, and while servers of the previous release run.
     """
     with database.read() as connection:
         account_id = connection.execute(sa.select(accounts.c.id).where(_UNCOUNTED).limit(1)).scalar()
@@ -92,19 +92,19 @@ def _count_ended(connection: sa.Connection, account_id: int) -> dict[str, int]:
 
 
 def pause_queue(connection: sa.Connection, account_id: int, now: datetime) -> bool:
-    """Let nothing be processed from now on; False when it was paused already, which keeps the time of then."""
+    """Pause the queue; False when it is paused already, which keeps its time."""
     running = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_(None))
     return connection.execute(accounts.update().where(running).values(queue_paused_at=now)).rowcount > 0
 
 
 def resume_queue(connection: sa.Connection, account_id: int) -> bool:
-    """Let what is due be processed again; False when nothing was paused."""
+    """Resume the queue; False when it is not paused."""
     paused = sa.and_(accounts.c.id == account_id, accounts.c.queue_paused_at.is_not(None))
     return connection.execute(accounts.update().where(paused).values(queue_paused_at=None)).rowcount > 0
 
 
 def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
-    """Describe the queue of an account as it is now: a count of what is pending, and the counts kept of the rest."""
+    """Read the state of a queue: pending items are counted, the others have stored counts."""
     query = sa.select(accounts.c.queue_paused_at, _UNCOUNTED.label("uncounted"), *_COUNTS)
     row = connection.execute(query.where(accounts.c.id == account_id)).one()._asdict()
     found = _count_ended(connection, account_id) if row["uncounted"] else row
@@ -117,7 +117,7 @@ def read_queue(connection: sa.Connection, account_id: int) -> QueueState:
 
 
 def read_batch_state(connection: sa.Connection, account_id: int, batch_id: int, now: datetime) -> BatchState:
-    """Tell what a batch of the account waits for now."""
+    """Read what a batch of the account waits for."""
     u = unenrollments.c
     pending = sa.and_(u.batch_id == batch_id, sa.text(PENDING), u.due_at <= now)
     due = sa.exists(sa.select(u.batch_id).where(pending, unindexed(u.account_id) == account_id))

@@ -1,6 +1,6 @@
-"""Takes items out of the queue before they are processed, and undoes them after. The only SQL about it.
+"""Removes pending items from the queue, and restores the enrollments of complete ones.
 
-A batch may hold any number of items: every statement is about a bounded part of them, all in one transaction.
+A batch may have any number of items: one transaction executes each statement for STEP of them at a time.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,11 +16,9 @@ from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import batches, unenrollments
 from rollbook.store.queue.state import begin_change, count_items
 
-# How many items a statement is about.
 STEP = 1000
 
-# "Pending or Complete" are the words of the index by which the item of an enrolment is found. What else is asked of an
-# item stands in a CASE, where no other index matches it (decision 0002).
+# Conditions stand in a CASE where no other index may match them (decision 0002).
 _FIND_LIVE = """
     SELECT enrollment_id, status FROM unenrollments
     WHERE enrollment_id {in_ids} AND {live} AND {unindexed_account_id} = :account_id
@@ -33,9 +31,9 @@ _REMOVE = """
       AND CASE status WHEN 'Pending' THEN account_id = :account_id END
 """
 
-# An enrolment does not come back when the learner was enrolled again after it had ended; of two such that are restored
-# together, the later one does. A completed one and another may both have been there before, and then both come back.
-# A row for each enrolment that is purged, or that another one may be in the way of.
+# An enrollment is not restored when the learner was enrolled again after it ended; of two such that are restored
+# together, the later one is. A completed enrollment and another one may have existed side by side, and then both are
+# restored. One row for each enrollment that is purged, or that another one may block.
 _FIND_REJECTED = """
     SELECT e.id, e.purged_at IS NOT NULL AS purged, other.id AS other_id, other.unenrolled_at IS NULL AS is_current
     FROM {ids} AS asked
@@ -48,7 +46,7 @@ _FIND_REJECTED = """
     WHERE e.{unindexed_account_id} = :account_id AND (e.purged_at IS NOT NULL OR other.id IS NOT NULL)
 """
 
-# Nothing of an enrolment was touched but this, and so nothing else has to be brought back.
+# Unenrolling changed nothing but this column, so there is nothing else to restore.
 _RESTORE_ENROLLMENTS = """
     UPDATE enrollments SET unenrolled_at = NULL WHERE id {in_ids} AND {unindexed_account_id} = :account_id
 """
@@ -63,7 +61,7 @@ _RESTORE = """
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An item that is meant, by its place in the call or in its batch; `status` is None when there is none."""
+    """An item to be undone; `block` is its position in the call or in its batch, `status` is None without an item."""
 
     block: int
     enrollment_id: int
@@ -72,30 +70,30 @@ class Target:
 
 @dataclass(frozen=True)
 class Undoing:
-    """The outcome: the new status of the items that changed, and why the others did not, by block."""
+    """The outcome by block: the new status of items that changed, and why the others did not."""
 
     changed: dict[int, tuple[int, UnenrollmentStatus]]
     refused: dict[int, RejectReason]
 
     def ids(self, status: UnenrollmentStatus) -> list[int]:
-        """The enrolments whose items have this status now."""
+        """Return the enrollments whose items have this new status."""
         return [id_ for id_, new in self.changed.values() if new is status]
 
     def counts(self) -> dict[str, int]:
-        """Count what was removed and what was restored, for the audit."""
+        """Count removed and restored items, for the audit."""
         removed, restored = (len(self.ids(s)) for s in (UnenrollmentStatus.REMOVED, UnenrollmentStatus.RESTORED))
         return {"removed": removed, "restored": restored}
 
 
 class UndoPreview:
-    """Tells what an undo would do now, and changes nothing."""
+    """Decides what an undo would do now; it changes nothing."""
 
     def __init__(self, connection: sa.Connection, account_id: int) -> None:
         self._connection = connection
         self._account_id = account_id
 
     def find_batch(self, batch_id: int) -> list[Target] | None:
-        """Find every item of a batch; None when the account has no such batch."""
+        """Find the items of a batch; None when the account has no such batch."""
         mine = sa.and_(batches.c.id == batch_id, batches.c.account_id == self._account_id)
         if self._connection.execute(sa.select(batches.c.id).where(mine)).first() is None:
             return None
@@ -106,26 +104,26 @@ class UndoPreview:
         ]
 
     def find_enrollments(self, ids: Sequence[int | None]) -> list[Target]:
-        """Find the items of enrolments that wait or are done; an id's place in the list, from 1, is its block."""
+        """Find pending and complete items of enrollments; the position of an id, from 1, is its block."""
         found = self._run(_FIND_LIVE, [id_ for id_ in ids if id_ is not None], {})
         statuses = {id_: UnenrollmentStatus(status) for id_, status in found}
         return [Target(block, id_, statuses.get(id_)) for block, id_ in enumerate(ids, 1) if id_ is not None]
 
     def remove(self, targets: Sequence[Target]) -> Undoing:
-        """Take pending items out of the queue; their enrolments stay as they are."""
+        """Remove pending items from the queue; their enrollments stay as they are."""
         removed = UnenrollmentStatus.REMOVED
         changed = {t.block: (t.enrollment_id, removed) for t in targets if t.status is UnenrollmentStatus.PENDING}
         return Undoing(changed, {t.block: RejectReason.WRONG_STATUS for t in targets if t.block not in changed})
 
     def restore(self, targets: Sequence[Target]) -> Undoing:
-        """Bring back the enrolments of complete items, and take pending ones out of the queue."""
+        """Restore the enrollments of complete items, and remove pending items from the queue."""
         complete = {t.block: t.enrollment_id for t in targets if t.status is UnenrollmentStatus.COMPLETE}
-        obstacles = self._find_rejected(complete.values())
+        rejected = self._find_rejected(complete.values())
         restored = UnenrollmentStatus.RESTORED
-        changed = {block: (id_, restored) for block, id_ in complete.items() if id_ not in obstacles}
+        changed = {block: (id_, restored) for block, id_ in complete.items() if id_ not in rejected}
         removal = UndoPreview.remove(self, targets)
         others = {block: why for block, why in removal.refused.items() if block not in complete}
-        refused = {block: obstacles[id_] for block, id_ in complete.items() if id_ in obstacles}
+        refused = {block: rejected[id_] for block, id_ in complete.items() if id_ in rejected}
         return Undoing(removal.changed | changed, others | refused)
 
     def _find_rejected(self, ids: Collection[int]) -> dict[int, RejectReason]:
@@ -139,7 +137,7 @@ class UndoPreview:
         return found
 
     def _run(self, sql: str, ids: Iterable[int], given: Mapping[str, object]) -> list[Any]:
-        """Run a statement for each part of the ids; each step of many may take as long as a whole call."""
+        """Execute a statement for each part of the ids; each part may take as long as a call."""
         rows, in_order = [], sorted(ids)
         for start in range(0, len(in_order), STEP):
             part = {"account_id": self._account_id, "ids": in_order[start : start + STEP]}
@@ -150,7 +148,7 @@ class UndoPreview:
 
 
 class Undo(UndoPreview):
-    """What one caller takes back in one transaction; making it takes the account's turn, so that no worker is at it."""
+    """An undo in one transaction; it locks the account, so that no worker processes its items."""
 
     def __init__(
         self, connection: sa.Connection, *, account_id: int, user_id: int | None, reason: str | None, now: datetime
@@ -160,11 +158,11 @@ class Undo(UndoPreview):
         self._now = now
 
     def remove(self, targets: Sequence[Target]) -> Undoing:
-        """Take pending items out of the queue; their enrolments stay as they are."""
+        """Remove pending items from the queue; their enrollments stay as they are."""
         return self._apply(super().remove(targets))
 
     def restore(self, targets: Sequence[Target]) -> Undoing:
-        """Bring back the enrolments of complete items, and take pending ones out of the queue."""
+        """Restore the enrollments of complete items, and remove pending items from the queue."""
         return self._apply(super().restore(targets))
 
     def _apply(self, decided: Undoing) -> Undoing:

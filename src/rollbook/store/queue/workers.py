@@ -1,4 +1,4 @@
-"""Which workers run, by what each of them says every few seconds. The only SQL about them."""
+"""Workers and their heartbeats."""
 
 from datetime import datetime, timedelta
 
@@ -17,22 +17,22 @@ _SEEN = """
 
 
 def note_worker(database: Database, name: str, now: datetime) -> None:
-    """Write down that this worker is at work just now."""
+    """Store the heartbeat of a worker."""
     with database.write() as connection:
         execute(connection, _SEEN, {"name": name, "seen_at": now})
 
 
 def find_last_seen(connection: sa.Connection) -> datetime | None:
-    """Tell when any worker was last at work; None when none ever was."""
+    """Return the last heartbeat of any worker; None without one."""
     seen: datetime | None = connection.execute(sa.select(sa.func.max(workers.c.seen_at))).scalar_one()
     return seen
 
 
 def is_silent(seen_at: datetime | None, now: datetime) -> bool:
-    """Tell whether no worker seems to run."""
+    """Tell whether no worker runs, judged by the last heartbeat."""
     return seen_at is None or now - seen_at > timedelta(seconds=SILENT_SECONDS)
 
 
 def purge_workers(database: Database, now: datetime, limit: int) -> int:
-    """Forget up to `limit` workers that have not been seen for a week; return how many."""
+    """Delete up to `limit` workers without a heartbeat for a week; return how many."""
     return delete_expired(database, workers, workers.c.seen_at < now - timedelta(days=7), limit)
