@@ -1,1 +1,1 @@
-"""Imports a roster: staging, checks, who its people are, changes, and the transaction that applies them."""
+"""Imports a roster: staging, checks, matching of people, changes, and the transaction that applies them."""

@@ -15,22 +15,22 @@ from rollbook.store.operations.audit import record_change
 from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
 from rollbook.store.roster.checks import CHECKS
-from rollbook.store.roster.people import Match, settle_people
+from rollbook.store.roster.people import Match, match_people
 from rollbook.store.roster.staging import CHUNK, STAGED
 
-# So many problems, and notes, are named; of more only the number is told.
+# The most problems, and notes, that are listed; further ones are counted.
 MAX_NAMED = 1000
 _COUNTS = ("added", "updated", "matched", "ended", "queued", "unchanged", "ignored", "refused", "skipped")
 COUNTED = ("kind", *_COUNTS)
 
-# The rows that a table is filled from: staging table, which of its rows, and how many are not imported by design.
+# By table: the staging table, the condition of its rows, and a query of how many rows are ignored by design.
 SOURCES = {
     "groups": ("orgs", "s.school", "0"),
     "courses": ("classes", "true", "0"),
     "users": ("users", "true", "(SELECT COUNT(*) FROM staged_relatives)"),
     "enrollments": ("enrollments", "s.student", "(SELECT COUNT(*) FROM staged_stays WHERE apart)"),
 }
-# How many rows came for a table, and of them those that are not imported or take away what is not there.
+# The rows of a table, and how many of them are ignored by design or end what does not exist.
 _COUNT = """
     SELECT COUNT(*) + {passed} AS named,
            {passed} + COUNT(CASE WHEN s.deleted AND NOT EXISTS (
@@ -38,7 +38,7 @@ _COUNT = """
                THEN 1 END) AS ignored
     FROM good_{staged} AS s WHERE s.deleted OR {chosen}
 """
-# The rows of its file that are left out: `refused` comes last of the kinds.
+# The rows of the file that are left out; `refused` is the last kind in the alphabet.
 _COUNT_LEFT_OUT = """
     SELECT COALESCE(SUM(CASE WHEN kind = 'refused' THEN rows ELSE 0 END), 0) AS refused,
            COALESCE(SUM(CASE WHEN kind = 'refused' THEN 0 ELSE rows END), 0) AS skipped
@@ -71,7 +71,7 @@ Given = dict[str, object]
 
 
 class Remark(NamedTuple):
-    """What is said about a row of a file: the line is that where the row begins, 0 for the file as a whole."""
+    """A remark about a row of a file; `line` is where the row begins, 0 for the whole file."""
 
     file: str
     line: int
@@ -81,9 +81,9 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """How to import: by what users with a new sourcedId are found, and whether bad rows are skipped.
+    """How to import: by what users with a new sourcedId are matched, and whether bad rows are skipped.
 
-    `protected_code` is kept with what the account's policy refuses to unenroll.
+    `protected_code` is the error code stored with enrollments that the account's policy protects.
     """
 
     match: Match | None
@@ -94,9 +94,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an import: nothing was imported when there are no counts.
+    """The outcome of an import; without counts nothing was imported.
 
-    Of the problems and of the notes, which are about rows that are imported, the first are named, the others counted.
+    Problems are about rows that are not imported, notes about others; `more_…` counts those that are not listed.
     """
 
     counts: list[Given]
@@ -115,10 +115,10 @@ def import_staged(
     *,
     by: Actor,
 ) -> Outcome:
-    """Check the staged rows against the account and import them, in one transaction; say what became of them.
+    """Check the staged rows against the account and import them, in one transaction.
 
-    `complete` are the files that name everything of their kind, `reason` is that of the batch that unenrolls. With bad
-    rows nothing is imported, unless they are to be skipped; then what depends on them is skipped too. Errors:
+    `complete` names the files that list everything of their kind; `reason` is the reason of the batch that unenrolls.
+    Bad rows stop the import, unless they are skipped; then the rows that depend on them are skipped too. Errors:
     DatabaseUnavailableError.
     """
     given: Given = {
@@ -148,7 +148,7 @@ def import_staged(
                 transaction.rollback()
     except IntegrityError as error:
         raise DatabaseUnavailableError(
-            "someone else changed the account at the same time; nothing was imported, so run the import again"
+            "the account was changed at the same time; nothing was imported, so run the import again"
         ) from error
     finally:
         connection.execution_options(writes=False)
@@ -156,7 +156,7 @@ def import_staged(
 
 
 def list_enrollment_ids(connection: sa.Connection, account: Account) -> Iterator[tuple[str, int]]:
-    """List external id and id of the current enrollments that the staged rows name."""
+    """Yield external id and id of the current enrollments that the staged rows name."""
     e, staged = enrollments.c, sa.select(STAGED["enrollments"].c.sourced_id)
     query = sa.select(e.external_id, e.id).where(e.account_id == account.id, e.unenrolled_at.is_(None))
     query = query.where(e.external_id.in_(staged)).order_by(e.id)
@@ -171,7 +171,7 @@ def _import_table(
         if file is None or file in complete:
             execute(connection, check, given)
     if table == "users":
-        settle_people(lambda sql: execute_count(connection, sql, given), match)
+        match_people(lambda sql: execute_count(connection, sql, given), match)
     counts = dict.fromkeys(_COUNTS, 0)
     for change, sql in CHANGES[table].items():
         counts[change] = execute_count(connection, sql, given)
@@ -199,7 +199,7 @@ def _queue_ended(connection: sa.Connection, account: Account, reason: str, prote
         reason=reason,
         requested_at=utc_now(),
     )
-    # What is in the queue already is unchanged; what the account protects is refused.
+    # Queued enrollments are unchanged; those that the account protects are refused.
     protected = [block for block, refusal in acceptance.refused.items() if refusal is RejectReason.UNKNOWN]
     if protected:
         execute(connection, _ADD_REFUSED, {"rows": [{"line": ended[block - 1][0]} for block in protected]})

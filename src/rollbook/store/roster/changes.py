@@ -1,7 +1,7 @@
-"""What an import changes in the account: each statement by its name, in their order.
+"""The changes that an import makes to the account, in their order.
 
-The rows of a staging table that stand for a row of the account have its external id; those of people have its own id,
-which people has found. What was taken over shows by its modified_at and is updated too.
+Staged rows match rows of the account by external id, people by the user id that `people` has found. A row with a new
+external id has `modified_at` of this import, and is updated too.
 """
 
 from rollbook.store.roster.checks import MET
@@ -111,7 +111,7 @@ ADD_MEMBERSHIPS = """
     ON CONFLICT DO NOTHING
 """
 
-# By table: its changes, by what they are counted as.
+# By table: its changes by the name of their count.
 CHANGES: dict[str, dict[str, str]] = {
     "groups": {"updated": UPDATE_GROUPS, "ended": END_GROUPS, "added": ADD_GROUPS},
     "courses": {"updated": UPDATE_COURSES, "ended": END_COURSES, "added": ADD_COURSES},

@@ -84,14 +84,14 @@ _TELL_ENROLLED = """
     GROUP BY ended.line
 """
 
-# Whether the enrollment of a row is open after the import, as uq_enrollments_open means it.
+# The enrollment of the row is open after the import, as in uq_enrollments_open.
 _OPENS = """
     s.student AND s.user_ref IS NOT NULL AND s.class_ref IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM enrollments AS k WHERE k.account_id = :account_id AND k.external_id = s.sourced_id
            AND (k.unenrolled_at IS NOT NULL OR k.status = 'Completed'))
 """
-# A learner who left and came back has several dated rows of one class. The stay that counts is the one that runs now,
-# else the next one, else the last one. The others are only history, or plans, when they lie apart from it.
+# A learner who left and returned has several dated rows of one class. The current stay is imported, else the next one,
+# else the last one. The others are past or planned stays if they do not overlap it.
 _FIND_STAYS = f"""
     INSERT INTO staged_stays (line, first_line, apart)
     SELECT line, first_line, COALESCE(ends_at <= first_begin OR begins_at >= first_end
@@ -111,7 +111,7 @@ _REFUSE_OVERLAPPING = """
            'bad', 1
     FROM staged_stays WHERE NOT apart
 """
-# Like a row of a role that is not imported: it is known, and nothing comes of it.
+# Such a row is known but not imported, like a row of another role.
 _IGNORE_STAYS = (
     "UPDATE staged_enrollments SET student = false WHERE line IN (SELECT line FROM staged_stays WHERE apart)"
 )
@@ -121,9 +121,9 @@ _TELL_STAYS = """
     FROM staged_stays WHERE apart HAVING COUNT(*) > 0
 """
 
-# The open enrollments that those of the rows would stand beside. Made in Rollbook, or of a stay that is over, they are
-# taken over: the learner goes on with the same id and the same progress. Materialized, because with tables as new as
-# these both databases would rather compare every row of the roster with every enrollment.
+# Open enrollments of the same learners and courses as the rows. Those that were made in Rollbook, or belong to a past
+# stay, are taken over: the learner keeps the id and the progress. Materialized, because without statistics both
+# databases would compare every row of the roster with every enrollment.
 MET = f"""
     WITH opened AS MATERIALIZED (
         SELECT s.line, s.sourced_id, s.begins_at, u.id AS user_id, c.id AS course_id
@@ -154,7 +154,7 @@ _REFUSE_SECOND = f"""
 """
 
 _MEMBERSHIP_COLUMN = "CASE s.file WHEN 'users' THEN 'orgSourcedIds' ELSE 'orgSourcedId' END"
-# By the table that is filled next: the checks, each with the file that has to be complete for it, or with none.
+# By the table that is filled next: its checks, each with the file that must be complete for it, or None.
 CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
     "groups": tuple((None, _repeated_id(table)) for table in ("orgs", "terms", "courses")),
     "courses": (

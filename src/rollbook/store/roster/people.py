@@ -1,19 +1,19 @@
-"""Finds the user that each row of a roster stands for, and settles who has which address and identifier.
+"""Matches the rows of a roster with users, and resolves conflicts about e-mail addresses and identifiers.
 
-The final state counts. A user gives an address or identifier up when the same roster gives the user another one or ends
-the user, when the user is not active, or when a complete roster no longer names the user. Otherwise the user keeps it:
-then the other person is imported without the address, and with the identifier is a bad row.
+The state after the import decides. A user gives up an address or identifier when the roster gives the user another one
+or ends the user, when the user is inactive, or when a complete roster does not name the user. Otherwise the user keeps
+it: then another person is imported without the address, and a row with the identifier is bad.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
 
-# Runs a statement with what the import gives, and counts its rows.
+# Executes a statement with the parameters of the import and returns the number of its rows.
 Run = Callable[[str], int]
 
 
 class Match(StrEnum):
-    """What tells that a person with a new sourcedId is a user that the account has by another."""
+    """By what a person with a new sourcedId is matched with a user who has another one."""
 
     EMAIL = "email"
     IDENTIFIER = "identifier"
@@ -24,8 +24,8 @@ _FIND_KNOWN = """
         SELECT u.id FROM users AS u WHERE u.account_id = :account_id AND u.external_id = staged_users.sourced_id)
 """
 
-# Guardians and others without a student's or staff role, unless the account or an enrollment names them. An archive
-# without any role tells nothing about who is what.
+# People without a student's or staff role, such as guardians, unless the account or an enrollment names them. An
+# archive without roles has none.
 _FIND_RELATIVES = """
     INSERT INTO staged_relatives (sourced_id)
     SELECT sourced_id FROM staged_users AS s
@@ -53,10 +53,10 @@ _TELL_LEFT_OUT = """
     FROM staged_relatives HAVING COUNT(*) > 0
 """
 
-# A student's row never takes over an administrator or owner: families share addresses.
+# A student's row never matches an administrator or owner, because families share addresses.
 _MAY_BE = """(u.role = 'learner' OR EXISTS (
               SELECT 1 FROM staged_memberships AS m WHERE m.user_ref = s.sourced_id AND m.role = 'staff'))"""
-# A user who was made in Rollbook is the roster's person with the same address; of several such persons the first.
+# A user without a sourcedId matches the first person of the roster with the same address.
 _ADOPT = f"""
     WITH alike AS MATERIALIZED (
         SELECT s.line, u.id AS user_id, ROW_NUMBER() OVER (PARTITION BY u.id ORDER BY s.line) AS place
@@ -65,7 +65,7 @@ _ADOPT = f"""
           AND u.email_folded = s.email_folded AND u.email_folded_from = u.email AND {_MAY_BE})
     UPDATE staged_users SET user_id = alike.user_id FROM alike WHERE alike.line = staged_users.line AND place = 1
 """
-# With --match: a user whose own sourcedId the roster does not name is the person with the same address or identifier.
+# With --match: a user whose sourcedId the roster does not name matches the person with the same address or identifier.
 _FIND_MATCHED = f"""
     INSERT INTO staged_matches (line, user_id, external_id, persons)
     SELECT s.line, u.id, u.external_id, COUNT(*) OVER (PARTITION BY u.id)
@@ -120,8 +120,8 @@ _PROTECT = """
     FROM users AS u WHERE u.id = staged_users.user_id AND NOT staged_users.deleted AND u.role <> 'learner'
 """
 
-# Of the rows that want the same value one gets it: staff before learners, active people before others, then the one who
-# has it already. The others claim what is kept from them.
+# One of the rows with the same value gets it: staff before learners, active people before others, then the user who has
+# it. The others are claims that are rejected.
 _CLAIM_REPEATED = """
     INSERT INTO staged_claims (line, active, kept, reason)
     SELECT line, active, true, 'the same as in line ' || first_line FROM (
@@ -154,7 +154,7 @@ _CLAIM_HELD = """
           WHERE NOT s.deleted AND u.account_id = :account_id AND {same}
             AND s.user_id IS DISTINCT FROM u.id) AS held
 """
-# A row that is left out leaves its user what it has, so that the row which wants that is left out too.
+# The user of a row that is left out keeps its values, so a row that claims one of them is left out too.
 _REFUSE_CLAIMS = """
     INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
     WITH RECURSIVE refused (line, kind) AS (
@@ -174,7 +174,7 @@ _TELL_CLAIMS = """
 _IMPORT_WITHOUT = """
     UPDATE staged_users SET {cleared} WHERE line IN (SELECT line FROM staged_claims WHERE kept)
 """
-# Emptied first, because a unique index is looked at row by row: then addresses can be swapped.
+# Emptied before the new values are set, because unique indexes are checked row by row; so addresses can be swapped.
 _GIVE_UP = """
     UPDATE users SET {given_up}, modified_at = :now_at
     WHERE id IN (SELECT c.holder_id FROM staged_claims AS c JOIN good_users AS s ON s.line = c.line WHERE NOT c.kept)
@@ -195,12 +195,12 @@ _EMAIL = {
     "cleared": "email = NULL, email_folded = NULL",
     "given_up": "email = NULL, email_folded = NULL, email_folded_from = NULL",
 }
-# Of users that had the same address in another case of its letters before that was one, only one is found above.
+# Finds the others of several users whose addresses differ only in letter case, from an older release.
 _LETTERS = _EMAIL | {"wanted": "lower(s.email)", "same": "lower(u.email) = lower(s.email)"}
 
 
-def settle_people(run: Run, match: Match | None) -> None:
-    """Settle who the people of the staged rows are, and who of them has which address and identifier."""
+def match_people(run: Run, match: Match | None) -> None:
+    """Match the people of the staged rows with users, and resolve who has which address and identifier."""
     run(_FIND_KNOWN)
     _leave_out_relatives(run)
     run(_ADOPT)
@@ -209,7 +209,7 @@ def settle_people(run: Run, match: Match | None) -> None:
         run(_REFUSE_AMBIGUOUS.format(match=match))
         run(_TAKE_OVER)
         run(_TELL_TAKEN_OVER)
-    run("ANALYZE staged_users")  # it was analyzed without the users that it stands for
+    run("ANALYZE staged_users")  # its first statistics had no user ids
     run(_TELL_PROTECTED)
     run(_PROTECT)
     for key in (_IDENTIFIER, _EMAIL, _LETTERS):

@@ -1,7 +1,7 @@
 """The staging tables of a roster: temporary tables of one connection, loaded in chunks.
 
-Rows come in the order of COLUMNS; their form was checked where they were read. A check writes into staged_problems,
-and a row with a problem is no longer in the view good_….
+Rows have the order of COLUMNS, and their values are checked already. Checks write into staged_problems; the views
+good_… hold the rows without a problem.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from rollbook.store.database.bulk_load import load_rows
 from rollbook.store.database.execute import execute
 
 CHUNK = 5000
-# A problem of line 0 stands for `rows` bad rows of the file that were counted and not staged.
+# A problem of line 0 stands for `rows` bad rows that were counted but not staged.
 COLUMNS = {
     "problems": "file line column_name reason kind rows",
     "orgs": "line sourced_id deleted name school",
@@ -28,15 +28,15 @@ COLUMNS = {
     "memberships": "file line sourced_id deleted user_ref org_ref role",
     "enrollments": "line sourced_id deleted class_ref school_ref user_ref student begins_at ends_at",
 }
-# Filled in by the import: the titles of a class's terms, the user that a row stands for, and tables of its own.
+# Columns and tables that the import fills in.
 DERIVED = {
     "classes": "term",
     "users": "email_folded user_id",
     "relatives": "sourced_id",  # people who are not imported
-    "matches": "line user_id external_id persons",  # users that new people take over
-    "claims": "line active kept reason holder_id holder holder_line holder_active",  # addresses that others have
+    "matches": "line user_id external_id persons",  # users who match new people
+    "claims": "line active kept reason holder_id holder holder_line holder_active",  # values of other users
     "stays": "line first_line apart",  # the enrollments of learners who have several in a class
-    "notes": "file line column_name reason",  # what is told about rows that are imported
+    "notes": "file line column_name reason",  # remarks about rows that are imported
 }
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     **dict.fromkeys(("line", "position", "rows", "persons", "first_line", "holder_line"), sa.Integer()),
@@ -55,7 +55,7 @@ INDEXES = {
     "stays": ("line",),
     **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
 }
-# The file that the rows of a staging table stand in; those of memberships come from two and name theirs.
+# The file of a staging table's rows; memberships come from two files and name theirs.
 FILES = {table: f"'{table}'" for table in ("orgs", "courses", "classes", "users", "enrollments")} | {
     "terms": "'academicSessions'",
     "class_terms": "'classes'",
@@ -78,7 +78,7 @@ _VIEW = """
     CREATE TEMPORARY VIEW good_{table} AS SELECT s.* FROM staged_{table} AS s
     WHERE NOT EXISTS (SELECT 1 FROM staged_problems AS p WHERE p.file = {file} AND p.line = s.line)
 """
-# A term that the roster does not name makes the whole text unknown; then the course keeps what it has.
+# A term that the roster does not name makes the text NULL; then the course keeps its term.
 _ADD_TERM = """
     UPDATE staged_classes SET term = CASE WHEN :position = 0 THEN '' ELSE term || ', ' END || (
         SELECT MIN(t.title) FROM staged_class_terms AS c CROSS JOIN staged_terms AS t
@@ -90,7 +90,7 @@ _ADD_TERM = """
 def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
     """Load rows, each with the name of its table in COLUMNS, into temporary tables of the connection."""
     raw = connection.connection.dbapi_connection
-    if isinstance(raw, sqlite3.Connection):  # a roster of any size takes disk, not memory
+    if isinstance(raw, sqlite3.Connection):  # large rosters use disk instead of memory
         raw.executescript("PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536")
     with connection.begin():
         for table in STAGED.values():
