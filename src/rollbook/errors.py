@@ -1,14 +1,14 @@
 """The general codes of the wire with their messages, and the exceptions of the program.
 
-RollbookError               whatever Rollbook raises on purpose
+RollbookError                       every error that Rollbook raises itself
 ├── CallError                       ends a call with one code of the wire
 ├── TransportError                  ends a call by an HTTP status: 408, 413, 422, 429 or 503
 │   ├── RateLimitError              a limit is reached: 429
-│   └── DatabaseUnavailableError    the database cannot be reached or is too busy: 503
-│       ├── LockTimeoutError        others held for too long what was needed: 503
-│       └── ConflictError           another transaction was in the way: 503 when trying again did not help
-├── UserError                       a person asked for what cannot be done; the message says what to do
-│   └── UnknownSchemaError          the database was made by another release, or by nobody yet
+│   └── DatabaseUnavailableError    the database is unreachable or too busy: 503
+│       ├── LockTimeoutError        another transaction held a lock for too long: 503
+│       └── ConflictError           a conflict with another transaction: 503 after the last attempt
+├── UserError                       a request that cannot be fulfilled; the message says what to do
+│   └── UnknownSchemaError          the schema of the database is that of another release, or missing
 └── ClientError                     a call that rollbook.Client made failed as a whole
     ├── CallRefusedError            the server read it and answered Failed, with a code
     ├── ServerUnreachableError      no answer, however often it was sent; or a certificate that is not trusted
@@ -20,14 +20,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WireCode:
-    """A code of the wire, its message, and when it is given; `{…}` in the message is filled in where it is raised."""
+    """An error code of the wire, its message, and when it is answered; `{…}` is filled in where it is raised."""
 
     code: str
     message: str
     when: str = ""
 
 
-# General errors, in the order in which they are looked for (protocol §2, D4). Those of a method stand in its module.
+# General errors in the order of their checks (protocol §2, D4). A method's own errors are in its module.
 NO_POST_DATA = WireCode("SU:01", "No POST data detected.", "not HTTPS (T2), not POST, or an empty body (T4)")
 NO_PACKAGE = WireCode("SU:02", "Package parameter not found.", "no form, or a form without the field")
 NOT_XML = WireCode(
@@ -56,7 +56,7 @@ UNKNOWN_METHOD = WireCode(
 WRONG_STRUCTURE = WireCode(
     "SU:12",
     "Incorrect/Missing Structure/Parameters.",
-    "an element is missing, or stands more often than it may, or has a value that it cannot have",
+    "an element is missing, occurs too often, or has a wrong value",
 )
 UNEXPECTED_ELEMENT = WireCode(
     "SU:13",
@@ -75,14 +75,14 @@ GENERAL = (
 
 
 class RollbookError(Exception):
-    """Whatever Rollbook raises on purpose."""
+    """Every error that Rollbook raises itself."""
 
 
 class CallError(RollbookError):
-    """Ends a call with one code of the wire.
+    """Ends a call with one error code.
 
-    `detail` says which element was wrong and where. It goes to the log, never to the caller, and holds no value that
-    was sent.
+    `detail` says which element was wrong and where. It goes to the log, never to the caller, and holds no value of the
+    call.
     """
 
     def __init__(self, code: WireCode, detail: str = "", **data: object) -> None:
@@ -95,7 +95,7 @@ class CallError(RollbookError):
 class TransportError(RollbookError):
     """Ends a call by an HTTP status of its own (protocol T5, D3).
 
-    `closes` ends the connection as well, because a rest of the call may still be on its way.
+    `closes` closes the connection too, because the rest of the call may still arrive.
     """
 
     closes = True
@@ -117,9 +117,9 @@ class RateLimitError(TransportError):
 
 
 class DatabaseUnavailableError(TransportError):
-    """The database cannot be reached or is too busy; the call can be sent again.
+    """The database is unreachable or too busy; the call can be sent again.
 
-    When the connection broke while it was told to commit, nobody knows whether the call was carried out (D13).
+    When the connection broke during the commit, it is unknown whether the call was executed (D13).
     """
 
     closes = False
@@ -129,19 +129,19 @@ class DatabaseUnavailableError(TransportError):
 
 
 class LockTimeoutError(DatabaseUnavailableError):
-    """Others held for too long what was needed; nothing was done."""
+    """Another transaction held a lock for too long; nothing was done."""
 
 
 class ConflictError(DatabaseUnavailableError):
-    """Another transaction was in the way; nothing was done, and the same work may well succeed when begun again."""
+    """The work conflicts with another transaction; nothing was done, and a new attempt may succeed."""
 
 
 class UserError(RollbookError):
-    """A person asked for something that cannot be done; the message says what was wrong, where, and what to do."""
+    """A request that cannot be fulfilled; the message says what was wrong, where, and what to do."""
 
 
 class UnknownSchemaError(UserError):
-    """The database was made by another release, or by nobody yet."""
+    """The schema of the database is that of another release, or missing."""
 
 
 class ClientError(RollbookError):
@@ -151,7 +151,7 @@ class ClientError(RollbookError):
 class CallRefusedError(ClientError):
     """The server answered Failed for the whole call: `code` and `message` are its own words.
 
-    `request_id` is where a Rollbook server's log tells more; None from a server that does not give one.
+    `request_id` leads to the call in a Rollbook server's log; None from other servers.
     """
 
     def __init__(self, url: str, code: str, message: str, request_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Logs to stderr, one event a line: readable on a terminal, JSON for programs."""
+"""The log on stderr, one event a line: readable text on a terminal, JSON for programs."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ import structlog
 
 
 def configure_logs(form: Literal["auto", "console", "json"]) -> None:
-    """Set up the log of this process; libraries speak through it too, from warnings up, and errors that end it."""
+    """Configure the log of this process, also for warnings of libraries and for uncaught exceptions."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     shared: list[structlog.types.Processor] = [
@@ -20,7 +20,7 @@ def configure_logs(form: Literal["auto", "console", "json"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[structlog.types.Processor] = (
-        # Plain, because the other renderer of tracebacks shows the variables of each function: keys among them.
+        # The plain renderer: the other one prints local variables, which may be keys.
         [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
@@ -37,14 +37,14 @@ def configure_logs(form: Literal["auto", "console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    # What is wrong with a form stands in the line of its call.
+    # The log line of a call says what is wrong with its form.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     sys.excepthook = _log_unforeseen
     threading.excepthook = lambda error: _log_unforeseen(error.exc_type, error.exc_value, error.exc_traceback)
 
 
 class _Logger(structlog.WriteLogger):
-    """Writes our own lines; by way of the standard library's logging each would take three times as long."""
+    """Writes Rollbook's own lines; the standard library's logging would take three times as long."""
 
     def __init__(self, name: str) -> None:
         super().__init__(sys.stderr)

@@ -1,4 +1,4 @@
-"""What more than one room talks about: roles, states, and who is calling."""
+"""Types that several rooms share: roles, statuses, accounts, callers, and the outcomes of actions."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from rollbook.errors import CallError, WireCode
 
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
-# A worker says that it is at work every few seconds; one that has not for so long is taken to be gone.
+# A worker stores a heartbeat every few seconds; without one for so long it counts as gone.
 SILENT_SECONDS = 20
 
 
 class Role(StrEnum):
-    """What a user may do in its account (protocol §3)."""
+    """The role of a user in its account (protocol §3)."""
 
     OWNER = "owner"
     ADMINISTRATOR = "administrator"
@@ -43,7 +43,7 @@ class Permission(StrEnum):
 
 
 class EnrollmentStatus(StrEnum):
-    """How far a learner has come in a course, in the words of the wire (protocol §6)."""
+    """The status of an enrollment, as on the wire (protocol §6)."""
 
     ENROLLED = "Enrolled"
     UNCONFIRMED = "Unconfirmed"
@@ -79,7 +79,7 @@ class RejectReason(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be done to an account's records, as the audit names it."""
+    """The actions of the audit."""
 
     UNENROLL = "unenroll"
     ENROLL = "enroll"
@@ -104,7 +104,7 @@ class Action(StrEnum):
 
 
 class Limit(StrEnum):
-    """What is counted for whom; the names of the settings that say how many a minute are let through, 0 for all."""
+    """The rate limits, named as their settings: how many a minute, 0 for no limit."""
 
     WRONG_KEYS_PER_ADDRESS = "wrong_keys_per_address"
     CALLS_PER_ACCOUNT = "calls_per_account"
@@ -114,7 +114,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What was changed, for the audit: `subject` is what it was done to, `details` holds no key and no password."""
+    """A change for the audit; `details` must hold no key and no password."""
 
     action: Action
     subject: str | None = None
@@ -123,7 +123,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who changes something, and from where: a user by a call or a page, or without `user_id` the operator."""
+    """Who makes a change, and from where: a user by a call or a page, or without `user_id` the operator."""
 
     name: str
     user_id: int | None = None
@@ -133,7 +133,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Policies:
-    """What an account has decided about its unenrollments.
+    """The policies of an account for its unenrollments.
 
     `protect_completed`: a completed enrollment stays (D11). `hold_seconds`: how long an accepted item waits before it
     is due. `retention_days`: how long the progress of an unenrolled learner is kept; None: without limit.
@@ -166,7 +166,7 @@ class Caller:
 
     @property
     def administers(self) -> bool:
-        """Whether the caller is one of those who may change other people's enrollments (protocol §3)."""
+        """Whether the caller is an owner or administrator (protocol §3)."""
         return self.role in (Role.OWNER, Role.ADMINISTRATOR)
 
     def require_administration(self, forbidden: WireCode) -> None:
@@ -177,7 +177,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Extensions:
-    """What a call asks for beyond the API it speaks (protocol §8, D21)."""
+    """Requests of a call beyond SmarterU's API (protocol §8, D21)."""
 
     idempotency_key: str | None = None
     dry_run: bool = False
@@ -189,7 +189,7 @@ class Extensions:
 class Acceptance:
     """The outcome of a request to unenroll: the blocks that were queued in `batch_id`, and why the others were not.
 
-    `batch_id` is None when nothing was queued, unless the batch was there before; it had `before` blocks then.
+    `batch_id` is None when nothing was queued in a new batch. A continued batch had `before` blocks.
     """
 
     batch_id: int | None
@@ -199,9 +199,9 @@ class Acceptance:
 
 
 def read_reason(text: str) -> str | None:
-    """Return the reason of a batch without the white space around it, None for an empty one (D21).
+    """Return the reason of a batch without surrounding white space, None for an empty one (D21).
 
-    Errors: ValueError, whose sentence says what is wrong with it and where.
+    Errors: ValueError with a sentence for the user.
     """
     reason = text.strip()
     if len(reason) > MAX_REASON_LENGTH:
@@ -214,16 +214,16 @@ def read_reason(text: str) -> str | None:
 
 
 def suggest(wanted: str, known: Iterable[str]) -> str:
-    """Ask for the known names that are like the one that is unknown; empty when none is."""
+    """Suggest known names that are similar to an unknown one; empty without any."""
     near = get_close_matches(wanted.lower(), by_lower := {name.lower(): str(name) for name in known})
     return f" Is it {' or '.join(repr(by_lower[name]) for name in near)}?" if near else ""
 
 
 def fold_email(email: str) -> str:
-    """Give the form in which two e-mails are the same, whatever the case of their letters, on every database."""
+    """Return the form in which two e-mails that differ only in letter case are equal, on every database."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email).casefold())
 
 
 def utc_now() -> datetime:
-    """The present moment; every time in Rollbook is an aware one in UTC."""
+    """Return the present time; all times in Rollbook are aware and in UTC."""
     return datetime.now(UTC)

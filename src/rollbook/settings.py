@@ -1,7 +1,7 @@
-"""Every setting once: its name, type, default and help. Read by cli/ and server/app only.
+"""All settings with type, default and help. Only cli/ and server/app read them.
 
-A setting is the environment variable ROLLBOOK_<NAME>, or a line of a file `.env` in the working directory; the
-environment wins, and an option of the command line wins over both.
+A setting is an environment variable ROLLBOOK_<NAME> or a line of a file `.env` in the working directory. The
+environment overrides the file, and options of the command line override both.
 """
 
 import os
@@ -26,13 +26,12 @@ def _default_profiles_file() -> Path:
     return Path(home) / "rollbook" / "profiles.toml"
 
 
-MAX_NUMBER = 2**31 - 1  # what every database, and every timer of the system, can hold
+MAX_NUMBER = 2**31 - 1  # the limit of database columns and system timers
 
-# What can also stand in a file of its own, named by the setting with `_file` after it.
+# Settings that can also be read from a file, named by the setting with the suffix `_file`.
 SECRETS = ("database_url", "account_key", "user_key")
 
-
-# Pages have connections of their own, so that no call waits for one.
+# Pages have their own connections, so that no call waits for a page.
 PAGES_AT_ONCE = 3
 
 
@@ -85,50 +84,52 @@ class Settings(_Settings):
     host: str = Field("127.0.0.1", description="The address that the server listens on.")
     port: int = Field(8443, ge=0, le=65535, description="The HTTPS port; 0 takes a free one.")
     http_port: int | None = Field(
-        None, ge=0, le=65535, description="A plain port too, for trusted proxies; all others are refused there."
+        None, ge=0, le=65535, description="An HTTP port for trusted proxies; other clients are refused there."
     )
     operations_host: str = Field("127.0.0.1", description="The address that /livez, /readyz and /metrics listen on.")
     operations_port: int | None = Field(
-        8444, ge=0, le=65535, description="Their port, plain HTTP; 0 takes a free one, off does without."
+        8444, ge=0, le=65535, description="Their HTTP port; 0 takes a free one, off opens none."
     )
     workers: int = Field(1, ge=1, description="How many server processes share the ports.")
     tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
     hsts_seconds: int = Field(
-        0, ge=0, description="How long browsers shall use HTTPS alone for this host name; 0 does not tell them to."
+        0, ge=0, description="How long browsers use only HTTPS for this host name; 0 sends no such header."
     )
     trusted_proxies: str = Field(
-        "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is believed."
+        "", description="Addresses or networks, separated by commas, whose X-Forwarded-Proto is trusted."
     )
     pool_size: int = Field(
-        10, ge=2, description="Connections of a process for calls: one to look up keys, the others for a call each."
+        10,
+        ge=2,
+        description="Database connections of a process for calls: one to look up keys, one for each call.",
     )
-    max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body that is read; above, the answer is 413.")
-    body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; after it the answer is 408.")
+    max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body; larger ones are answered 413.")
+    body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; then it is answered 408.")
     call_seconds: float = Field(
-        4, gt=0, description="How long a call may wait for the database in all; after it the answer is 503."
+        4, gt=0, description="How long a call may wait for the database in all; after that it is answered 503."
     )
     max_connections: int = Field(
-        4096, ge=1, description="Connections of a process; above, those that wait longest for a call are closed."
+        4096, ge=1, description="Connections of a process; above that the longest-idle ones are closed."
     )
-    head_seconds: float = Field(10, gt=0, description="How long a TLS handshake, and the head of a call, may take.")
+    head_seconds: float = Field(10, gt=0, description="How long a TLS handshake or the head of a call may take.")
     write_seconds: float = Field(30, gt=0, description="How long a client may leave its answer unread.")
     keep_alive_seconds: int = Field(60, ge=1, description="How long an idle connection stays open.")
-    poll_seconds: float = Field(1, gt=0, description="How often a worker with nothing to do looks at the queue.")
+    poll_seconds: float = Field(1, gt=0, description="How often an idle worker checks the queue.")
     drain_step: int = Field(1000, ge=1, description="How many items a worker finishes in one transaction.")
     calls_kept: int = Field(
-        10_000, ge=0, description="How many of its last calls are kept for an account; 0 keeps none."
+        10_000, ge=0, description="How many of the last calls of an account are kept; 0 keeps none."
     )
     calls_kept_days: float = Field(7, gt=0, description="How long the last calls of an account are kept.")
     console: bool = Field(True, description="Whether the pages for administrators are served, at /console.")
     console_idle_minutes: int = Field(
-        30, ge=1, le=10_000, description="How long a sign-in to the console lasts when no page is asked for."
+        30, ge=1, le=10_000, description="How long a login session of the console lasts without a request."
     )
     console_sign_in_hours: int = Field(
-        12, ge=1, le=168, description="How long a sign-in to the console lasts at the very most."
+        12, ge=1, le=168, description="How long a login session of the console lasts in all."
     )
     wrong_keys_per_address: int = Field(
-        30, ge=0, description="Wrong keys or forms from one address in a minute, until it is answered 429; 0: no limit."
+        30, ge=0, description="Wrong keys or forms of one address in a minute before it is answered 429; 0: no limit."
     )
     calls_per_account: int = Field(0, ge=0, description="Calls of one account in a minute; 0: no limit.")
     sign_ins_per_address: int = Field(
@@ -155,22 +156,22 @@ class Settings(_Settings):
 
     @property
     def database(self) -> str:
-        """The address of the database that is meant."""
+        """The address of the database, with the default."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"
 
     @property
     def server_connections(self) -> int:
-        """The database connections of a server process: those for calls, for pages, and for writing behind answers."""
+        """The database connections of a server process: for calls, for pages, and for the call log."""
         return self.pool_size + (PAGES_AT_ONCE if self.console else 0) + 1
 
     @property
     def database_file(self) -> Path | None:
-        """The file of that database; None when it is no SQLite."""
+        """The SQLite file; None for PostgreSQL."""
         return Path(self.database.removeprefix("sqlite:///")) if self.database.startswith("sqlite:///") else None
 
 
 class RemoteSettings(_Settings):
-    """Which server the commands for people talk to, in whose name."""
+    """The server that client commands call, and the keys of the caller."""
 
     url: str = Field("", description="The address of the API, as https://host:8443/apiv2/.")
     account_key: str = Field("", description="The key of the account.", repr=False)
@@ -185,7 +186,7 @@ class RemoteSettings(_Settings):
 
 
 def load_settings(**given: object) -> Settings:
-    """Read the settings; `given` are options of the command line, where None means not given.
+    """Read the settings; `given` are options of the command line, None if not given.
 
     Errors: UserError that names each wrong setting.
     """
@@ -193,7 +194,7 @@ def load_settings(**given: object) -> Settings:
 
 
 def load_remote_settings(**given: object) -> RemoteSettings:
-    """Read the settings of the commands for people; `given` are those of a profile. Errors: UserError."""
+    """Read the settings of client commands; `given` are those of a profile. Errors: UserError."""
     return _load(RemoteSettings, given)
 
 
@@ -203,7 +204,7 @@ S = TypeVar("S", bound=BaseSettings)
 def _load(kind: type[S], given: dict[str, object]) -> S:
     given = {name: value for name, value in given.items() if value is not None}
     for name in SECRETS:
-        # A secret that is given, or its file, stands for both.
+        # A given secret, or its file, overrides both.
         if not given.keys().isdisjoint((name, f"{name}_file")):
             given = {name: "", f"{name}_file": None, **given}
     try:

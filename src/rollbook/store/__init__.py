@@ -1,7 +1,7 @@
-"""The only code that knows SQL: one room a subject, the same functions on SQLite and on PostgreSQL.
+"""All SQL of Rollbook, one room a subject; every function works on SQLite and on PostgreSQL.
 
-What the methods of the API use is imported when it is first used, as `store.undo`: so they can be imported, as the
-client does, without a database (docs/decisions/0025).
+Modules that the API's methods use are imported at their first use, as `store.undo`: so the client can import the
+methods without a database (docs/decisions/0025).
 """
 
 from importlib import import_module
