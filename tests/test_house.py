@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "importers": {"actions", "store"},
     "client": {"methods", "wire"},
     "cli": {
-        *("client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
+        *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
         *("settings", "logs", "__version__"),
     },
     "__init__": {"client"},

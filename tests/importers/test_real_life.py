@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 import rosters
 from campus import Campus
-from rollbook.model import EnrollmentStatus, utc_now
+from conflicts import deadlock
+from rollbook.model import Action, EnrollmentStatus, utc_now
 from rollbook.store.database import tables
+from rollbook.store.operations.audit import list_changes
 from rosters import ADDED, UNCHANGED, V1_1, V1_2, Files, Import, appended, changed, e1_of, everything_in, pack, rows_of
 
 database_url, database, campus, run = rosters.database_url, rosters.database, rosters.campus, rosters.run
@@ -405,6 +407,9 @@ def test_a_protected_completed_enrollment_is_refused_reported_and_kept_with_the_
             )
         ).all()
     assert [tuple(row) for row in kept] == [(str(number), "ULM:03")]
+    with campus.database.read() as connection:
+        audited = list_changes(connection, campus.account.id, actor=None, action=Action.UNENROLL, since=None, limit=9)
+    assert [line["details"] for line in audited] == [{"accepted": 1, "refused": 1}]
     assert run(archive)[1]["enrollments"] == {"refused": 1, "unchanged": 1}
 
 
@@ -459,3 +464,13 @@ def test_millions_of_bad_rows_take_little_memory(
     assert len(done.stderr) < 200_000
     assert f"and {many - 1:,} more problems" in done.stderr  # the rows that were read have the same sourcedId as well
     assert int(done.stdout.split()[-1]) < 200_000  # kB
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_import_that_is_ended_by_a_deadlock_begins_again(campus: Campus, run: Import, tmp_path: Path) -> None:
+    run(pack(tmp_path / "r.zip", V1_1))
+    archive = pack(tmp_path / "new.zip", changed("orgs", "s2,West School,school"))
+    with deadlock(campus.database, "UPDATE groups SET modified_at = modified_at"):
+        code, counts, lines = run(archive)
+    assert (code, lines) == (0, [])
+    assert sum(count.get("updated", 0) for count in counts.values()) == 1

@@ -30,8 +30,8 @@ def unenroll(
     """Queue what can be queued; the block of an id is its position in the list, from 1.
 
     The ids are distinct. None skips a block: `unreadable` has the code that refuses it. Refusals are kept with their
-    `codes` and the text `sent`. With `batch_id` that batch is continued; errors: TransportError 422 when it cannot be
-    (D32).
+    `codes`, if they have one, and the text `sent`. With `batch_id` that batch is continued; errors: TransportError 422
+    when it cannot be (D32).
     """
     done = store.accept.accept_batch(
         connection,
@@ -45,7 +45,10 @@ def unenroll(
         batch_id=batch_id,
     )
     if done.batch_id is not None:
-        refused = {**(unreadable or {}), **{block: codes[why].code for block, why in done.refused.items()}}
+        refused = {
+            **(unreadable or {}),
+            **{block: codes[why].code for block, why in done.refused.items() if why in codes},
+        }
         texts = sent or [str(id_) for id_ in ids]
         outcomes = [(done.before + block, texts[block - 1], code) for block, code in sorted(refused.items())]
         store.accept.keep_refusals(connection, account_id, done.batch_id, outcomes)

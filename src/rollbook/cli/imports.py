@@ -8,17 +8,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rollbook.actions import import_roster
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.options import check_target
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
-from rollbook.importers.oneroster import open_archive
+from rollbook.importers.oneroster import Archive, open_archive
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
+from rollbook.model import Account, RejectReason
 from rollbook.spreadsheets import Writer
+from rollbook.store.database.database import Database, repeat
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_all_emails
-from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, import_staged, list_enrollment_ids
+from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, list_enrollment_ids
 from rollbook.store.roster.people import Match
 from rollbook.store.roster.staging import stage_rows
 
@@ -51,29 +54,34 @@ def oneroster(
     """Import a OneRoster archive; with a bad row nothing is imported, and every one is named."""
     if ids and dry_run:
         raise UserError("--ids and --dry-run exclude each other: a dry run adds no enrollments.")
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with open_archive(file) as archive, open_database() as database:
         with database.read() as connection:
             target = find_account(connection, account)
-        output = _open_output(ids, file)
         fold_all_emails(database)
-        with output, database.session() as connection, bar:
-            task = bar.add_task("Reading", total=archive.size)
-            stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
-            bar.update(task, description="Importing")
-            reason = f"OneRoster import {archive.name}"
-            options = Options(match, skip_bad_rows, dry_run, UNKNOWN_ID.code)
-            outcome = import_staged(connection, target, archive.complete, reason, options, by=operator())
-            if ids and outcome.counts:
-                output.truncate(0)
-                writer = Writer(output)
-                writer.write(("sourcedId", "AccountUserLearningModuleRelID"))
-                for row in list_enrollment_ids(connection, target):
-                    writer.write(row)
+        options = Options(archive.complete, match, skip_bad_rows, dry_run)
+        with _open_output(ids, file) as output:
+            outcome = repeat(lambda: _import(archive, database, target, options, output if ids else None))
     _print_outcome(outcome, form, dry_run)
     raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
+
+
+def _import(archive: Archive, database: Database, account: Account, options: Options, output: TextIO | None) -> Outcome:
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with database.session() as connection, bar:
+        task = bar.add_task("Reading", total=archive.size)
+        stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
+        bar.update(task, description="Importing")
+        reason, codes = f"OneRoster import {archive.name}", {RejectReason.UNKNOWN: UNKNOWN_ID}
+        outcome = import_roster(connection, operator(), account, reason, options, codes=codes)
+        if output is not None and outcome.counts:
+            output.truncate(0)
+            writer = Writer(output)
+            writer.write(("sourcedId", "AccountUserLearningModuleRelID"))
+            for row in list_enrollment_ids(connection, account):
+                writer.write(row)
+    return outcome
 
 
 def _open_output(ids: Path | None, archive: Path) -> TextIO:

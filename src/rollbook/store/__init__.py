@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from rollbook.store.queue import state as state
     from rollbook.store.queue import undo as undo
     from rollbook.store.queue import workers as workers
+    from rollbook.store.roster import apply as apply
 
 _ROOMS = {
     **dict.fromkeys(("auto_enroll", "courses", "enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
+    "apply": "roster",
     "audit": "operations",
     **dict.fromkeys(("group_changes", "group_search", "learners", "memberships", "permissions", "profiles"), "people"),
 }

@@ -1,7 +1,7 @@
 """One SQLite file or one PostgreSQL database: connections, transactions, and their errors in Rollbook's classes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
@@ -81,11 +81,12 @@ class Database:
         A new attempt sees the changes of the other transaction. Errors: those of the work; ConflictError or
         IntegrityError when every attempt conflicts; DatabaseUnavailableError.
         """
-        for _ in range(ATTEMPTS - 1):
-            with suppress(IntegrityError, ConflictError), self.write(rollback=rollback) as connection:
+
+        def attempt() -> T:
+            with self.write(rollback=rollback) as connection:
                 return work(connection)
-        with self.write(rollback=rollback) as connection:
-            return work(connection)
+
+        return repeat(attempt)
 
     @contextmanager
     def _transaction(self, *, rollback: bool) -> Iterator[sa.Connection]:
@@ -113,6 +114,17 @@ class Database:
         with _translated_errors(self.engine), self.engine.connect() as connection:
             connection.detach()
             yield connection
+
+
+def repeat(work: Callable[[], T]) -> T:
+    """Do the work, and again after a conflict with another transaction, which a new attempt sees the changes of.
+
+    Errors: those of the work; ConflictError or IntegrityError when every attempt conflicts.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(IntegrityError, ConflictError):
+            return work()
+    return work()
 
 
 @contextmanager

@@ -1,18 +1,20 @@
-"""Imports the staged rows of a roster into an account, in one transaction; every step is one statement for all rows."""
+"""Imports the staged rows of a roster into an account, in one transaction; every step is one statement for all rows.
 
-from collections.abc import Collection, Iterator
+Enrollments that end are for actions/import_roster to queue.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from rollbook.errors import DatabaseUnavailableError
-from rollbook.model import Account, Action, Actor, Change, RejectReason, utc_now
+from rollbook.errors import ConflictError
+from rollbook.model import Account, utc_now
 from rollbook.store.database.execute import execute, execute_count
 from rollbook.store.database.tables import enrollments
-from rollbook.store.operations.audit import record_change
-from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
 from rollbook.store.roster.checks import CHECKS
 from rollbook.store.roster.people import Match, match_people
@@ -68,6 +70,7 @@ _LIST_NOTES = """
 _COUNT_NOTES = "SELECT COUNT(*) FROM staged_notes"
 
 Given = dict[str, object]
+Counts = dict[str, dict[str, int]]
 
 
 class Remark(NamedTuple):
@@ -81,15 +84,15 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """How to import: by what users with a new sourcedId are matched, and whether bad rows are skipped.
+    """How to import: how users with a new sourcedId are matched, whether bad rows are skipped, and how it ends.
 
-    `protected_code` is the error code stored with enrollments that the account's policy protects.
+    `complete` are the files that list all records of their kind.
     """
 
+    complete: Collection[str]
     match: Match | None
     skip_bad_rows: bool
     dry_run: bool
-    protected_code: str
 
 
 @dataclass(frozen=True)
@@ -106,53 +109,51 @@ class Outcome:
     more_notes: int
 
 
-def import_staged(
-    connection: sa.Connection,
-    account: Account,
-    complete: Collection[str],
-    reason: str,
-    options: Options,
-    *,
-    by: Actor,
-) -> Outcome:
-    """Check the staged rows against the account and import them, in one transaction.
-
-    `complete` names the files that list everything of their kind; `reason` is the reason of the batch that unenrolls.
-    Bad rows stop the import, unless they are skipped; then the rows that depend on them are skipped too. Errors:
-    DatabaseUnavailableError.
-    """
-    given: Given = {
-        "account_id": account.id,
-        "now_at": utc_now(),
-        "all_of_them": options.skip_bad_rows,
-        "most": MAX_NAMED,
-    }
-    given |= {f"{file}_complete": file in complete for file in ("users", "enrollments")}
+@contextmanager
+def begin_import(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
+    """Run the block in one transaction; errors: ConflictError when another one changed the same records."""
     connection.execution_options(writes=True)
     try:
         with connection.begin() as transaction:
-            counts = {table: _import_table(connection, table, complete, given, options.match) for table in SOURCES}
-            execute(connection, ADD_MEMBERSHIPS, given)
-            counts["enrollments"]["queued"] = _queue_ended(connection, account, reason, options.protected_code)
-            for table in SOURCES:
-                _count_rows(connection, table, given, counts[table])
-            [(is_bad,)] = execute(connection, _IS_BAD)
-            imported = options.skip_bad_rows or not is_bad
-            outcome = Outcome(
-                [_describe(table, count) for table, count in counts.items()] if imported else [],
-                *_list_remarks(connection, _LIST_PROBLEMS, _COUNT_PROBLEMS, given),
-                *_list_remarks(connection, _LIST_NOTES, _COUNT_NOTES, given),
-            )
-            record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
-            if options.dry_run or not imported:
-                transaction.rollback()
+            yield transaction
     except IntegrityError as error:
-        raise DatabaseUnavailableError(
-            "the account was changed at the same time; nothing was imported, so run the import again"
+        raise ConflictError(
+            "another transaction changed the account at the same time; nothing was imported, so run the import again"
         ) from error
     finally:
         connection.execution_options(writes=False)
-    return outcome
+
+
+def import_tables(connection: sa.Connection, account_id: int, options: Options) -> Counts:
+    """Check the staged rows against the account and write them, except for enrollments that end; count the changes."""
+    given: Given = {"account_id": account_id, "now_at": utc_now()}
+    given |= {f"{file}_complete": file in options.complete for file in ("users", "enrollments")}
+    counts = {table: _import_table(connection, table, given, options) for table in SOURCES}
+    execute(connection, ADD_MEMBERSHIPS, given)
+    return counts
+
+
+def find_ended(connection: sa.Connection, account_id: int) -> Sequence[tuple[int, int]]:
+    """Find the current enrollments that the roster ends, with the line of each."""
+    return [(line, id_) for line, id_ in execute(connection, _FIND_ENDED, {"account_id": account_id})]
+
+
+def add_refused(connection: sa.Connection, lines: Iterable[int]) -> None:
+    """Make problems of the lines whose enrollments the account protects."""
+    execute(connection, _ADD_REFUSED, {"rows": [{"line": line} for line in lines]})
+
+
+def describe_import(connection: sa.Connection, account_id: int, counts: Counts, options: Options) -> Outcome:
+    """Complete the counts, and list the problems and notes."""
+    for table in SOURCES:
+        _count_rows(connection, table, {"account_id": account_id}, counts[table])
+    [(is_bad,)] = execute(connection, _IS_BAD)
+    imported = options.skip_bad_rows or not is_bad
+    return Outcome(
+        [_describe(table, count) for table, count in counts.items()] if imported else [],
+        *_list_remarks(connection, _LIST_PROBLEMS, _COUNT_PROBLEMS, options),
+        *_list_remarks(connection, _LIST_NOTES, _COUNT_NOTES, options),
+    )
 
 
 def list_enrollment_ids(connection: sa.Connection, account: Account) -> Iterator[tuple[str, int]]:
@@ -164,14 +165,12 @@ def list_enrollment_ids(connection: sa.Connection, account: Account) -> Iterator
     return ((external_id, id_) for external_id, id_ in rows)
 
 
-def _import_table(
-    connection: sa.Connection, table: str, complete: Collection[str], given: Given, match: Match | None
-) -> dict[str, int]:
+def _import_table(connection: sa.Connection, table: str, given: Given, options: Options) -> dict[str, int]:
     for file, check in CHECKS[table]:
-        if file is None or file in complete:
+        if file is None or file in options.complete:
             execute(connection, check, given)
     if table == "users":
-        match_people(lambda sql: execute_count(connection, sql, given), match)
+        match_people(lambda sql: execute_count(connection, sql, given), options.match)
     counts = dict.fromkeys(_COUNTS, 0)
     for change, sql in CHANGES[table].items():
         counts[change] = execute_count(connection, sql, given)
@@ -186,34 +185,12 @@ def _count_rows(connection: sa.Connection, table: str, given: Given, counts: dic
     counts["unchanged"] = named - sum(counts[name] for name in ("added", "updated", "ended", "queued", "ignored"))
 
 
-def _queue_ended(connection: sa.Connection, account: Account, reason: str, protected_code: str) -> int:
-    ended = execute(connection, _FIND_ENDED, {"account_id": account.id})
-    if not ended:
-        return 0
-    acceptance = accept_batch(
-        connection,
-        account_id=account.id,
-        requested_by=None,
-        ids=[id_ for _, id_ in ended],
-        policies=account.policies,
-        reason=reason,
-        requested_at=utc_now(),
-    )
-    # Queued enrollments are unchanged; those that the account protects are refused.
-    protected = [block for block, refusal in acceptance.refused.items() if refusal is RejectReason.UNKNOWN]
-    if protected:
-        execute(connection, _ADD_REFUSED, {"rows": [{"line": ended[block - 1][0]} for block in protected]})
-    if acceptance.batch_id is not None:
-        kept = [(block, str(ended[block - 1][1]), protected_code) for block in protected]
-        keep_refusals(connection, account.id, acceptance.batch_id, kept)
-    return len(acceptance.accepted)
-
-
 def _describe(table: str, counts: dict[str, int]) -> Given:
     return {"kind": table, **{name: counts[name] for name in _COUNTS}}
 
 
-def _list_remarks(connection: sa.Connection, listed: str, counted: str, given: Given) -> tuple[list[Remark], int]:
+def _list_remarks(connection: sa.Connection, listed: str, counted: str, options: Options) -> tuple[list[Remark], int]:
+    given: Given = {"all_of_them": options.skip_bad_rows, "most": MAX_NAMED}
     remarks = [Remark(*row) for row in execute(connection, listed, given)]
     [(count,)] = execute(connection, counted, given)
     return remarks, count - len(remarks)
