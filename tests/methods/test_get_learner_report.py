@@ -20,7 +20,7 @@ from rollbook.server.call.execute import execute
 from rollbook.server.call.preprocess import KeyCache, RawRequest, preprocess
 from rollbook.server.call.record import Record
 from rollbook.server.operations.rate_limits import RateLimits
-from rollbook.store.database.tables import courses, enrollments, groups, memberships, sessions, users
+from rollbook.store.database.tables import courses, enrollments, group_tags, groups, memberships, sessions, users
 
 DATES = ("completed_at", "due_at", "enrolled_at", "grace_period_at", "last_accessed_at", "started_at")
 STAMPS = ("created_at", "modified_at")
@@ -66,6 +66,9 @@ def _populate(campus: Campus) -> dict[str, int]:
     group_ids = {
         name: campus.add(groups, name=name, active=name != "South") for name in ("North", "South", "West & <East>")
     }
+    tags = [("North", 7, "Region & é", "<North>,Süd"), ("West & <East>", 7, "Region & é", "West")]
+    for group, number, name, values in [*tags, ("West & <East>", 8, "Size", "100,1000")]:
+        campus.add(group_tags, group_id=group_ids[group], tag_id=number, name=name, tag_values=values)
     statuses = {"Fire Safety": "Active", "First Aid": "Inactive", "Ladders": "Archived"}
     course_ids = {name: campus.add(courses, name=name, status=status) for name, status in statuses.items()}
     ids = {}
@@ -185,8 +188,16 @@ FILTERS: dict[str, list[tuple[str, str]]] = {
     ],
     "Groups/GroupTags2": [
         ("", ALL),
-        ("<GroupTag2><TagName>Region</TagName><TagValues>North, South</TagValues></GroupTag2>", ""),
-        ("<GroupTag2><TagID>7</TagID></GroupTag2><GroupTag2><TagName/><TagValues/></GroupTag2>", ""),
+        ("<GroupTag2><TagName>Region &amp; é</TagName></GroupTag2>", "abdfg"),
+        (
+            "<GroupTag2><TagID/><TagName>Region &amp; é</TagName><TagValues>X, &lt;North&gt;</TagValues></GroupTag2>",
+            "abg",
+        ),
+        ("<GroupTag2><TagName>Region &amp; é</TagName><TagValues>&lt;north&gt;,North</TagValues></GroupTag2>", ""),
+        ("<GroupTag2><TagID>8</TagID><TagValues/></GroupTag2>", "df"),
+        ("<GroupTag2><TagID>7</TagID></GroupTag2><GroupTag2><TagName>Size</TagName></GroupTag2>", "df"),
+        ("<GroupTag2><TagName>Size</TagName><TagValues>10</TagValues></GroupTag2>", ""),
+        ("<GroupTag2><TagID>x</TagID></GroupTag2>", ""),
     ],
     "LearningModules/LearningModule/LearningModuleStatus": [("Active", "adg"), ("Inactive", "beh"), ("Archived", "cf")],
     "LearningModules/LearningModule/LearningModuleNames": [
@@ -272,6 +283,8 @@ WRONG = {
     "Filters/Groups/GroupTags2": [
         "Region",
         "<GroupTag2/>",
+        "<GroupTag2><TagName/><TagValues/></GroupTag2>",
+        "<GroupTag2><TagName>Region</TagName><TagValues>,</TagValues></GroupTag2>",
         "<GroupTag2>Region</GroupTag2>",
         "<GroupTag2><TagValues>North</TagValues></GroupTag2>",
         "<GroupTag2><TagID>7</TagID><TagName>Region</TagName></GroupTag2>",

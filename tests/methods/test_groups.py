@@ -4,7 +4,7 @@ import pytest
 
 from campus import Campus
 from conftest import Served
-from rollbook import CallRefusedError, Client, GroupCourse, GroupValues, Member, Tag
+from rollbook import CallRefusedError, Client, GroupCourse, GroupValues, Member, ReportFilters, Tag
 from rollbook.store.database.tables import group_courses, group_tags, groups
 
 NAME = 'R&D <b>"Été"</b> מחקר'
@@ -52,7 +52,9 @@ def test_client_creates_a_group_and_changes_it(served: Served, campus: Campus) -
         )
         learner = Member(email="learner@example.org", permissions=["MARKER"], home_group=True)
         group_id = client.create_group(values, [learner], [GroupCourse(campus.course_id, auto_enroll=True)])
-        assert [row["LearnerEmail"] for row in client.learner_report(columns=["USER_EMAIL"])] == ["learner@example.org"]
+        columns, by_tag = ["USER_EMAIL", "GROUP_ID"], ReportFilters(group_tags={"Région": ["Nord", "Sud"]})
+        (row,) = client.learner_report(by_tag, columns)
+        assert (row["LearnerEmail"], row["GroupID"]) == ("learner@example.org", group_id)
         group = client.get_group(group_id=group_id)
         assert (group.name, group.description, group.user_count, group.course_count) == (NAME, "a & b", 1, 1)
         assert ([tag.name for tag in group.tags], group.notification_emails) == (["Région"], ["a@example.org"])
@@ -69,6 +71,8 @@ def test_client_creates_a_group_and_changes_it(served: Served, campus: Campus) -
             )
             == "new"
         )
+        assert [row["GroupID"] for row in client.learner_report(columns=columns)] == ["new"]
+        assert list(client.learner_report(by_tag)) == []
         group = client.get_group(group_id="new")
         assert (group.description, group.tags, group.notification_emails) == ("", [], [])
         assert (group.user_count, group.course_count) == (1, 0)

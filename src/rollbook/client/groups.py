@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rollbook.client.calls import Calls, Rows
-from rollbook.client.requests import new_key
+from rollbook.client.requests import new_key, tags_of
 from rollbook.methods.create_group import CREATE_GROUP
 from rollbook.methods.get_group import GET_GROUP
 from rollbook.methods.get_group_learning_modules import GET_GROUP_LEARNING_MODULES
@@ -115,7 +115,7 @@ class GroupValues:
         if self.notification_emails is not None:
             given["notifications"] = {"emails": self.notification_emails}
         if self.tags is not None:
-            given["tags2"] = {"tags": _tags(self.tags)}
+            given["tags2"] = {"tags": tags_of(self.tags)}
         if self.user_limit is not None:
             given["user_limit"] = {"enabled": self.user_limit > 0, "amount": self.user_limit}
         return given
@@ -144,7 +144,7 @@ class GroupCalls(Calls):
 
         `tags` are names of tags with the values of which a group has one; with no values, any.
         """
-        asked: dict[str, Any] = {"active": active, "name": matching_of(name, contains), "tags": _tags(tags or {})}
+        asked: dict[str, Any] = {"active": active, "name": matching_of(name, contains), "tags": tags_of(tags or {})}
         return self._ask_rows(LIST_GROUPS, asked, "Name", "GroupID")[0]
 
     def group_courses(self, *, name: str | None = None, group_id: str | None = None) -> Rows:
@@ -181,10 +181,6 @@ class GroupCalls(Calls):
     def _change_group(self, method: Method, given: Values) -> str:
         sent = self._send(method, given, key=new_key())
         return self._read(lambda: str(sent.values["group_id"]))
-
-
-def _tags(tags: Mapping[str, Sequence[str]]) -> list[Values]:
-    return [{"tag_name": tag, "tag_values": values or None} for tag, values in tags.items()]
 
 
 def _one_of(name: str | None, group_id: str | None) -> Values:

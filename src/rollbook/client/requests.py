@@ -1,8 +1,8 @@
 """What the client's calls take besides ids, and the values that their messages are written from."""
 
 import string
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -137,6 +137,7 @@ class ReportFilters:
     employee_ids: Sequence[str] = ()
     enrolled_from: date | None = None
     enrolled_to: date | None = None
+    group_tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("courses", "groups", "statuses", "emails", "employee_ids"):
@@ -152,11 +153,19 @@ class ReportFilters:
             "enrollment_id": self.enrollment_id,
             "course_names": self.courses,
             "group_names": self.groups,
+            "group_tags": tags_of(self.group_tags),
             "statuses": self.statuses,
             "emails": self.emails,
             "employee_ids": self.employee_ids,
             "enrolled_at": [{"first": self.enrolled_from, "last": self.enrolled_to}],
         }
+
+
+def tags_of(tags: Mapping[str, Sequence[str]]) -> list[Values]:
+    """Give the values of tags by their names; errors: TypeError for a single text in place of a list."""
+    if any(isinstance(values, str) for values in tags.values()):
+        raise TypeError("the values of a tag are a list of texts")
+    return [{"tag_name": name, "tag_values": values or None} for name, values in tags.items()]
 
 
 def choose_keys(keys: Iterable[str], calls: int) -> list[str]:

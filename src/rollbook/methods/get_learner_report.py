@@ -8,9 +8,10 @@ from typing import Any
 from rollbook import store
 from rollbook.errors import WRONG_STRUCTURE, WireCode
 from rollbook.methods.get_unenrollment_batches import ROWS
+from rollbook.methods.groups import read_tags, tag_filter
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import EnrollmentStatus
-from rollbook.wire.messages import TEXT, Choice, Element, Kind, Values, info, optional, parameters, record
+from rollbook.wire.messages import TEXT, Element, Kind, Values, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
 from rollbook.wire.values import DAY, NUMBER, TIME, one_of, word_for
 
@@ -104,21 +105,11 @@ def _ranges(name: str, field: str) -> Element:
     return _container(f"{name}s", _range(name, field, MAX_RANGES))
 
 
-TAG = record(
-    "GroupTag2",
-    optional("TagID", help="groups with this tag"),
-    optional("TagName", help="groups with the tag of this name"),
-    optional("TagValues", help="with one of these values, separated by commas"),
-    field="group_tags",
-    least=0,
-    most=MAX_VALUES,
-    choices=(Choice(("TagID", "TagName")),),
-)
 GROUPS = _container(
     "Groups",
     _one("GroupStatus", "group_active", ACTIVITY, help="groups with this status"),
     _container("GroupNames", _many("GroupName", "group_names", help="groups with one of these names")),
-    _container("GroupTags2", TAG),
+    _container("GroupTags2", tag_filter("GroupTag2", "group_tags")),
 )
 COURSE = _container(
     "LearningModule",
@@ -191,12 +182,9 @@ def get_learner_report(call: MethodCall) -> MethodResult:
     # Columns in the order of the call, without repetition.
     columns = [*{column.name: column for column in values.get("columns", ())}.values()]
     fields = [column.field or None for column in (*FIRST, *columns, *LAST)]
-    if "group_tags" in values:  # no group bears a tag
-        rows: Sequence[Sequence[object]] = ()
-    else:
-        rows = store.report.find_learners(
-            call.connection, call.caller.account_id, _filter(values), fields, limit=page.size, offset=page.offset
-        )
+    rows = store.report.find_learners(
+        call.connection, call.caller.account_id, _filter(values), fields, limit=page.size, offset=page.offset
+    )
     learners = [dict(zip(fields, row, strict=True)) for row in rows]
     return MethodResult({"rows": len(learners), "learners": learners}, gives=_report_of(columns))
 
@@ -208,6 +196,7 @@ def _filter(values: Values) -> "store.report.ReportFilter":
         periods={name: _periods(values.get(name, [])) for name in PERIODS},
         group_active=values.get("group_active", ()),
         group_names=values.get("group_names", ()),
+        group_tags=read_tags(values.get("group_tags", [])),
         course_statuses=[values["course_status"]] if "course_status" in values else (),
         course_names=values.get("course_names", ()),
         user_active=values.get("user_active", ()),

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import courses, enrollments, groups, users
 from rollbook.store.people.emails import alike, exactly
+from rollbook.store.people.group_search import GROUP_ID, TagFilter
 
 Condition = sa.ColumnElement[bool]
 
@@ -18,6 +19,7 @@ FIELDS: dict[str, sa.ColumnElement[object]] = {
     **dict(enrollments.c),
     "course_name": courses.c.name,
     "course_duration": courses.c.duration,
+    "group_id": GROUP_ID,
     "group_name": groups.c.name,
     "given_name": users.c.given_name,
     "family_name": users.c.family_name,
@@ -50,6 +52,7 @@ class ReportFilter:
     periods: Mapping[str, Sequence[Period]] = field(default_factory=dict)
     group_active: Sequence[bool] = ()
     group_names: Sequence[str] = ()
+    group_tags: Sequence[TagFilter] = ()
     course_statuses: Sequence[str] = ()
     course_names: Sequence[str] = ()
     user_active: Sequence[bool] = ()
@@ -83,6 +86,7 @@ def find_learners(
 def _conditions(account_id: int, chosen: ReportFilter) -> list[Condition]:
     e = enrollments.c
     of_group = [*_among(groups.c.active, chosen.group_active), *_among(groups.c.name, chosen.group_names)]
+    of_group += [tag.condition() for tag in chosen.group_tags]
     of_course = [*_among(courses.c.status, chosen.course_statuses), *_among(courses.c.name, chosen.course_names)]
     emails = [exactly(chosen.emails), alike(chosen.emails)] if chosen.emails else []
     named = [*emails, *_among(users.c.employee_id, chosen.employee_ids)]
