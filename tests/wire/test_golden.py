@@ -174,6 +174,7 @@ def _people_values(campus: Campus) -> dict[str, object]:
     made = {"created_at": noon, "modified_at": noon + timedelta(hours=1, milliseconds=120)}
     rescue = campus.add(groups, name='R&D "Rescue" <1>', identifier="RD&1", active=True, **made)
     south = campus.add(groups, name="Süd", active=True, **made)
+    campus.add(groups, name="Full & closed", active=True, user_limit=0, **made)
     zoe = {"email": "zoë@example.org", "alternate_email": "zoe@example.com", "employee_id": "Z<7>", "title": "Captain"}
     zoe |= {"given_name": "Zoë", "family_name": 'O\'Neil & "Sons"', "division": "<Rescue>", "timezone": "US/Eastern"}
     profile = json.dumps(PROFILE)

@@ -43,19 +43,21 @@ def update_user(
     left: Collection[int],
     joined: "Sequence[store.memberships.Membership]",
     now: datetime,
-) -> None:
+) -> set[int]:
     """Change what is named of a learner, end the memberships of the groups that are left, then begin or change others.
 
-    The audit names the values that changed, and from what to what the permissions in each group.
+    Return the groups in which the learner is new. The audit names the values that changed, and from what to what the
+    permissions in each group.
     """
+    changed = store.learners.change_learner(connection, account_id, user_id, columns, kept, teams, now)
     before = store.memberships.list_permissions(connection, user_id)
     store.memberships.leave_groups(connection, account_id, [user_id], left)
-    store.memberships.join_groups(connection, account_id, joined)
+    new = join_groups(connection, by, account_id, joined, now)
     after = store.memberships.list_permissions(connection, user_id)
     groups = store.audit.compare(before, {name: after.get(name) for name in {**before, **after}})
-    changed = store.learners.change_learner(
-        connection, account_id, user_id, columns, kept, teams, touched=bool(groups), now=now
-    )
+    if groups and not changed:
+        store.learners.touch(connection, user_id, now)
     if changed or groups:
         details = {"values": changed, "groups": groups}
         store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_USER, f"user {user_id}", details))
+    return {group_id for group_id, _ in new}

@@ -16,7 +16,7 @@ FORBIDDEN = WireCode(
 )
 NO_IDENTIFIER = WireCode("CU:02", "An Email or an EmployeeID is required.", "both are missing or empty")
 NO_NAME = WireCode("CU:06", "A GivenName and a Surname are required.", "one of them is missing or empty")
-CODES = user_codes("CU", 3, 4, 5, 7, 8, 9, 10, 11)
+CODES = user_codes("CU", 3, 4, 5, 7, 8, 9, 10, 11, 12)
 
 PERMISSIONS = record(
     "GroupPermissions",
@@ -40,18 +40,22 @@ def create_user(call: MethodCall) -> MethodResult:
         raise CallError(wrong)
     if not (values.get("given_name") and values.get("family_name")):
         raise CallError(wrong or NO_NAME)
-    groups = _choose_groups(call, values)
+    named = NamedGroups(call, values, CODES)
+    groups = _choose_groups(call, values, named)
     if wrong:
         raise CallError(wrong)
     columns, kept, teams = split_values(values)
     given = {name: value for name, value in columns.items() if value is not None}
     actions.create_user(call.connection, call.by, account_id, given, kept, teams or (), groups, utc_now())
+    named.refuse_overfull(call.connection, [membership.group_id for _, membership in groups])
     return MethodResult({"email": email, "employee_id": employee_id})
 
 
-def _choose_groups(call: MethodCall, values: Values) -> "list[tuple[str, store.memberships.Membership]]":
+def _choose_groups(
+    call: MethodCall, values: Values, named: NamedGroups
+) -> "list[tuple[str, store.memberships.Membership]]":
     """Give the memberships by the names of their groups; the user has no number yet."""
-    named, home, chosen = NamedGroups(call, values, CODES.unknown_group), values.get("home_group"), []
+    home, chosen = values.get("home_group"), []
     for each in values.get("groups", ()):
         group = named.find(each.get("group_name"), each.get("group_id"))
         permissions = [code for code in each.get("permissions", ()) if code]

@@ -26,7 +26,7 @@ FORBIDDEN = WireCode(
 )
 UNKNOWN_USER = WireCode("UU:03", USER_UNKNOWN.message, "no user of this account")
 OUT_OF_REACH = WireCode("UU:04", USER_OUT_OF_REACH.message, "as GU:04")
-CODES = user_codes("UU", 5, 6, 7, 8, 9, 10, 11, 12)
+CODES = user_codes("UU", 5, 6, 7, 8, 9, 10, 11, 12, 13)
 NO_LEARNER = WireCode(
     "UU:69",
     "The requested user cannot be updated via the API.",
@@ -71,7 +71,8 @@ def update_user(call: MethodCall) -> MethodResult:
         refuse_taken(call.connection, call.caller.account_id, values, CODES, user.id)
     elif wrong:
         raise CallError(wrong)
-    left, joined = _change_groups(call, values, user)
+    named = NamedGroups(call, values, CODES)
+    left, joined = _change_groups(call, values, user, named)
     if wrong:
         raise CallError(wrong)
     columns, kept, teams = split_values(values)
@@ -79,15 +80,16 @@ def update_user(call: MethodCall) -> MethodResult:
     lasting = ("email", "employee_id", "given_name", "family_name", "active")
     given = {name: value for name, value in columns.items() if value is not None or name not in lasting}
     who = (call.connection, call.by, call.caller.account_id, user.id)
-    actions.update_user(*who, given, kept, teams, left=left, joined=joined, now=utc_now())
+    new = actions.update_user(*who, given, kept, teams, left=left, joined=joined, now=utc_now())
+    named.refuse_overfull(call.connection, new)
     return MethodResult({name: given.get(name, user._mapping[name]) for name in ("email", "employee_id")})
 
 
 def _change_groups(
-    call: MethodCall, values: Values, user: "Row"
+    call: MethodCall, values: Values, user: "Row", named: NamedGroups
 ) -> "tuple[set[int], list[store.memberships.Membership]]":
     """Give the groups that the user leaves, and the memberships that begin or change after that."""
-    named, left = NamedGroups(call, values, CODES.unknown_group), set[int]()
+    left = set[int]()
     joined: list[store.memberships.Membership] = []
     rows = store.profiles.list_memberships(call.connection, user.id)
     members = {row.group_id: row.name for row in rows}

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import USER_MANAGERS, MethodCall
-from rollbook.methods.user_values import MAX_ENTRIES
+from rollbook.methods.user_values import MAX_ENTRIES, UserCodes
 from rollbook.model import Caller, Permission
 from rollbook.wire.messages import Choice, Element, Values, optional, record
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from rollbook.store.people.learners import Row
 
 
@@ -30,10 +32,10 @@ def groups_of_user(*of_each: Element) -> Element:
 
 
 class NamedGroups:
-    """The groups that the values of a call name, the home group included; `unknown` is the code for one not found."""
+    """The groups that the values of a call name, the home group included."""
 
-    def __init__(self, call: MethodCall, values: Values, unknown: WireCode) -> None:
-        self._unknown = unknown
+    def __init__(self, call: MethodCall, values: Values, codes: UserCodes) -> None:
+        self._codes = codes
         listed: Sequence[Values] = values.get("groups", ())
         names = [name for each in listed if (name := each.get("group_name"))]
         ids = [id_ for each in listed if (id_ := each.get("group_id"))]
@@ -42,6 +44,8 @@ class NamedGroups:
         self._rows: Sequence[Row] = store.learners.find_groups(
             call.connection, call.caller, names, ids, USER_MANAGERS.permissions
         )
+        if any(row.user_limit is not None for row in self._rows):
+            store.group_changes.lock_groups(call.connection, call.caller.account_id)
 
     def find(self, name: str | None, group_id: str | None = None, *, inactive: bool = False) -> "Row":
         """Find one of them; errors: the code for one that does not exist, or is inactive unless that is all right."""
@@ -49,7 +53,13 @@ class NamedGroups:
             is_named = row.name == name if name is not None else row.group_id == group_id
             if is_named and (row.active or inactive):
                 return row
-        raise CallError(self._unknown, "a group is unknown, inactive, or none of the caller's")
+        raise CallError(self._codes.unknown_group, "a group is unknown, inactive, or none of the caller's")
+
+    def refuse_overfull(self, connection: "Connection", joined: Iterable[int]) -> None:
+        """End the call when a group that the user has joined has more members than its limit."""
+        limited = {row.id for row in self._rows if row.user_limit is not None}
+        if any(store.group_changes.is_overfull(connection, group_id) for group_id in limited.intersection(joined)):
+            raise CallError(self._codes.full_group)
 
 
 def check_grants(caller: Caller, group: "Row", permissions: Iterable[Permission], forbidden: WireCode) -> None:

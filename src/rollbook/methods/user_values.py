@@ -33,6 +33,7 @@ class UserCodes(NamedTuple):
     wrong_value: WireCode
     unknown_timezone: WireCode
     short_password: WireCode
+    full_group: WireCode
 
 
 _MESSAGES = (
@@ -44,6 +45,7 @@ _MESSAGES = (
     "A value provided is not valid.",
     "The Timezone provided is not valid.",
     "The Password provided is too short.",
+    "The UserLimit of a group is reached.",
 )
 _WHEN = (
     "another user of the account has it, in any case of its letters",
@@ -54,6 +56,7 @@ _WHEN = (
     f"none of the words of the element, a text over {MAX_TEXT} characters, or a name of more than one line",
     "neither the name of a time zone nor its shown form",
     f"under {MIN_PASSWORD} characters",
+    "with this user a group would have more members than it may have",
 )
 
 

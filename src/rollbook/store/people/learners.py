@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rollbook.model import Caller, Permission, Role
 from rollbook.store.database.tables import groups, memberships, user_teams, users
 from rollbook.store.people.emails import alike, exactly, folded
+from rollbook.store.people.group_search import GROUP_ID
 from rollbook.store.people.permissions import COLUMNS, holds
 from rollbook.store.people.profiles import list_teams
 
@@ -44,11 +45,12 @@ def find_groups(
     For a learner only those where the learner has one of the permissions.
     """
     g = groups.c
-    shown_id = sa.func.coalesce(g.identifier, sa.cast(g.id, sa.Text)).label("group_id")
     numbers = [int(text) for text in group_ids if text.isascii() and text.isdigit() and len(text) < DIGITS_OF_AN_ID]
     named = sa.or_(g.name.in_(names), g.identifier.in_(group_ids), sa.and_(g.identifier.is_(None), g.id.in_(numbers)))
     mine = sa.and_(memberships.c.group_id == g.id, memberships.c.user_id == caller.user_id)
-    query = sa.select(g.id, g.name, g.active, shown_id, *COLUMNS.values()).outerjoin_from(groups, memberships, mine)
+    query = sa.select(
+        g.id, g.name, g.active, g.user_limit, GROUP_ID.label("group_id"), *COLUMNS.values()
+    ).outerjoin_from(groups, memberships, mine)
     query = query.where(g.account_id == caller.account_id, named)
     if not caller.administers:
         query = query.where(holds(permissions))
@@ -78,13 +80,11 @@ def change_learner(
     columns: Mapping[str, Any],
     kept: Mapping[str, Any],
     teams: Collection[str] | None,
-    *,
-    touched: bool,
     now: datetime,
 ) -> list[str]:
     """Change what is given of a learner, and return the names of what is different now.
 
-    `touched`: something else of the learner has changed. Errors: IntegrityError as for add_learner.
+    Errors: IntegrityError as for add_learner.
     """
     mine = users.c.id == user_id
     # Locked, so that two calls at once change what each of them names, and no more.
@@ -100,9 +100,14 @@ def change_learner(
     if teams is not None and {*list_teams(connection, [user_id]).get(user_id, ())} != {*teams}:
         set_teams(connection, account_id, user_id, teams)
         changed.append("teams")
-    if changed or touched:
+    if changed:
         connection.execute(sa.update(users).where(mine).values(**changes, modified_at=now))
     return changed
+
+
+def touch(connection: sa.Connection, user_id: int, now: datetime) -> None:
+    """Write down that something about a user has changed."""
+    connection.execute(sa.update(users).where(users.c.id == user_id).values(modified_at=now))
 
 
 def set_teams(connection: sa.Connection, account_id: int, user_id: int, teams: Collection[str]) -> None:
