@@ -22,7 +22,11 @@ from visitor import give_password
 # Only `make images` writes the images of the documentation.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
-TALLEST = 700
+# Images end between two blocks of a page, at most this many pixels from its top.
+MAX_IMAGE_HEIGHT = 1000
+_BLOCKS = "tr, h2, p, li, dl, form, section, nav, details, footer"
+_IMAGE_HEIGHT = """([blocks, most]) => Math.max(...[...document.querySelectorAll(blocks)]
+    .map((block) => Math.ceil(block.getBoundingClientRect().bottom + scrollY) + 1).filter((end) => end <= most))"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def _press(name: str) -> Callable[[Tab], None]:
 def _choose_a_course(tab: Tab) -> None:
     tab.page.get_by_role("checkbox", name="Fire Safety (autumn)").check()
     tab.click("Preview")
-    tab.page.get_by_label("Reason").fill("The autumn course is cancelled")
+    tab.page.get_by_label("Reason").fill("The autumn course is not held")
 
 
 def _forget_the_reason(tab: Tab) -> None:
@@ -279,10 +283,10 @@ def _take_image(page: Page, name: str) -> None:
     if name and WRITE:
         IMAGES.mkdir(exist_ok=True)
         width: int = page.evaluate("innerWidth")
-        height: int = page.evaluate("document.scrollingElement.scrollHeight")
+        height: int = page.evaluate(_IMAGE_HEIGHT, [_BLOCKS, MAX_IMAGE_HEIGHT])
         page.screenshot(
             path=IMAGES / f"{name}.png",
             full_page=True,
-            clip={"x": 0, "y": 0, "width": width, "height": min(height, TALLEST)},
+            clip={"x": 0, "y": 0, "width": width, "height": height},
             animations="disabled",
         )

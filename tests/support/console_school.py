@@ -12,6 +12,7 @@ from rollbook.store.database.tables import courses, enrollments, groups, members
 from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.queue.process import process_due
 from rollbook.store.queue.undo import Undo
+from rollbook.store.queue.workers import note_worker
 from visitor import give_password
 
 COURSES = ("Fire Safety (spring)", "Fire Safety (autumn)", "First Aid (spring)", "First Aid (all year)")
@@ -59,6 +60,7 @@ class School(Campus):
         self.set(protect_completed=True)
         self._drain(3.75)
         self.learner = self.learner_ids[8]
+        note_worker(self.database, "worker of the images", utc_now() + timedelta(hours=1))  # the queue is Running
         self.waiting = self._ask(0.75, aid[2:16], "End of the spring term", policies=Policies(hold_seconds=7200))
 
     def _fill(self) -> None:
