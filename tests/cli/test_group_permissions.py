@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from campus import Campus
 from commands import Run
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import groups, memberships
+from rollbook.store.database.tables import group_courses, groups, memberships
 
 Grant = Callable[[str], tuple[int, str]]
 
@@ -52,6 +52,18 @@ def test_a_permission_is_given_and_taken_and_the_other_stays(campus: Campus, gra
 def test_taking_from_one_who_is_no_member_makes_a_member_without_it(campus: Campus, grant: Grant) -> None:
     assert grant("learner@example.org --group North --no-group-manager")[0] == 0
     assert _permissions(campus) == [(False, False)]
+
+
+def test_who_becomes_a_member_is_enrolled_in_the_auto_enroll_courses(
+    campus: Campus, grant: Grant, rollbook: Run
+) -> None:
+    place = {"group_id": campus.group_id, "course_id": campus.course_id}
+    campus.add(group_courses, **place, allow_self_enroll=False, auto_enroll=True)
+    for _ in range(2):
+        assert grant("learner@example.org --group North --group-manager")[0] == 0
+        assert campus.current() == 1
+    lines = rollbook("audit", "--account", campus.name, "--action", "enroll", "--format", "json").out
+    assert lines.count('"auto_enrolled": 1') == 1
 
 
 @pytest.mark.parametrize(

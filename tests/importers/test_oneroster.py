@@ -525,3 +525,41 @@ def test_a_year_of_real_registrations_is_imported_and_then_unchanged(
         ids = {row["sourcedId"]: int(row["AccountUserLearningModuleRelID"]) for row in csv.DictReader(file)}
     assert ids == dict(rows_of(campus, tables.enrollments, "external_id", "id"))
     assert run(REAL)[1] == {kind: {"unchanged": count} for kind, count in counts.items()}
+
+
+def test_new_member_of_a_group_is_enrolled_in_its_auto_enroll_courses_unless_there_is_or_was_an_enrollment(
+    campus: Campus, run: Import, tmp_path: Path
+) -> None:
+    run(pack(tmp_path / "r.zip", V1_1))
+    with campus.database.read() as connection:
+        mine = tables.groups.c.account_id == campus.account.id
+        schools = dict(connection.execute(sa.select(tables.groups.c.external_id, tables.groups.c.id).where(mine)).all())
+        mine = tables.courses.c.account_id == campus.account.id
+        rows = connection.execute(sa.select(tables.courses.c.external_id, tables.courses.c.id).where(mine)).all()
+        classes = dict(rows)
+    flags = {"allow_self_enroll": False, "auto_enroll": True}
+    for group, course in (("s1", "c2"), ("s2", "c1"), ("s2", "c2")):
+        campus.add(tables.group_courses, group_id=schools[group], course_id=classes[course], **flags)
+    # u3 is in s1 already; u4 joins it; u5 joins s2, and c1 by the roster itself.
+    more = changed(
+        "users",
+        "u3,true,s1,teacher,Cy,Three,cy@example.org,,",
+        "u4,true,s1,student,Di,Four,,,",
+        "u5,true,s2,student,Ed,Five,,,",
+    )
+    more = appended("enrollments", "e5,c1,s2,u5,student,,", base=more)
+    code, counts, remarks = run(pack(tmp_path / "r.zip", more))
+    assert (code, counts["enrollments"]["added"]) == (0, 1)
+    assert [remark for remark in remarks if "auto-enrolled" in remark] == [
+        "enrollments.csv: 2 auto-enrolled: new members of a group, in its auto-enroll courses"
+    ]
+    columns = (tables.users.c.external_id, tables.enrollments.c.course_id)
+    added = sa.select(*columns).join(tables.users, tables.users.c.id == tables.enrollments.c.user_id)
+    added = added.where(
+        tables.enrollments.c.account_id == campus.account.id, tables.enrollments.c.external_id.is_(None)
+    )
+    with campus.database.read() as connection:
+        assert {tuple(row) for row in connection.execute(added)} == {("u4", classes["c2"]), ("u5", classes["c2"])}
+    run(pack(tmp_path / "r.zip", more))  # nobody is new
+    with campus.database.read() as connection:
+        assert len(connection.execute(added).all()) == 2

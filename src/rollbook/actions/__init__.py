@@ -9,6 +9,7 @@ from rollbook.actions.groups import GroupChanges as GroupChanges
 from rollbook.actions.groups import create_group as create_group
 from rollbook.actions.groups import update_group as update_group
 from rollbook.actions.import_roster import import_roster as import_roster
+from rollbook.actions.memberships import grant_permissions as grant_permissions
 from rollbook.actions.memberships import join_groups as join_groups
 from rollbook.actions.pause import pause as pause
 from rollbook.actions.pause import resume as resume

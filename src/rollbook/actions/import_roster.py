@@ -1,9 +1,11 @@
 """Imports a staged roster in one transaction: ends enrollments as one batch, and writes the audit lines."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rollbook import store
+from rollbook.actions.memberships import record_auto_enrolled
 from rollbook.actions.unenroll import unenroll
 from rollbook.errors import WireCode
 from rollbook.model import Account, Action, Actor, Change, RejectReason, utc_now
@@ -27,9 +29,14 @@ def import_roster(
     ConflictError, DatabaseUnavailableError.
     """
     with store.apply.begin_import(connection) as transaction:
-        counts = store.apply.import_tables(connection, account.id, options)
+        counts, enrolled = store.apply.import_tables(connection, account.id, options)
         counts["enrollments"]["queued"] = _unenroll_ended(connection, by, account, reason, codes)
         outcome = store.apply.describe_import(connection, account.id, counts, options)
+        if outcome.counts and enrolled:
+            told = f"{len(enrolled)} auto-enrolled: new members of a group, in its auto-enroll courses"
+            note = store.apply.Remark("enrollments", 0, "", told)
+            outcome = replace(outcome, notes=[*outcome.notes, note])
+        record_auto_enrolled(connection, by, account.id, enrolled)
         store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
         if options.dry_run or not outcome.counts:
             transaction.rollback()

@@ -1,12 +1,12 @@
 """Puts users into groups, enrolls them in the auto-enroll courses there, and writes the audit line of that."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rollbook import store
 from rollbook.actions.undo import MAX_NAMED
-from rollbook.model import Action, Actor, Change
+from rollbook.model import Account, Action, Actor, Change, utc_now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,9 +24,31 @@ def join_groups(
     New members are enrolled in the auto-enroll courses of the group, unless they were in a course before (D31).
     """
     joined = store.memberships.join_groups(connection, account_id, wanted)
-    ids = store.auto_enroll.enroll_joined(connection, account_id, joined, now) if joined else []
+    if joined:
+        record_auto_enrolled(
+            connection, by, account_id, store.auto_enroll.enroll_joined(connection, account_id, joined, now)
+        )
+    return joined
+
+
+def grant_permissions(
+    connection: "Connection",
+    by: Actor,
+    account: Account,
+    email: str,
+    group: str,
+    permissions: Mapping[str, bool | None],
+) -> None:
+    """Grant or revoke permissions of a user in a group, which makes the user a member; errors: UserError."""
+    joined = store.groups.grant_permissions(connection, account, email, group, permissions, by=by)
+    if joined:
+        ids = store.auto_enroll.enroll_joined(connection, account.id, joined, utc_now())
+        record_auto_enrolled(connection, by, account.id, ids)
+
+
+def record_auto_enrolled(connection: "Connection", by: Actor, account_id: int, ids: Collection[int]) -> None:
+    """Write the audit line of enrollments by AutoEnroll, if there are any."""
     if ids:
-        named = {"enrollments": ids} if len(ids) <= MAX_NAMED else {}
+        named = {"enrollments": [*ids]} if len(ids) <= MAX_NAMED else {}
         details = {"auto_enrolled": len(ids), **named}
         store.audit.record_change(connection, account_id, by, Change(Action.ENROLL, details=details))
-    return joined

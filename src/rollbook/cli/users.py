@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from rollbook.actions import grant_permissions
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Role
 from rollbook.store.people.accounts import find_account
-from rollbook.store.people.groups import grant_permissions
 from rollbook.store.people.passwords import generate_password, set_password
 from rollbook.store.people.users import add_user, list_users, set_role
 
@@ -64,7 +64,7 @@ def grant(
         raise UserError("Name a permission. See: rollbook user grant --help")
     change_account(
         account,
-        lambda connection, owner: grant_permissions(connection, owner, email, group, permissions, by=operator()),
+        lambda connection, owner: grant_permissions(connection, operator(), owner, email, group, permissions),
     )
     typer.echo(f"Changed what {email} may do in {group}.")
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from rollbook.store.database.execute import execute
 
-# In the order of learner and course, as enrolling does. Unenrolled rows stay, so the guard holds after the retention.
+# For users who join groups, `j`, in the order of learner and course, as enrolling does. Unenrolled rows stay, so the
+# guard holds after the retention.
 AUTO_ENROLL = """
     INSERT INTO enrollments (account_id, user_id, group_id, course_id, status, enrolled_at, created_at, modified_at)
     SELECT :account_id, u.id, MIN(g.id), c.id, 'Enrolled', :now_at, :now_at, :now_at
@@ -25,6 +26,7 @@ AUTO_ENROLL = """
     ON CONFLICT (user_id, course_id) WHERE {open} DO NOTHING
     RETURNING id
 """
+HAS_AUTO_ENROLL = "SELECT EXISTS (SELECT 1 FROM group_courses WHERE account_id = :account_id AND auto_enroll)"
 _JOINED = """(SELECT CAST(item ->> 'group_id' AS BIGINT) AS group_id, CAST(item ->> 'user_id' AS BIGINT) AS user_id
              FROM {rows} AS r)"""
 _ENROLL_JOINED = AUTO_ENROLL.replace("{joined}", _JOINED)

@@ -33,10 +33,11 @@ def grant_permissions(
     permissions: Mapping[str, bool | None],
     *,
     by: Actor,
-) -> None:
+) -> set[tuple[int, int]]:
     """Grant or revoke permissions of a user in an active group; None leaves one as it is.
 
-    The user becomes a member of the group. Errors: UserError, also when several groups have the name.
+    The user becomes a member of the group; returns (group, user) of a new one. Errors: UserError, also when several
+    groups have the name.
     """
     user, name = find_user(connection, account, email), check_text("group name", group)
     named = sa.select(groups.c.id).where(groups.c.account_id == account.id, groups.c.name == name, groups.c.active)
@@ -54,3 +55,4 @@ def grant_permissions(
     given = {permission: has for permission, has in permissions.items() if has is not None}
     if details := compare(before._asdict() if before else {}, given):
         record_change(connection, account.id, by, Change(Action.GRANT, user.email, {"group": name, **details}))
+    return set() if before else {(ids[0], user.id)}

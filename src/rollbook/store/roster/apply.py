@@ -15,7 +15,8 @@ from rollbook.errors import ConflictError
 from rollbook.model import Account, utc_now
 from rollbook.store.database.execute import execute, execute_count
 from rollbook.store.database.tables import enrollments
-from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES
+from rollbook.store.learning.auto_enroll import HAS_AUTO_ENROLL
+from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES, ENROLL_NEW_MEMBERS
 from rollbook.store.roster.checks import CHECKS
 from rollbook.store.roster.people import Match, match_people
 from rollbook.store.roster.staging import CHUNK, STAGED
@@ -124,13 +125,18 @@ def begin_import(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
         connection.execution_options(writes=False)
 
 
-def import_tables(connection: sa.Connection, account_id: int, options: Options) -> Counts:
-    """Check the staged rows against the account and write them, except for enrollments that end; count the changes."""
+def import_tables(connection: sa.Connection, account_id: int, options: Options) -> tuple[Counts, list[int]]:
+    """Check the staged rows against the account and write them, except for enrollments that end.
+
+    Returns the counts of the changes, and the enrollments of new members in auto-enroll courses.
+    """
     given: Given = {"account_id": account_id, "now_at": utc_now()}
     given |= {f"{file}_complete": file in options.complete for file in ("users", "enrollments")}
     counts = {table: _import_table(connection, table, given, options) for table in SOURCES}
+    [(may_enroll,)] = execute(connection, HAS_AUTO_ENROLL, given)
+    enrolled = execute(connection, ENROLL_NEW_MEMBERS, given) if may_enroll else []
     execute(connection, ADD_MEMBERSHIPS, given)
-    return counts
+    return counts, sorted(id_ for (id_,) in enrolled)
 
 
 def find_ended(connection: sa.Connection, account_id: int) -> Sequence[tuple[int, int]]:

@@ -4,6 +4,7 @@ Staged rows match rows of the account by external id, people by the user id that
 external id has `modified_at` of this import, and is updated too.
 """
 
+from rollbook.store.learning.auto_enroll import AUTO_ENROLL
 from rollbook.store.roster.checks import MET
 
 UPDATE_GROUPS = """
@@ -100,14 +101,22 @@ ADD_ENROLLMENTS = """
                       WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
     ORDER BY s.line
 """
-ADD_MEMBERSHIPS = """
-    INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
-    SELECT :account_id, g.id, u.id, false, false
+_MEMBERS = """
     FROM (SELECT user_ref, org_ref AS school_ref FROM good_memberships
           UNION SELECT user_ref, school_ref FROM good_enrollments WHERE student) AS s
     CROSS JOIN groups AS g CROSS JOIN users AS u
     WHERE g.account_id = :account_id AND g.external_id = s.school_ref
       AND u.account_id = :account_id AND u.external_id = s.user_ref
+"""
+# Before ADD_MEMBERSHIPS, because afterwards nobody tells who is new; after ADD_ENROLLMENTS, which goes before it.
+ENROLL_NEW_MEMBERS = AUTO_ENROLL.replace(
+    "{joined}",
+    f"""(SELECT g.id AS group_id, u.id AS user_id {_MEMBERS}
+          AND NOT EXISTS (SELECT 1 FROM memberships AS m WHERE m.group_id = g.id AND m.user_id = u.id))""",
+)
+ADD_MEMBERSHIPS = f"""
+    INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
+    SELECT :account_id, g.id, u.id, false, false {_MEMBERS}
     ON CONFLICT DO NOTHING
 """
 
