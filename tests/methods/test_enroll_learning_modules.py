@@ -16,7 +16,7 @@ from conftest import Served
 from driver_statements import counted_statements
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.model import EnrollmentStatus, Extensions, Role, utc_now
-from rollbook.store.database.tables import courses, enrollments, groups, memberships, sessions, users
+from rollbook.store.database.tables import courses, enrollments, group_courses, groups, memberships, sessions, users
 from rollbook.store.people.api_keys import find_caller, new_key
 from rollbook.store.people.users import add_user
 from rollbook.wire.call import read_call
@@ -215,6 +215,21 @@ def test_of_groups_with_one_name_that_counts_which_the_learner_is_in(registrar: 
     assert registrar.outcomes(registrar.item(group="Twin"), key=key) == ["ELM:04"]
     assert registrar.outcomes(registrar.item(group="Twin")) == ["accepted"]
     assert [row["group_id"] for row in registrar.rows()] == [second]
+
+
+def test_course_that_is_in_groups_is_enrolled_only_through_these(registrar: Registrar) -> None:
+    flags = {"allow_self_enroll": False, "auto_enroll": False}
+    registrar.campus.add(group_courses, group_id=registrar.west, course_id=registrar.course, **flags)
+    assert registrar.outcomes(registrar.item(), registrar.item(group="West")) == ["ELM:08", "ELM:04"]
+    # Of two groups of the name the learner is in both, and one has the course.
+    _, second = (registrar.campus.add(groups, name="Twin", active=True) for _ in range(2))
+    for group_id in (second - 1, second, registrar.west):
+        registrar.join(registrar.ada, group_id)
+    assert registrar.outcomes(registrar.item(group="Twin")) == ["ELM:08"]
+    registrar.campus.add(group_courses, group_id=second, course_id=registrar.course, **flags)
+    assert registrar.outcomes(registrar.item(group="Twin")) == ["accepted"]
+    assert [row["group_id"] for row in registrar.rows()] == [second]
+    assert registrar.outcomes(registrar.item(group="West")) == ["ELM:19"]
 
 
 @pytest.mark.parametrize("permission", [None, "group_manager", "manage_group_users"])

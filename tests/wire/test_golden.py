@@ -105,8 +105,12 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
     campus.add(memberships, group_id=east, user_id=manager, group_manager=True, manage_group_users=False)
     with campus.database.write() as connection:
         manager_key = new_key(connection, campus.account, "manager@example.org", by=OPERATOR)
+    biology = campus.add(courses, name="Biology", status="Active")
+    flags = {"allow_self_enroll": False, "auto_enroll": False}
+    campus.add(group_courses, group_id=campus.group_id, course_id=biology, **flags)
     return {
         "manager_key": manager_key,
+        "course_of_north": biology,
         "east": east,
         "west": west,
         "north": campus.group_id,

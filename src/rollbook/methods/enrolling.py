@@ -50,6 +50,7 @@ class EnrollCodes:
     unknown_course: WireCode
     unknown_session: WireCode
     wrong_date: WireCode
+    other_group: WireCode
     is_enrolled: WireCode
 
     @classmethod
@@ -75,6 +76,12 @@ class EnrollCodes:
                 "07",
                 f"{date} not valid",
                 "a date that does not exist or has another format, or not a number of days from 0 to 3650",
+            ),
+            code(
+                "08",
+                "LearningModuleID provided is not one of the group",
+                "the course is in groups, and none of them is this one (D30); a course in no group can be enrolled "
+                "through any",
             ),
             code(
                 "19",
@@ -151,8 +158,9 @@ def _find_mistake(
         (found.named_group_id is None, codes.unknown_group),
         (found.allowed_group_id is None, codes.forbidden),
         (found.user_id is None, codes.unknown_user),
-        (found.group_id is None, codes.no_member),
+        (found.member_group_id is None, codes.no_member),
         (found.course_id is None, codes.unknown_course),
+        (found.group_id is None, codes.other_group),
         (found.session_id is None and asked.session_id is not None, codes.unknown_session),
     )
     return next((code for is_wrong, code in checks if is_wrong), wrong)

@@ -19,8 +19,9 @@ from rollbook.store.people.emails import folded, named_user
 # size of the account. `unindexed_account_id` leaves it the index of the ids, `(SELECT :account_id)` that of the e-mails
 # (decision 0002).
 
-# Of the groups that have the name: the first one, the first one for which the caller may enrol, and of these the first
-# one that the learner is in.
+_IS_MEMBER = "EXISTS (SELECT 1 FROM memberships AS m WHERE m.group_id = named.id AND m.user_id = asked.user_id)"
+# Of the groups that have the name: the first one, the first one for which the caller may enroll, of these the first one
+# that the learner is in, and of these the first one that has the course, if any group has it (D30).
 _FIND = """
     WITH named AS MATERIALIZED (
         SELECT g.id, g.group_key,
@@ -42,6 +43,8 @@ _FIND = """
                (SELECT c.id FROM courses AS c
                 WHERE c.id = CAST(item ->> 'course_id' AS BIGINT) AND c.{unindexed_account_id} = :account_id
                   AND c.status = 'Active') AS course_id,
+               EXISTS (SELECT 1 FROM group_courses AS gc
+                       WHERE gc.course_id = CAST(item ->> 'course_id' AS BIGINT)) AS is_restricted,
                (SELECT s.id FROM sessions AS s
                 WHERE s.id = CAST(item ->> 'session_id' AS BIGINT) AND s.{unindexed_account_id} = :account_id
                   AND s.course_id = CAST(item ->> 'course_id' AS BIGINT)) AS session_id
@@ -49,12 +52,14 @@ _FIND = """
     SELECT asked.user_id, asked.course_id, asked.session_id,
            MIN(named.id) AS named_group_id,
            MIN(CASE WHEN named.allowed THEN named.id END) AS allowed_group_id,
-           MIN(CASE WHEN named.allowed THEN (SELECT m.group_id FROM memberships AS m
-                                             WHERE m.group_id = named.id AND m.user_id = asked.user_id) END) AS group_id
+           MIN(CASE WHEN named.allowed AND {is_member} THEN named.id END) AS member_group_id,
+           MIN(CASE WHEN named.allowed AND {is_member} AND (NOT asked.is_restricted OR EXISTS (
+                   SELECT 1 FROM group_courses AS gc WHERE gc.group_id = named.id AND gc.course_id = asked.course_id))
+               THEN named.id END) AS group_id
     FROM asked LEFT JOIN named ON named.group_key = asked.group_key
     GROUP BY asked.block, asked.user_id, asked.course_id, asked.session_id
     ORDER BY asked.block
-""".replace("{named_user}", named_user("AND u.active"))
+""".replace("{named_user}", named_user("AND u.active")).replace("{is_member}", _IS_MEMBER)
 
 # In the order of learner and course, so that two calls at once wait for each other in one direction only. Of equal rows
 # that are open the first one counts; completed ones block none. A completed enrollment without a date ended with its
@@ -111,6 +116,7 @@ class Found(NamedTuple):
     session_id: int | None
     named_group_id: int | None
     allowed_group_id: int | None
+    member_group_id: int | None
     group_id: int | None
 
 
