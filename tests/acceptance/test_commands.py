@@ -150,12 +150,12 @@ def test_mistakes_end_with_a_sentence_and_the_documented_code(
     served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(served.server, campus, tmp_path, capsys)
-    assert "Say which enrollments" in desk.run("unenroll", expect=2)
-    assert "Say which enrollments" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
+    assert "Name enrollments either by ids" in desk.run("unenroll", expect=2)
+    assert "Name enrollments either by ids" in desk.run("unenroll", "1", "--course", COURSE, expect=2)
     assert "cannot be read" in desk.run("unenroll", "--file", "no-such-file", expect=2)
     (tmp_path / "one-field").write_text("1" * 200_000)
     assert "not in CSV format" in desk.run("unenroll", "--file", "one-field", expect=2)
-    assert "Say which" in desk.run("restore", expect=2)
+    assert "Name either ids or --file" in desk.run("restore", expect=2)
     assert "no batch 12345" in desk.run("batch", "12345", expect=2)
     assert "has no profile" in _with_profiles(desk, 0o600, "report", "--profile", "other")
     assert "chmod 600" in _with_profiles(desk, 0o644, "report", "--profile", "school")
@@ -189,7 +189,7 @@ def test_waiting_without_a_worker_says_so_and_ends_when_one_has_done_it(
     campus.drain()
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "All of them are processed." in stdout
+    assert "All items are processed." in stdout
     assert "No worker" not in stderr
     assert json.loads(desk.run("batches", "--format", "json"))[0]["undo_until"] == "without limit"
     campus.set(retention_days=3)

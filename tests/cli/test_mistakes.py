@@ -203,7 +203,7 @@ def test_wrong_settings_are_named_with_what_to_do(shell: Shell, monkeypatch: pyt
         ("report --status Sleeping", "Known are: Enrolled, Unconfirmed"),
         ("report --column titel", "Is it 'TITLE'?"),
         ("report --enrolled-from 2026-02-02 --enrolled-to 01-Feb-2026", "is before --enrolled-from"),
-        ("report --enrolled-from 0026-02-02", "is no day"),
+        ("report --enrolled-from 0026-02-02", "is not a day"),
         ("report --course \udcff", "is not text in UTF-8"),
         ("report --course \x07", "holds a control character"),
         ("audit --since 31-Feb-26", "--since is a time like"),

@@ -1,7 +1,7 @@
-"""The command `rollbook`: what it can do, and how it ends.
+"""The command `rollbook`: its subcommands and exit codes.
 
-Exit codes: 0 all done, 1 some of it refused, 2 wrong usage, 3 could not reach what it needs or not allowed, 4 stopped
-by a brake, 130 interrupted.
+Exit codes: 0 all done, 1 some refused, 2 wrong usage, 3 server or database not reached or access denied, 4 stopped by
+a brake, 130 interrupted.
 """
 
 import errno
@@ -39,7 +39,7 @@ HOMES = {
     "import": "imports",
     "audit": "audit",
 }
-ALIASES = {"unenrol": "unenroll"}  # typed by those who spell it so; not shown
+ALIASES = {"unenrol": "unenroll"}  # British spelling; hidden
 
 
 class _Command(TyperCommand):
@@ -55,10 +55,10 @@ class _Command(TyperCommand):
 
 
 class _Commands(UserDict[str, Any]):
-    """The commands by name. A module is imported when its command is asked for: the queue is shown without a server."""
+    """The commands by name; a module is imported when its command is used, so that `queue` loads no server."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Give a command, also by its other spelling."""
+        """Return a command, also by an alias."""
         return super().get(ALIASES.get(name, name), default)
 
     def __getitem__(self, name: str) -> Any:
@@ -103,7 +103,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is a sentence and an exit code, never a traceback."""
+    """Run the command line; a user's mistake ends with a sentence and an exit code, never with a traceback."""
     try:
         app()
     except UserError as error:
@@ -118,6 +118,6 @@ def main() -> None:
 
 
 def _complain(error: Exception | str, code: int) -> int:
-    # A byte of an argument that is not UTF-8 could not be written as it is.
+    # Arguments can hold bytes that are not UTF-8.
     typer.echo(f"rollbook: {error}".encode("utf-8", "backslashreplace"), err=True)
     return code

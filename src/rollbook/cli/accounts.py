@@ -1,4 +1,4 @@
-"""`rollbook account`: accounts and what they have decided about their unenrollments."""
+"""`rollbook account`: accounts and their policies."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -44,19 +44,18 @@ def change_policies(
     name: str,
     protect_completed: Annotated[
         bool | None,
-        typer.Option("--protect-completed/--no-protect-completed", help="Whether completed enrollments always stay."),
+        typer.Option("--protect-completed/--no-protect-completed", help="Refuse to unenroll completed enrollments."),
     ] = None,
-    hold_seconds: Annotated[int | None, typer.Option(help="How long an accepted item waits in the queue.")] = None,
+    hold_seconds: Annotated[int | None, typer.Option(help="Seconds before an accepted item is processed.")] = None,
     retention_days: Annotated[
         str | None,
-        typer.Option(metavar="N|none", help="How long the progress is kept after unenrollment; none: without limit."),
+        typer.Option(metavar="N|none", help="Days that progress is kept after unenrollment; none: without limit."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even when undos are lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even if undos are lost.")] = False,
 ) -> None:
-    """Change policies of an account; those that are not named stay.
+    """Change policies of an account.
 
-    A shorter retention takes away the undo of what ended before it. The command says of how many unenrollments, and
-    asks.
+    A shorter retention ends the undo of older unenrollments: the command shows how many, and asks.
     """
     changes: dict[str, bool | int | None] = {}
     if protect_completed is not None:

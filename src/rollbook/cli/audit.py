@@ -1,4 +1,4 @@
-"""`rollbook audit`: who changed what in an account, when, from where."""
+"""`rollbook audit`: who changed what in an account, when and from where."""
 
 import json
 from datetime import datetime
@@ -21,21 +21,24 @@ COLUMNS = ("happened_at", "actor", "action", "subject", "details", "address", "r
 
 def audit(
     account: AccountOption = None,
-    user: Annotated[str | None, typer.Option(help="Whose changes only: an e-mail, or 'operator NAME'.")] = None,
-    action: Annotated[Action | None, typer.Option(metavar="ACTION", help="Changes of one kind, as unenroll.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option(parser=read_since, metavar="TIME", help="2026-01-31 or 2026-01-31T08:00, UTC.")
+    user: Annotated[str | None, typer.Option(help="Changes by this user: an e-mail, or 'operator NAME'.")] = None,
+    action: Annotated[
+        Action | None, typer.Option(metavar="ACTION", help="Changes of this kind, such as unenroll.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The latest so many.")] = 100,
+    since: Annotated[
+        datetime | None,
+        typer.Option(parser=read_since, metavar="TIME", help="Changes since 2026-01-31 or 2026-01-31T08:00, UTC."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The latest N changes.")] = 100,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List who changed what in an account, when and from where, the latest last."""
+    """List the changes of an account, the latest last: who, what, when, from where."""
     with open_database() as database, database.read() as connection:
         owner = find_account(connection, account)
         if user is not None and user not in (actors := list_actors(connection, owner.id)):
             if "@" not in user:
                 raise UserError(f"The audit has no change by {user!r}.{suggest(user, actors)}")
-            find_user(connection, owner, user)  # who has changed nothing yet
+            find_user(connection, owner, user)  # a user without any change
         rows = list_changes(connection, owner.id, actor=user, action=action, since=since, limit=limit)
     if form is not Format.JSON:
         rows = [row | {"details": _write_details(row["details"])} for row in rows]

@@ -1,4 +1,4 @@
-"""`rollbook backup`: a copy of the SQLite database, while the server runs."""
+"""`rollbook backup`: copies the SQLite database while the server runs."""
 
 import time
 from pathlib import Path
@@ -16,12 +16,10 @@ from rollbook.store.operations.backup import back_up
 
 
 def backup(
-    file: Annotated[
-        Path, typer.Argument(callback=check_target, help="Where the copy goes; only its owner may read it.")
-    ],
-    force: Annotated[bool, typer.Option("--force", help="Replace the file when there is one.")] = False,
+    file: Annotated[Path, typer.Argument(callback=check_target, help="The copy; only its owner can read it.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Copy the SQLite database as of this moment, while the server runs, and check the copy."""
+    """Copy the SQLite database while the server runs, and check the copy."""
     source = load_settings().database_file
     if source is None:
         raise UserError("PostgreSQL makes its own backups: pg_dump --format=custom --file=FILE ADDRESS_OF_THE_DATABASE")

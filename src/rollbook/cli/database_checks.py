@@ -1,4 +1,4 @@
-"""The checks of `rollbook doctor` that ask the database: reachable, schema, clock, queue, its own settings."""
+"""The checks of `rollbook doctor` in the database: connection, schema, clock, queue, PostgreSQL's settings."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ START_WORKER = "Start one: rollbook worker, or rollbook serve without --no-worke
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Check everything that the database knows; without it there is one finding."""
+    """Check the database; without a connection there is one finding."""
     file = settings.database_file
     if file is not None and not file.is_file():
         advice = "Make it with rollbook init, or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
@@ -47,7 +47,7 @@ def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Fi
     try:
         check_schema(database)
     except UnknownSchemaError as error:
-        yield problem("schema", str(error), "See the sentence itself; servers and workers refuse to start.")
+        yield problem("schema", str(error), "Servers and workers refuse to start.")
         return
     yield Finding("schema", "the one of this release")
     with database.read() as connection:
@@ -59,9 +59,9 @@ def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Fi
 def _check_emails(connection: sa.Connection) -> Finding:
     same = [f"{email} and {other} in {account}" for account, email, other in list_collisions(connection)]
     if same:
-        found = f"users whose addresses differ only in the case of letters: {'; '.join(same)}"
-        return warning("emails", found, "Give one of each two another address; until then each is found to the letter.")
-    return Finding("emails", "no two users of an account have the same")
+        found = f"users whose addresses differ only in upper and lower case: {'; '.join(same)}"
+        return warning("emails", found, "Give one of each two another address; until then each matches exactly.")
+    return Finding("emails", "all different within each account")
 
 
 def _check_clock(connection: sa.Connection, facts: ServerFacts | None) -> Finding:
@@ -69,13 +69,15 @@ def _check_clock(connection: sa.Connection, facts: ServerFacts | None) -> Findin
     if facts is not None and abs(apart := (facts.clock - now).total_seconds()) > CLOCK_SECONDS:
         found = f"the database's clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} this machine's"
         return warning(
-            "clock", found, "Let both machines keep time by NTP: what is due is judged by the workers' clocks."
+            "clock", found, "Synchronize both machines by NTP: the workers' clocks decide which items are due."
         )
     latest = latest_time(connection)
     if latest is not None and (ahead := (latest - now).total_seconds()) > CLOCK_SECONDS:
         found = f"something was recorded {ahead:.0f} s in the future, at {latest:%Y-%m-%d %H:%M:%S} UTC"
-        return problem("clock", found, "Set this machine's clock right; if it is, another one's was wrong then.")
-    return Finding("clock", "agrees with the times recorded" + (" and with the database" if facts else ""))
+        return problem(
+            "clock", found, "Correct this machine's clock; if it is right, another machine's clock was wrong."
+        )
+    return Finding("clock", "agrees with recorded times" + (" and with the database" if facts else ""))
 
 
 def _check_queue(connection: sa.Connection) -> Iterator[Finding]:
@@ -93,20 +95,20 @@ def _check_queue(connection: sa.Connection) -> Iterator[Finding]:
         yield Finding("queue", found)
     if backlog.paused:
         found = f"{backlog.paused:,} items wait in the queues of {backlog.paused_accounts} paused accounts"
-        yield warning("pause", found, "When the reason is over: rollbook resume, with the keys of the account.")
+        yield warning("pause", found, "To resume one: rollbook resume, with the keys of the account.")
 
 
 def _check_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     off = [name for name in ("fsync", "synchronous_commit", "full_page_writes") if facts.settings[name] == "off"]
     if off:
-        found = f"{', '.join(off)} off: an accepted call may be lost when the machine fails"
-        yield problem("durability", found, "Switch it on in postgresql.conf; Rollbook promises that nothing is lost.")
+        found = f"{', '.join(off)} off: accepted calls can be lost when the machine fails"
+        yield problem("durability", found, "Switch it on in postgresql.conf.")
     else:
-        yield Finding("durability", "what is answered has been written")
+        yield Finding("durability", "answered calls are on disk")
     most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.server_connections + 3
     if wanted > most:
         found = f"this server would open up to {wanted}, PostgreSQL allows {most}"
         yield warning("connections", found, "Lower ROLLBOOK_POOL_SIZE or ROLLBOOK_WORKERS, or raise max_connections.")
     else:
         yield Finding("connections", f"this server opens up to {wanted} of {most}")
-    yield Finding("size", f"{facts.size / 1e6:,.0f} MB; the free room of its disk is for its own machine to watch")
+    yield Finding("size", f"{facts.size / 1e6:,.0f} MB; watch the free disk space on the database's machine")

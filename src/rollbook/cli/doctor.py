@@ -1,4 +1,4 @@
-"""`rollbook doctor`: looks at everything that a server needs, and says what to do."""
+"""`rollbook doctor`: checks everything that a server needs, and gives advice."""
 
 from dataclasses import asdict
 
@@ -11,16 +11,16 @@ from rollbook.cli.problems import State
 from rollbook.settings import load_settings
 from rollbook.store.database.deadline import deadline
 
-PATIENCE_SECONDS = 10  # a database that is frozen says nothing, not even that
+TIMEOUT_SECONDS = 10  # for a database that does not answer
 
 
 def doctor(form: FormatOption = Format.TABLE) -> None:
-    """Check the database, the queue, the clock, the certificate and the machine, and say what to do.
+    """Check the database, the queue, the clock, the certificate and the machine, and give advice.
 
-    Run it where the server runs, as its user and with its settings. Exit code 0: all is well; 1: something is not.
+    Run it on the server's machine, as its user and with its settings. Exit code 1: a warning or a problem.
     """
     settings = load_settings()
-    with deadline(PATIENCE_SECONDS):
+    with deadline(TIMEOUT_SECONDS):
         findings = [*check_database(settings)]
     findings += check_machine(settings)
     print_rows([asdict(finding) for finding in findings], ("part", "state", "found", "advice"), form)

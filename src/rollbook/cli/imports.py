@@ -1,4 +1,4 @@
-"""`rollbook import`: rosters of other systems."""
+"""`rollbook import`: imports the rosters of other systems."""
 
 import os
 from pathlib import Path
@@ -25,12 +25,12 @@ from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, list_
 from rollbook.store.roster.people import Match
 from rollbook.store.roster.staging import stage_rows
 
-app = typer.Typer(help="Bring rosters in.", no_args_is_help=True)
+app = typer.Typer(help="Import rosters.", no_args_is_help=True)
 
 
 @app.callback()
 def choose() -> None:
-    """Bring rosters in."""
+    """Import rosters."""
 
 
 @app.command()
@@ -43,15 +43,13 @@ def oneroster(
     ] = None,
     match: Annotated[
         Match | None,
-        typer.Option(help="Take users over whose sourcedId has changed: who has the same e-mail or identifier."),
+        typer.Option(help="Match users whose sourcedId has changed by the same e-mail or identifier."),
     ] = None,
-    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import the rows that are right.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the import would do, and change nothing.")
-    ] = False,
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import all rows but the bad ones.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the import would do; change nothing.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Import a OneRoster archive; with a bad row nothing is imported, and every one is named."""
+    """Import a OneRoster archive; with bad rows nothing is imported, and they are listed."""
     if ids and dry_run:
         raise UserError("--ids and --dry-run exclude each other: a dry run adds no enrollments.")
     with open_archive(file) as archive, open_database() as database:

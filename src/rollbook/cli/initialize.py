@@ -1,4 +1,4 @@
-"""`rollbook init` and `rollbook migrate`: make the database, and bring it to the schema of this release."""
+"""`rollbook init` and `rollbook migrate`: make the database, and migrate it to the schema of this release."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from rollbook.store.people.accounts import add_account
 
 def init(
     account: Annotated[str, typer.Option(help="Name of the account.")],
-    owner: Annotated[str, typer.Option(help="E-mail of its owner, in whose name calls are made.")],
+    owner: Annotated[str, typer.Option(help="E-mail of its owner, the user of the first key.")],
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Make the database when there is none, and add an account with an owner and their keys."""
+    """Make the database if there is none, and add an account with an owner and keys."""
     with open_database(making=True) as database:
         schema.migrate(database)
         keys = database.transact(lambda connection: add_account(connection, account, owner, by=operator()))
@@ -24,7 +24,7 @@ def init(
 
 
 def migrate() -> None:
-    """Bring the database to the schema of this release; safe to repeat."""
+    """Migrate the database to the schema of this release; safe to repeat."""
     with open_database(making=True) as database:
         before, after = schema.migrate(database)
     typer.echo(

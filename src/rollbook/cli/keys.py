@@ -1,4 +1,4 @@
-"""`rollbook key`: makes, lists and revokes keys. A key is shown once, when it is made."""
+"""`rollbook key`: makes, lists and revokes keys. A key is shown only once, when it is made."""
 
 from typing import Annotated
 
@@ -9,7 +9,9 @@ from rollbook.cli.output import Format, FormatOption, print_json, print_rows
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 
-AccountOption = Annotated[str | None, typer.Option("--account", help="May be left out when there is only one.")]
+AccountOption = Annotated[
+    str | None, typer.Option("--account", help="Name of the account; optional if there is only one.")
+]
 
 app = typer.Typer(help="Keys of accounts and of users.", no_args_is_help=True)
 
@@ -17,10 +19,10 @@ app = typer.Typer(help="Keys of accounts and of users.", no_args_is_help=True)
 @app.command()
 def new(
     account: AccountOption = None,
-    user: Annotated[str | None, typer.Option(help="The user's e-mail; without it, a key of the account.")] = None,
+    user: Annotated[str | None, typer.Option(help="E-mail of the user; without it, a key of the account.")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Make a key and show it, this once."""
+    """Make a key and show it, only this once."""
     key = change_account(account, lambda connection, owner: new_key(connection, owner, user, by=operator()))
     print_keys({"account_key" if user is None else "user_key": key}, form)
 
@@ -38,13 +40,13 @@ def revoke(
     key_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="As `rollbook key list` shows it.")],
     account: AccountOption = None,
 ) -> None:
-    """Revoke a key at once and for good."""
+    """Revoke a key at once; this cannot be undone."""
     change_account(account, lambda connection, owner: revoke_key(connection, owner, key_id, by=operator()))
     typer.echo(f"Revoked key {key_id}.")
 
 
 def print_keys(keys: dict[str, str], form: Format, then: str = "") -> None:
-    """Print new keys by their names in JSON; `then` tells people what to do next."""
+    """Print new keys, named as in JSON; `then` is the next step for the user."""
     if form is Format.JSON:
         print_json(keys)
     elif form is Format.CSV:
@@ -52,6 +54,6 @@ def print_keys(keys: dict[str, str], form: Format, then: str = "") -> None:
     else:
         for name, key in keys.items():
             typer.echo(f"{name.replace('_', ' '):12} {key}")
-        typer.echo("\nKeep this safe now: it is shown this once, and only a digest of it is stored.")
+        typer.echo("\nKeep this safe now: it is shown only this once, and only its digest is stored.")
         if then:
             typer.echo(then)

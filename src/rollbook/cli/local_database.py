@@ -1,4 +1,4 @@
-"""Opens the database that the settings name, for one command, and says in whose name it changes something."""
+"""Opens the database of the settings for a command, and names the operator for the audit."""
 
 import os
 import pwd
@@ -27,7 +27,7 @@ NO_DATABASE = (
 def open_database(
     settings: Settings | None = None, *, making: bool = False, statement_seconds: float | None = None
 ) -> Iterator[Database]:
-    """Give the database of the settings, of this release's schema; with `making` it may lack both file and schema.
+    """Yield the database of the settings with this release's schema; with `making` file and schema may be missing.
 
     Errors: UserError, DatabaseUnavailableError.
     """
@@ -54,7 +54,7 @@ def change_account(name: str | None, work: Callable[[Connection, Account], T]) -
 
 
 def operator() -> Actor:
-    """Name who runs the command, for the audit: by the system's own record, which no environment variable changes."""
+    """Name the user who runs the command, by the operating system's record, which no environment variable changes."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""The checks of `rollbook doctor` that look at the machine: certificate, files, disk, settings, descriptors."""
+"""The checks of `rollbook doctor` on the machine: certificate, files, disk, proxies, descriptors."""
 
 import resource
 import shutil
@@ -37,7 +37,7 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
     own = settings.tls_cert is None and settings.tls_key is None
     missing = [path for path in (cert, key) if not path.is_file()]
     if own and missing:
-        yield Finding("certificate", "none yet; the server makes one for localhost when it starts")
+        yield Finding("certificate", "none yet; the server makes one for localhost at its start")
         return
     if missing:
         yield problem(
@@ -48,10 +48,10 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
         end = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:
-        advice = "Give the certificate in PEM, with its chain, and the key that belongs to it, readable to the server."
+        advice = "Configure a PEM certificate with its chain, and its key, both readable by the server."
         yield problem("certificate", f"{cert} and {key} do not work together: {error}", advice)
         return
-    renew = "Restart the server: it makes a new one." if own else "Renew it, then let the server read it: send SIGHUP."
+    renew = "Restart the server: it makes a new one." if own else "Renew it, and send SIGHUP to the server."
     if end < utc_now():
         yield problem("certificate", f"{cert} ended on {end:%Y-%m-%d}", renew)
     elif end < utc_now() + timedelta(days=RENEW_DAYS):
@@ -65,10 +65,10 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
     secret = [path for path in (settings.database_file, key, Path(".env")) if path is not None and path.exists()]
     open_ = [path for path in secret if path.stat().st_mode & OTHERS]
     for path in open_:
-        advice = f"chmod 600 {path}, and see who has read it."
+        advice = f"Run chmod 600 {path}, and find out who has read it."
         yield warning("files", f"{path} is open to other users ({path.stat().st_mode & 0o777:o})", advice)
     if not open_:
-        yield Finding("files", "database, key and .env are for their owner alone")
+        yield Finding("files", "only their owner can read database, key and .env")
 
 
 def _check_disk(settings: Settings) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def _check_disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:,.1f} GB free at {folder}"
     if free < LOW_DISK:
-        advice = "Make room: without it calls are refused with 503, and nothing is lost."
+        advice = "Free disk space: without it calls are refused with 503, and nothing is lost."
         yield (problem if free < NO_DISK else warning)("disk", found, advice)
     else:
         yield Finding("disk", found)
@@ -92,7 +92,7 @@ def _check_log(file: Path) -> Finding:
     found = f"SQLite's write-ahead log has {size / 1e6:,.1f} MB"
     if size <= LARGE_WAL:
         return Finding("wal", found)
-    advice = "Something reads for very long, a backup or another program; it shrinks when that has ended."
+    advice = "A long read transaction, such as a backup, keeps it large; it shrinks afterwards."
     return warning("wal", f"{found}: {file}", advice)
 
 
@@ -100,19 +100,19 @@ def _check_proxies(settings: Settings) -> Iterator[Finding]:
     named = [ip_network(text, strict=False) for text in settings.trusted_proxies.replace(" ", "").split(",") if text]
     wide = [str(network) for network in named if network.num_addresses > WIDE_NETWORK]
     if wide:
-        found = f"everybody in {', '.join(wide)} can claim that a call came over HTTPS, and from where"
-        yield warning("proxies", found, "Name the addresses of the proxies alone in ROLLBOOK_TRUSTED_PROXIES.")
+        found = f"every host in {', '.join(wide)} can claim that a call came over HTTPS, and from which address"
+        yield warning("proxies", found, "List only the addresses of the proxies in ROLLBOOK_TRUSTED_PROXIES.")
     elif settings.http_port is not None and not named:
-        found = "there is a plain port, but no proxy that may use it"
-        yield warning("proxies", found, "Name the proxies in ROLLBOOK_TRUSTED_PROXIES, or leave the plain port out.")
+        found = "a plain port without a proxy that may use it"
+        yield warning("proxies", found, "List the proxies in ROLLBOOK_TRUSTED_PROXIES, or remove the plain port.")
     else:
         yield Finding("proxies", settings.trusted_proxies or "none trusted")
 
 
 def _check_descriptors(settings: Settings) -> Finding:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a server raises its own limit so far
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a server raises its limit to this
     wanted = settings.max_connections + OTHER_FILES
-    found = f"a server process may want {wanted} files and connections, this shell allows {most}"
+    found = f"a server process needs up to {wanted} files and connections, this shell allows {most}"
     if most < wanted:
         advice = "Set LimitNOFILE= in its unit, or ulimit -Hn in its shell; or lower ROLLBOOK_MAX_CONNECTIONS."
         return warning("descriptors", found, advice)

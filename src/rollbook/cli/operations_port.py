@@ -1,4 +1,4 @@
-"""Opens the operations port of a process that serves or works, and says where it is."""
+"""Opens the operations port of a server or worker process, and prints its address."""
 
 import socket
 import threading
@@ -20,9 +20,9 @@ from rollbook.worker.drain import Worker
 def operations_port(
     settings: Settings, database: Database, worker: Worker | None, processes: int = 1
 ) -> Iterator[threading.Event]:
-    """Answer /livez, /readyz and /metrics as long as the block lasts; the block sets the event when it begins to end.
+    """Answer /livez, /readyz and /metrics during the block, which sets the yielded event when it begins to stop.
 
-    The figures are those of this process and of the server processes that it starts, when `processes` are more than 1.
+    With more than one of `processes` the metrics include those of the server processes that this process starts.
     """
     stopping = threading.Event()
     listening = _listen(settings)

@@ -1,4 +1,4 @@
-"""What options take, checked before anything is done: days, moments, reasons, known names, files to be written."""
+"""Checks the values of options before anything is done: days, times, reasons, known words, output files."""
 
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from rollbook.errors import UserError
 from rollbook.model import EnrollmentStatus, read_reason, suggest
 from rollbook.wire.dates import read_date
 
-MIN_YEAR = 1900  # before it a year has lost a digit, as in 0026-01-31
+MIN_YEAR = 1900  # an earlier year lacks a digit, as in 0026-01-31
 
 
 def read_day(text: str) -> date:
@@ -22,12 +22,12 @@ def read_day(text: str) -> date:
     except ValueError:
         day = date.min
     if day.year < MIN_YEAR:
-        raise typer.BadParameter(f"{text!r} is no day. Write it as 2026-01-31 or 31-Jan-2026.")
+        raise typer.BadParameter(f"{text!r} is not a day. Write it as 2026-01-31 or 31-Jan-2026.")
     return day
 
 
 def read_since(text: str) -> datetime:
-    """Read a day or a time of day, which is in UTC unless it says otherwise; errors: UserError."""
+    """Read a day or a time, in UTC unless it names a zone; errors: UserError."""
     written = text.strip()
     try:
         if "T" in written.upper():
@@ -43,7 +43,7 @@ def read_since(text: str) -> datetime:
 
 
 def check_reason(text: str | None) -> str | None:
-    """Return the reason as it is kept; errors: BadParameter."""
+    """Return the reason without surrounding white space; errors: BadParameter."""
     try:
         return read_reason(text or "")
     except ValueError as error:
@@ -51,7 +51,7 @@ def check_reason(text: str | None) -> str | None:
 
 
 def check_known(known: Iterable[str]) -> Callable[[list[str] | None], list[str] | None]:
-    """Make a check that each value is a known word, in any case of its letters; errors: BadParameter."""
+    """Make a check that each value is a known word, in upper or lower case; errors: BadParameter."""
     words = {word.lower(): word for word in known}
 
     def check(values: list[str] | None) -> list[str] | None:
@@ -65,9 +65,9 @@ def check_known(known: Iterable[str]) -> Callable[[list[str] | None], list[str] 
 
 
 def check_text(arguments: Iterable[str]) -> None:
-    """Refuse what neither XML nor a terminal can show: something else would be asked for. Errors: UserError."""
+    """Refuse characters that XML cannot hold, because the server would see another value; errors: UserError."""
     for argument in arguments:
-        # Python shows a byte that is not UTF-8 as a lone surrogate.
+        # Python represents a byte that is not UTF-8 as a lone surrogate.
         if not argument.isascii() and any("\ud800" <= character <= "\udfff" for character in argument):
             raise UserError(f"The argument {argument[:200]!r} is not text in UTF-8. Write it in UTF-8.")
         if any(unicodedata.category(character) == "Cc" for character in argument):
@@ -75,7 +75,7 @@ def check_text(arguments: Iterable[str]) -> None:
 
 
 def check_target(path: Path | None) -> Path | None:
-    """Check that a file can stand where one is to be written; errors: UserError."""
+    """Check the path of a file to be written; errors: UserError."""
     if path is None:
         return None
     check_text([str(path)])
@@ -91,7 +91,7 @@ def check_target(path: Path | None) -> Path | None:
 
 
 DayOption = Annotated[
-    date | None, typer.Option(parser=read_day, metavar="DAY", help="A day, as 2026-01-31; it counts.")
+    date | None, typer.Option(parser=read_day, metavar="DAY", help="A day, such as 2026-01-31, inclusive.")
 ]
 StatusOption = Annotated[
     list[str] | None,

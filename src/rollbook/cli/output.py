@@ -1,4 +1,4 @@
-"""How commands answer: tables for people, JSON and CSV for programs."""
+"""The output of commands: tables for people, JSON and CSV for programs."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from rollbook.spreadsheets import Writer
 
 
 class Format(StrEnum):
-    """What --format takes."""
+    """The values of --format."""
 
     TABLE = "table"
     JSON = "json"
@@ -26,7 +26,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="A table for peop
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: Format) -> None:
-    """Print rows with the given columns; times are shown in UTC as ISO 8601."""
+    """Print the given columns of rows; times are in UTC as ISO 8601."""
     shown = [{column: _plain(row.get(column)) for column in columns} for row in rows]
     if form is Format.JSON:
         print_json(shown)
@@ -39,7 +39,7 @@ def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], for
         table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False, header_style="bold")
         for row in shown:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        # A program that reads the table must find every cell whole.
+        # A program that reads the table needs uncut cells.
         width = None if sys.stdout.isatty() else 10_000
         Console(markup=False, highlight=False, width=width).print(table)
 

@@ -1,4 +1,4 @@
-"""Which server the commands for people talk to: settings of the environment, or a named profile."""
+"""The server and keys of client commands: settings of the environment, or a named profile."""
 
 import stat
 import sys
@@ -22,7 +22,7 @@ ProfileOption = Annotated[
 
 @contextmanager
 def open_client(profile: str | None) -> Iterator[Client]:
-    """Give a client for the server that is meant; errors: UserError when the address or a key is missing."""
+    """Yield a client for the configured server; errors: UserError when the address or a key is missing."""
     check_text(sys.argv[1:])
     settings = load_remote_settings()
     name = settings.profile if profile is None else profile
@@ -31,7 +31,7 @@ def open_client(profile: str | None) -> Iterator[Client]:
     missing = [field for field in ("url", "account_key", "user_key") if not getattr(settings, field)]
     if missing:
         names = ", ".join(f"ROLLBOOK_{field.upper()}" for field in missing)
-        raise UserError(f"Which server, and whose keys? Set {names}, or name a profile with --profile.")
+        raise UserError(f"The server or a key is missing. Set {names}, or name a profile with --profile.")
     ca_file = settings.ca_file
     if ca_file is not None and not ca_file.is_file():
         raise UserError(f"There is no file {ca_file}. ROLLBOOK_CA_FILE names the certificate of a private authority.")

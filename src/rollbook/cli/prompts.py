@@ -1,4 +1,4 @@
-"""Asks for a confirmation on the terminal, also when a list comes in through standard input."""
+"""Asks for confirmation on the terminal, also when standard input is a list of ids."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TERMINAL = Path("/dev/tty")
 
 
 def confirm(question: str, file: Path | None = None) -> None:
-    """Ask, and abort unless the answer is yes; `file` is the list that was read. Errors: UserError."""
+    """Ask, and abort unless the answer is yes; `file` is the list of ids. Errors: UserError without a terminal."""
     if not Console(stderr=True).is_terminal:
         raise UserError("Nothing was done. Not a terminal: pass --yes to confirm.")
     if str(file) != "-":
@@ -22,6 +22,6 @@ def confirm(question: str, file: Path | None = None) -> None:
             typer.echo(f"{question} [y/N]: ", err=True, nl=False)
             answer = terminal.readline()
     except OSError:
-        raise UserError("The list came through standard input, and no terminal can be asked: pass --yes.") from None
+        raise UserError("Standard input is the list, and there is no terminal: pass --yes to confirm.") from None
     if answer.strip().lower() not in ("y", "yes"):
         raise typer.Abort

@@ -1,4 +1,4 @@
-"""The queue of any server, for people: seen, watched, paused, removed from, undone."""
+"""`rollbook queue`, `batches`, `batch`, `pause`, `resume`, `remove` and `restore`: the queue of a server."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,18 +22,20 @@ WATCH_SECONDS = 2.0
 STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
 ITEM_COLUMNS = ("Block", "AccountUserLearningModuleRelID", "Status", "Learner", "CourseName", "Progress", "Notes")
 
-BatchesOption = Annotated[list[int] | None, typer.Option("--batch", min=1, help="All of this batch; repeatable.")]
-ReasonOption = Annotated[str | None, typer.Option(callback=check_reason, help="Why; becomes the items' note.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+BatchesOption = Annotated[list[int] | None, typer.Option("--batch", min=1, help="All items of this batch; repeatable.")]
+ReasonOption = Annotated[
+    str | None, typer.Option(callback=check_reason, help="The reason, which becomes the items' note.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def queue(
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it every 2 seconds, until Ctrl-C.")] = False,
     form: FormatOption = Format.TABLE,
     profile: ProfileOption = None,
 ) -> None:
-    """Show whether the queue is running, and how many items are in which status."""
+    """Show whether the queue is running, and the number of items by status."""
     with open_client(profile) as client:
         _print_state(client.queue(), form)
         try:
@@ -45,19 +47,19 @@ def queue(
 
 
 def pause(profile: ProfileOption = None) -> None:
-    """Let nothing be processed until the queue is resumed; calls are still accepted."""
+    """Stop the processing of the queue until it is resumed; calls are still accepted."""
     with open_client(profile) as client:
         _print_state(client.pause(), Format.TABLE)
 
 
 def resume(profile: ProfileOption = None) -> None:
-    """Let what is due be processed again."""
+    """Resume the processing of the queue."""
     with open_client(profile) as client:
         _print_state(client.resume(), Format.TABLE)
 
 
 def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) -> None:
-    """List every batch, the latest first: who, when, why, and what became of it."""
+    """List every batch, the latest first: who requested it, when and why, and its outcome."""
     with open_client(profile) as client:
         rows = [
             {
@@ -75,7 +77,7 @@ def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) ->
 
 
 def _undo_until(batch: Batch) -> str:
-    """Until when what a batch has done can be undone, in words; empty when it has done nothing."""
+    """Until when a batch can be undone, in words; empty without complete items."""
     if not batch.counts["Complete"]:
         return ""
     if batch.undo_until is None:
@@ -89,7 +91,7 @@ def batch(
     form: FormatOption = Format.TABLE,
     profile: ProfileOption = None,
 ) -> None:
-    """List the items of a batch, those that were queued and those that were refused."""
+    """List the items of a batch, queued and refused ones."""
     with open_client(profile) as client:
         found = next(client.batches(number), None)
         if found is None:
@@ -114,7 +116,7 @@ def remove(
     yes: YesOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Take pending items out of the queue; their enrollments stay as they are."""
+    """Take pending items out of the queue; their enrollments do not change."""
     listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
         change = _plan_change(client, client.remove, listed, batch, reason)
@@ -132,9 +134,9 @@ def restore(
     yes: YesOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Undo: bring enrollments back with their progress; what is still pending leaves the queue instead.
+    """Undo unenrollments: restore enrollments with their progress; pending items are removed from the queue instead.
 
-    Of the --output of `rollbook unenroll`, as --file, those are undone that were accepted in that run.
+    From the --output file of `rollbook unenroll`, given as --file, it undoes what was accepted in that run.
     """
     listed = _read_selection(ids, file, column, skip_bad_rows, batch)
     with open_client(profile) as client:
@@ -146,8 +148,8 @@ def _read_selection(
     ids: list[str] | None, file: Path | None, column: str | None, skip_bad_rows: bool, batches: list[int] | None
 ) -> list[int]:
     if bool(ids or file) == bool(batches):
-        raise UserError("Say which: ids or --file, or else --batch ID.")
-    # Of what a run refused, another run may have been accepted, which is not to be undone with this one.
+        raise UserError("Name either ids or --file, or --batch ID.")
+    # An id that this run refused may have been accepted in another run, which stays.
     only = Only("outcome", (ACCEPTED, ACCEPTED_BEFORE))
     listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows, only=only)
     if not (listed or batches):
@@ -162,7 +164,7 @@ def _plan_change(
     batches: list[int] | None,
     reason: str | None,
 ) -> Callable[[bool], Iterator[Outcome]]:
-    """Give what does it, or tries it out; errors: UserError for a batch that is not there."""
+    """Return the function that does the change, or a dry run of it; errors: UserError for an unknown batch."""
     numbers = list(dict.fromkeys(batches or ()))
     unknown = [str(number) for number in numbers if next(client.batches(number), None) is None]
     if unknown:
@@ -182,7 +184,7 @@ def _change(change: Callable[[bool], Iterable[Outcome]], file: Path | None, *, d
     if dry_run or not yes:
         refused = _print_outcomes(change(True), "would be ")
         if not dry_run:
-            confirm("Go on?", file)
+            confirm("Continue?", file)
     if not dry_run:
         refused = _print_outcomes(change(False), "")
     if refused:
@@ -205,7 +207,7 @@ def _print_outcomes(outcomes: Iterable[Outcome], would_be: str) -> int:
 
 
 def say_silent(state: QueueState) -> str:
-    """Say that no worker seems to run."""
+    """Warn that no worker seems to run."""
     seen = state.worker_seen_seconds
     since = "yet" if seen is None else f"for {seen} s"
     return f"No worker has been seen {since}: nothing is processed. Start one: rollbook worker"

@@ -1,4 +1,4 @@
-"""`rollbook report`: the learner report of any server, filtered, as a table, JSON or CSV."""
+"""`rollbook report`: the filtered learner report of a server as a table, JSON or CSV."""
 
 import sys
 from typing import Annotated
@@ -51,7 +51,7 @@ def report(
             listed = list(rows)
             print_rows(listed, list(listed[0]) if listed else ["ID"], form)
             return
-        # Row by row, because a report may be as long as a university is large.
+        # Row by row, because a report can be large.
         writer = Writer(sys.stdout)
         for number, row in enumerate(rows):
             if number == 0:

@@ -1,8 +1,8 @@
-"""The outcome file of a long run, and the plan beside it from which an interrupted run goes on.
+"""The output file of a long run, and the plan beside it by which an interrupted run continues.
 
-The plan holds what was asked for and every id in order, and is there before the first call. A run that was cut off goes
-on after the last whole call in the outcome file, with the Idempotency-Keys of before, so that a call whose answer was
-lost is not done twice. It goes on only with what the plan says.
+The plan holds the options and every id in order, and is written before the first call. An interrupted run continues
+after the last complete call in the output file, with the same Idempotency-Keys, so that a call whose answer was lost is
+not repeated. It continues only with the options of the plan.
 """
 
 import csv
@@ -25,14 +25,14 @@ from rollbook.wire.values import MAX_ITEMS
 
 COLUMNS = ["id", "outcome", "code", "message", "batch"]
 WOULD_BE = "would be "
-# Less than the day for which a batch can be continued (D32).
+# Less than the day within which a batch can be continued (D32).
 CONTINUED = timedelta(hours=23)
 
 Options = Mapping[str, object]
 
 
 class Run:
-    """Ids to work through, and what has become of them so far."""
+    """The ids of a run, and their outcomes so far."""
 
     def __init__(self, plan: TextIO, outcomes: TextIO | None, plan_path: Path | None, *, dry: bool = False) -> None:
         self._plan = plan
@@ -50,7 +50,7 @@ class Run:
         self.sent = False  # whether a call may have gone out
 
     def begin(self, ids: Sequence[int], options: Options) -> None:
-        """Write down what is to be done, before anything is."""
+        """Write the plan, before the first call."""
         self._name = secrets.token_hex(16)
         self.options = options
         self.total = len(ids)
@@ -58,12 +58,12 @@ class Run:
         self._plan.writelines(f"{id_}\n" for id_ in ids)
         self._plan.flush()
         if self._plan_path is not None:
-            _unfinished(self._plan_path).replace(self._plan_path)  # a plan that was cut off is no plan
+            _unfinished(self._plan_path).replace(self._plan_path)  # an incomplete plan never has this name
         if self._writer is not None:
             self._writer.write(COLUMNS)
 
-    def go_on(self, finished: list[list[str]]) -> None:
-        """Take up a plan of which these outcomes were written before; errors: UserError when they do not fit."""
+    def resume(self, finished: list[list[str]]) -> None:
+        """Read a plan and these outcomes of it; errors: UserError when they do not fit together."""
         fits = True
         try:
             options = json.loads(self._plan.readline())
@@ -77,17 +77,17 @@ class Run:
         except (ValueError, KeyError, AttributeError, TypeError):
             fits = False
         if not fits or self.done < len(finished):
-            what = f"{self._plan_path} and the output beside it do not fit together, so the run cannot go on."
-            raise UserError(f"{what} Keep both to see what was done, and choose another --output.")
+            what = f"{self._plan_path} and the output beside it do not fit together, so the run cannot continue."
+            raise UserError(f"{what} Keep both as a record, and choose another --output.")
         self.resumed = True
 
     def require_same(self, options: Options) -> None:
-        """Refuse to go on with anything else than what was begun; errors: UserError."""
+        """Refuse to continue with other options than those of the plan; errors: UserError."""
         other = [name for name, value in options.items() if value != self.options.get(name)]
         if other:
             raise UserError(
                 f"An interrupted run with this --output has done {self.done:,} of {self.total:,}, and had another "
-                f"{', another '.join(other)}. Go on with the same, or give up the rest of it: remove {self._plan_path} "
+                f"{', another '.join(other)}. Continue with the same, or drop the rest of it: remove {self._plan_path} "
                 "and choose another --output."
             )
 
@@ -98,19 +98,19 @@ class Run:
         return (int(line) for line in iter(self._plan.readline, ""))
 
     def remaining(self) -> Iterator[int]:
-        """Read what is left of the plan."""
+        """Read the ids without an outcome."""
         return islice(self.ids(), self.done, None)
 
     def call_keys(self) -> Iterator[str]:
-        """Name every call that is left, the same in every run of this plan."""
+        """The Idempotency-Keys of the remaining calls, the same in every attempt of this run."""
         return (f"{self._name}-{number}" for number in count(self.done // MAX_ITEMS))
 
     def batch_to_continue(self) -> int | None:
-        """Give the batch of the calls before, as long as a server lets it be continued."""
+        """The batch of the calls so far, as long as a server continues it."""
         return self.last_batch if utc_now() < self._begun_at + CONTINUED else None
 
     def keep(self, outcome: Outcome) -> None:
-        """Write an outcome; those of a whole call reach the disk together."""
+        """Write an outcome; those of a call reach the disk together."""
         self._count(outcome.accepted, outcome.code or "", outcome.message or "", outcome.batch_id)
         if self._writer is not None and self._outcomes is not None:
             batch = "" if outcome.batch_id is None else outcome.batch_id
@@ -130,15 +130,15 @@ class Run:
 
 
 def digest(ids: Sequence[int]) -> str:
-    """Tell one list of ids from another."""
+    """A digest of a list of ids."""
     return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
 
 
 @contextmanager
 def open_run(output: Path | None, *, dry: bool) -> Iterator[Run]:
-    """Begin a run, or take up the one that was interrupted with the same output; errors: UserError.
+    """Begin a run, or continue the interrupted one with the same output; errors: UserError.
 
-    The plan is forgotten when everything in it has its outcome, or when no call was made. A dry run has none.
+    The plan is deleted when every id has its outcome, or when no call was made. A dry run has none.
     """
     if output is None or dry:
         with _open_dry_run(output) as run:
@@ -157,7 +157,7 @@ def open_run(output: Path | None, *, dry: bool) -> Iterator[Run]:
             raise UserError(f"{error.filename} cannot be written: {error.strerror}.") from None
         run = Run(plan, outcomes, plan_path)
         if finished is not None:
-            run.go_on(finished)
+            run.resume(finished)
         try:
             yield run
         finally:
@@ -171,7 +171,7 @@ def open_run(output: Path | None, *, dry: bool) -> Iterator[Run]:
 
 @contextmanager
 def _open_dry_run(output: Path | None) -> Iterator[Run]:
-    """Begin a run that leaves no plan; the output of a dry run is there when it is whole."""
+    """Begin a run without a plan; an incomplete output is deleted."""
     with ExitStack() as files:
         plan = files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
         if output is None:
@@ -196,11 +196,11 @@ def _unfinished(path: Path) -> Path:
 
 def _refuse_existing(output: Path) -> None:
     if output.exists():
-        raise UserError(f"{output} is there already. Choose another --output.")
+        raise UserError(f"{output} exists already. Choose another --output.")
 
 
 def _read_finished(output: Path, plan_path: Path) -> list[list[str]] | None:
-    """Read the outcomes of whole calls and cut off what came after them; None when there is nothing to go on with."""
+    """Read the outcomes of complete calls and cut off the rest; None without a plan."""
     if not plan_path.exists():
         _refuse_existing(output)
         return None
@@ -209,7 +209,7 @@ def _read_finished(output: Path, plan_path: Path) -> list[list[str]] | None:
             rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(
-            f"{plan_path} is of an interrupted run, but its output cannot be read: {error}. "
+            f"{plan_path} is from an interrupted run, but its output cannot be read: {error}. "
             "Choose another --output, or remove the plan."
         ) from None
     finished = rows[: len(rows) - len(rows) % MAX_ITEMS]

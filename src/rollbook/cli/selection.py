@@ -1,4 +1,4 @@
-"""Which enrollments a command is about: ids as arguments or in a file, or a choice that the report resolves."""
+"""Selects the enrollments of a command: ids as arguments or in a file, or filters that the report resolves."""
 
 import sys
 from array import array
@@ -21,61 +21,65 @@ from rollbook.wire.values import read_identifier
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
 FileOption = Annotated[Path | None, typer.Option(help="A CSV or a plain list of ids; - is standard input.")]
 ColumnOption = Annotated[str | None, typer.Option(help="The column of the file that holds the ids: name or number.")]
-SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of the file that hold no id.")]
+SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of the file without an id.")]
 
 
 @dataclass
 class Preview:
-    """What would be unenrolled, by course: how many are chosen, of how many, how many of them have come how far.
+    """What would be unenrolled, by course: selected and current enrollments, and how many of the selected have begun.
 
-    `progress` tells whether any enrollment of the account has begun: another server may keep no progress.
+    `progress` tells whether any enrollment of the account has begun: other servers may keep no progress.
     """
 
-    chosen: Counter[str] = field(default_factory=Counter)
+    selected: Counter[str] = field(default_factory=Counter)
     enrolled: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
     progress: bool = False
 
-    def count(self, row: dict[str, str], *, chosen: bool) -> None:
+    def count(self, row: dict[str, str], *, selected: bool) -> None:
         """Count a row of the report."""
         course, started, completed = row["CourseName"], bool(row.get("StartedDate")), bool(row.get("CompletedDate"))
         self.enrolled[course] += 1
         self.progress = self.progress or started or completed
-        if chosen:
-            self.chosen[course] += 1
+        if selected:
+            self.selected[course] += 1
             self.started[course] += started
             self.completed[course] += completed
 
     def percent(self, course: str) -> float:
-        """Tell which part of the course's enrollments is chosen."""
-        return 100 * self.chosen[course] / max(1, self.enrolled[course])
+        """The share of the course's enrollments that is selected."""
+        return 100 * self.selected[course] / max(1, self.enrolled[course])
 
 
 def read_ids(
     words: Sequence[str], file: Path | None, column: str | None, *, skip_bad_rows: bool, only: Only | None = None
 ) -> list[int]:
-    """Read the ids of the arguments and of a file, each once, and say what was read; errors: UserError."""
+    """Read the ids of the arguments and of a file without repetitions, and print what was read; errors: UserError."""
     found = read_words(words)
     name = "standard input" if str(file) == "-" else str(file)
     if file is not None:
         found = join([found, read_id_list(_read_bytes(file), name, column, only=only)])
     elif column is not None or skip_bad_rows:
-        raise UserError("--column and --skip-bad-rows are about --file, and there is none.")
+        raise UserError("--column and --skip-bad-rows need --file.")
     if found.bad and not skip_bad_rows:
         rows = "\n  ".join(found.complaints())
         raise UserError(
             f"{len(found.bad):,} without an id, so nothing was done:\n  {rows}\n"
-            + ("Mend the file, or leave exactly these out with --skip-bad-rows." if file else "Mend the arguments.")
+            + (
+                "Correct the file, or leave out exactly these with --skip-bad-rows."
+                if file
+                else "Correct the arguments."
+            )
         )
     if file is not None:
         typer.echo(f"{name}: {len(found.ids):,} ids from {found.column}.", err=True)
     if found.bad:
-        typer.echo("\n  ".join([f"{len(found.bad):,} without an id are left out:", *found.complaints()]), err=True)
+        typer.echo("\n  ".join([f"{len(found.bad):,} without an id, left out:", *found.complaints()]), err=True)
     if found.repeats:
         typer.echo(f"{len(found.repeats):,} repeated, sent once: {found.describe_repeats()}", err=True)
     if found.left_out and only:
-        typer.echo(f"{found.left_out:,} left out, because their {only.column} is another.", err=True)
+        typer.echo(f"{found.left_out:,} left out: their {only.column} is none of {', '.join(only.values)}.", err=True)
     return [*found.ids]
 
 
@@ -87,7 +91,7 @@ def _read_bytes(file: Path) -> bytes:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
 
 
-# The filters of the report that name something: the option, and the element of a row that has the name.
+# The filters of the report that name something: the option, and the element of a row with the name.
 _NAMED = {
     "courses": ("course", "CourseName"),
     "groups": ("group", "GroupName"),
@@ -141,11 +145,11 @@ def find_ids(client: Client, filters: ReportFilters) -> list[int]:
 
 
 def preview_ids(client: Client, ids: Iterable[int]) -> Preview:
-    """Look the ids up in the report of the whole account; memory: eight bytes an id."""
+    """Look up the ids in the report of the whole account; memory: eight bytes per id."""
     wanted = array("q", sorted(ids))
     preview = Preview()
     for row in client.learner_report(columns=["STARTED_DATE", "COMPLETED_DATE"]):
         id_ = read_identifier(row["ID"]) or 0
         place = bisect_left(wanted, id_)
-        preview.count(row, chosen=place < len(wanted) and wanted[place] == id_)
+        preview.count(row, selected=place < len(wanted) and wanted[place] == id_)
     return preview

@@ -1,4 +1,4 @@
-"""`rollbook serve`: the server, and with it the worker."""
+"""`rollbook serve`: runs the server, and a worker in the same process."""
 
 import threading
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="HTTPS port; 0 takes a free one.  [default: 8443]")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.  [default: 1]")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM; without one a self-signed is made.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM; default: a new self-signed one.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate, PEM.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="A plain port too; calls to it are refused.")] = None,
-    worker: Annotated[bool, typer.Option(help="Drain the unenrollment queue in this process too.")] = True,
+    http_port: Annotated[int | None, typer.Option(help="A plain HTTP port for a trusted proxy.")] = None,
+    worker: Annotated[bool, typer.Option(help="Process the unenrollment queue in this process too.")] = True,
 ) -> None:
     """Serve the API over HTTPS until stopped.
 
-    Every option but the last is also a setting: ROLLBOOK_PORT for --port. Calls to the plain port are believed only
-    from the proxies in ROLLBOOK_TRUSTED_PROXIES that say the call came over HTTPS.
+    Every option but the last is also a setting: ROLLBOOK_PORT for --port. The plain port accepts only calls of which a
+    proxy in ROLLBOOK_TRUSTED_PROXIES says that they came over HTTPS.
     """
     settings = load_settings(
         host=host, port=port, workers=workers, tls_cert=tls_cert, tls_key=tls_key, http_port=http_port
@@ -60,7 +60,7 @@ def _certificate(settings: Settings) -> Certificate:
         if not path.is_file():
             raise UserError(f"There is no file {path}. --tls-cert and --tls-key name PEM files.")
     certificate = Certificate(settings.tls_cert, settings.tls_key)
-    load_context(certificate)  # says now what is wrong with it, once for all processes
+    load_context(certificate)  # reports errors once, before the processes start
     return certificate
 
 
@@ -72,7 +72,9 @@ def _announce(certificate: Certificate, host: str, ports: list[int], *, console:
     if len(ports) > 1:
         typer.echo(f"Plain port: http://{shown}:{ports[1]}/apiv2/", err=True)
     if certificate.self_signed:
-        typer.echo(f"No certificate was given; this one is self-signed, for localhost: {certificate.cert}", err=True)
+        typer.echo(
+            f"No certificate is configured; this one is self-signed, for localhost: {certificate.cert}", err=True
+        )
         typer.echo(f"Try it: curl --cacert {certificate.cert} https://localhost:{ports[0]}/apiv2/", err=True)
 
 

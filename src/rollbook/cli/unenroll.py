@@ -1,4 +1,4 @@
-"""`rollbook unenroll`: many at once, seen before it happens, stopped by a brake, and gone on with after a break."""
+"""`rollbook unenroll`: unenrolls many at once, with a preview, a brake, and continuation of an interrupted run."""
 
 import math
 import time
@@ -50,33 +50,33 @@ def unenroll(
     file: FileOption = None,
     column: ColumnOption = None,
     skip_bad_rows: SkipOption = False,
-    course: Annotated[list[str] | None, typer.Option(help="All of this course.")] = None,
-    group: Annotated[list[str] | None, typer.Option(help="All of this group.")] = None,
+    course: Annotated[list[str] | None, typer.Option(help="Enrollments in this course; repeatable.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Enrollments of this group; repeatable.")] = None,
     status: StatusOption = None,
-    email: Annotated[list[str] | None, typer.Option(help="Of this learner.")] = None,
+    email: Annotated[list[str] | None, typer.Option(help="Enrollments of this learner; repeatable.")] = None,
     enrolled_before: Annotated[
-        date | None, typer.Option(parser=read_day, metavar="DAY", help="Before this day.")
+        date | None, typer.Option(parser=read_day, metavar="DAY", help="Enrolled before this day.")
     ] = None,
     reason: Annotated[str | None, typer.Option(callback=check_reason, help="Why; kept with the batch.")] = None,
-    maximum: Annotated[int | None, typer.Option("--max", min=0, help="Stop when more would leave.")] = None,
-    max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop when more of a course would.")] = 50,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
+    maximum: Annotated[int | None, typer.Option("--max", min=0, help="Stop if more would be unenrolled.")] = None,
+    max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = 50,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[
-        Path | None, typer.Option(callback=check_target, help="Write the outcome of every id here, as CSV.")
+        Path | None, typer.Option(callback=check_target, help="Write the outcome of every id to this CSV file.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Unenroll by ids, or by choice: what the options choose together.
+    """Unenroll by ids, or by filters: enrollments that match all of them.
 
-    Shows first what would happen, and asks. Interrupted, the same command with the same --output goes on where it
-    stopped. Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 could not reach or not allowed, 4 stopped by
-    --max or --max-percent, 130 interrupted.
+    Shows first what would happen, and asks. After an interruption the same command with the same --output continues.
+    Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 server not reached or access denied, 4 stopped by --max
+    or --max-percent, 130 interrupted.
     """
     chosen = _filters(course, group, status, email, enrolled_before)
     if bool(ids or file) == (chosen is not None):
-        raise UserError("Say which enrollments: by ids or --file, or else by --course, --group, --status and the like.")
+        raise UserError("Name enrollments either by ids or --file, or by --course, --group, --status and the like.")
     if math.isnan(max_percent):
         raise UserError("--max-percent is a number from 0 to 100.")
     listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows)
@@ -100,7 +100,7 @@ def unenroll(
 def _begin(
     client: Client, run: Run, chosen: ReportFilters | list[int], options: dict[str, object], reason: str | None
 ) -> None:
-    """Write the plan of a new run, or look whether an interrupted one is of the same command."""
+    """Write the plan of a new run, or check that an interrupted one is of the same command."""
     if run.resumed:
         run.require_same(options | ({} if reason is None else {"--reason": reason}))
         return
@@ -126,15 +126,15 @@ def _filters(
 def _show(preview: Preview, run: Run) -> None:
     if run.resumed:
         typer.echo(
-            f"Going on: {run.done} of {run.total} are done. Reason: {run.options['--reason'] or 'none'}.", err=True
+            f"Continued: {run.done} of {run.total} are done. Reason: {run.options['--reason'] or 'none'}.", err=True
         )
     rows: list[dict[str, object]] = []
-    for course, count in sorted(preview.chosen.items()):
+    for course, count in sorted(preview.selected.items()):
         row = {"course": course, "unenroll": count, "of": preview.enrolled[course]}
         rows.append({**row, "percent": f"{preview.percent(course):.0f}"})
         if preview.progress:
             rows[-1] |= {"started": preview.started[course], "completed": preview.completed[course]}
-    found = preview.chosen.total()
+    found = preview.selected.total()
     typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")
     if rows:
         print_rows(rows, list(rows[0]), Format.TABLE)
@@ -144,7 +144,7 @@ def _brake(preview: Preview, total: int, maximum: int | None, max_percent: float
     reasons = [f"{total} is more than --max {maximum}"] if maximum is not None and total > maximum else []
     reasons += [
         f"{preview.percent(course):.0f} % of '{course}' is more than --max-percent {max_percent:g}"
-        for course in sorted(preview.chosen)
+        for course in sorted(preview.selected)
         if preview.percent(course) > max_percent
     ]
     if reasons:
@@ -153,7 +153,7 @@ def _brake(preview: Preview, total: int, maximum: int | None, max_percent: float
 
 
 class _RateColumn(ProgressColumn):
-    """How many a second."""
+    """The number per second."""
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.0f}/s")
@@ -181,7 +181,7 @@ def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> i
     except KeyboardInterrupt:
         typer.echo(f"Interrupted after {run.done} of {run.total}.", err=True)
         if resumable:
-            typer.echo("Run the same command again to go on.", err=True)
+            typer.echo("Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
     would = " would be" if dry_run else ""
     typer.echo(f"{run.accepted}{would} accepted, {run.refused}{would} refused.")
@@ -207,11 +207,11 @@ def _wait(client: Client, batch_id: int | None) -> None:
     said = False
     while batch_id is not None:
         if next(client.unenrollments(batch_id=batch_id, statuses=["Pending"], page_size=1), None) is None:
-            typer.echo("All of them are processed.")
+            typer.echo("All items are processed.")
             return
         state = client.queue()
         if state.paused:
-            raise UserError("The queue is paused, so waiting would not end. Run: rollbook resume")
+            raise UserError("The queue is paused, so --wait would not end. Run: rollbook resume")
         if state.worker_silent and not said:
             typer.echo(say_silent(state), err=True)
         said = state.worker_silent

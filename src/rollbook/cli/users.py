@@ -1,4 +1,4 @@
-"""`rollbook user`: the people of an account and their roles."""
+"""`rollbook user`: the users of an account and their roles."""
 
 import sys
 from typing import Annotated
@@ -53,12 +53,12 @@ def change_role(email: str, role: Role, account: AccountOption = None) -> None:
 @app.command()
 def grant(
     email: str,
-    group: Annotated[str, typer.Option(help="Name of the group; who is no member becomes one.")],
+    group: Annotated[str, typer.Option(help="Name of the group; the user becomes a member.")],
     group_manager: Annotated[bool | None, typer.Option("--group-manager/--no-group-manager")] = None,
     manage_group_users: Annotated[bool | None, typer.Option("--manage-group-users/--no-manage-group-users")] = None,
     account: AccountOption = None,
 ) -> None:
-    """Let a learner enroll the members of a group, by one of two permissions, or take a permission away."""
+    """Grant or withdraw a group permission, with which a learner may enroll the members of the group."""
     permissions = {"group_manager": group_manager, "manage_group_users": manage_group_users}
     if group_manager is None and manage_group_users is None:
         raise UserError("Name a permission. See: rollbook user grant --help")
@@ -74,11 +74,11 @@ def password(
     email: str,
     account: AccountOption = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from standard input.")] = False,
-    generate: Annotated[bool, typer.Option("--generate", help="Make a password and show it, this once.")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="Make a password and show it, only this once.")] = False,
 ) -> None:
-    """Give an administrator or owner a password for the console; it ends where they are signed in.
+    """Set the console password of an administrator or owner; it ends their login sessions.
 
-    Asks for it twice, unless an option says where it comes from.
+    Asks for the password twice, unless an option names its source.
     """
     if stdin and generate:
         raise UserError("Choose one of --stdin and --generate.")
@@ -89,7 +89,7 @@ def password(
     elif sys.stdin.isatty():
         chosen = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
-        raise UserError("There is nobody to ask. Use --stdin or --generate.")
+        raise UserError("Not a terminal: use --stdin or --generate.")
     change_account(account, lambda connection, owner: set_password(connection, owner, email, chosen, by=operator()))
     if generate:
         typer.echo(chosen)

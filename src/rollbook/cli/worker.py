@@ -1,4 +1,4 @@
-"""`rollbook worker`: drains the unenrollment queue in a process of its own."""
+"""`rollbook worker`: processes the unenrollment queue in its own process."""
 
 import signal
 
@@ -15,7 +15,7 @@ STATEMENT_SECONDS = 60
 
 
 def worker() -> None:
-    """Drain the unenrollment queue until stopped; any number of workers may share a PostgreSQL database."""
+    """Process the unenrollment queue until stopped; any number of workers can share a PostgreSQL database."""
     settings = load_settings()
     configure_logs(settings.log_format)
     with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
