@@ -91,7 +91,7 @@ def keep_memory(rounds: int) -> Iterator[Figure]:
 
 
 def _accept_by_plain_sqlite(place: Place, first_call: int, calls: int) -> float:
-    given = {"reason": None, "idempotency_key": None, "protect_completed": False, **AUDIT}
+    given = {"reason": None, "idempotency_key": None, "protect_completed": False, "before": 0, **AUDIT}
     given |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "2026-01-31 12:00:00.000000")
     job = {
         "file": place.url.removeprefix("sqlite:///"),

@@ -33,7 +33,7 @@ def _script(place: Place, first_call: int, each: int) -> str:
     values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
     values |= {name: f"'{value}'" for name, value in AUDIT.items()}
     values |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "now()")
-    values |= {"ids": ids, "protect_completed": "false", "reason": "NULL", "idempotency_key": "NULL"}
+    values |= {"ids": ids, "before": "0", "protect_completed": "false", "reason": "NULL", "idempotency_key": "NULL"}
     caller, batch, accept, audit = (_fill(sql, values) for sql in accepting("postgresql").values())
     return f"""
         \\set call {first_call} + :client_id * {each} + :done
