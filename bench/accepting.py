@@ -61,8 +61,8 @@ def refuse(rounds: int) -> Iterator[Figure]:
 
 
 def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
-    """Accepting at 10,000,000 enrolments beside 100,000."""
-    figure = Figure("accept at 10,000,000 enrolments, of 100,000", CALLS, 0.75, 0.90)
+    """Accepting at 10,000,000 enrollments beside 100,000."""
+    figure = Figure("accept at 10,000,000 enrollments, of 100,000", CALLS, 0.75, 0.90)
     with (
         durable_postgresql() as server,
         postgresql_place(server, 100_000) as small,

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _client_cost(server: ServerProcess, campus: Campus) -> tuple[float, float]:
-    """Unenrol by calls of 100; give the CPU time of the client, and of httpx alone, by the server's."""
+    """Unenroll by calls of 100; give the CPU time of the client, and of httpx alone, by the server's."""
     ids = campus.enroll(CALLS * 100)
     with Client(server.url, campus.account_key, campus.owner_key, ca_file=server.ca_file) as client:
         next(client.unenroll(ids[:1]))  # the connection is open now

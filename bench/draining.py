@@ -74,7 +74,7 @@ def accept_while_draining(rounds: int) -> Iterator[Figure]:
 
 
 def enqueue(place: Place, number: int, first: int, count: int) -> None:
-    """Put enrolments of an account into its queue, in batches of 100, as if calls had."""
+    """Put enrollments of an account into its queue, in batches of 100, as if calls had."""
     account = place.accounts[number].account.id
     start = number * place.count + first
     place.run(

@@ -1,4 +1,4 @@
-"""The row about imports: `rollbook import oneroster` beside loading the same enrolments with nothing around it."""
+"""The row about imports: `rollbook import oneroster` beside loading the same enrollments with nothing around it."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def import_roster(rounds: int) -> Iterator[Figure]:
 
 
 def _measure(place: Place, name: str, archive: Path, rounds: int) -> Figure:
-    figure = Figure(f"import of {ROWS:,} enrolments, {name}", "rows/s", 0.25, 0.50)
+    figure = Figure(f"import of {ROWS:,} enrollments, {name}", "rows/s", 0.25, 0.50)
     empty = "DELETE FROM enrollments" if place.on_sqlite else "TRUNCATE enrollments"
     for number in range(rounds):
         place.run(empty)

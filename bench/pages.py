@@ -1,6 +1,6 @@
-"""How long each page of the console takes with 1,000,000 enrolments and 100,000 items of history, on both databases.
+"""How long each page of the console takes with 1,000,000 enrollments and 100,000 items of history, on both databases.
 
-    .venv/bin/python bench/pages.py [enrolments] [history]
+    .venv/bin/python bench/pages.py [enrollments] [history]
 
 The server runs in a process of its own; the figure is the median of some visits over HTTPS, in milliseconds, beside the
 slowest, and the number of statements that the page ran.
@@ -56,7 +56,7 @@ def measure(name: str, place: Place, history: int) -> None:
     fill(place, history)
     campus = place.accounts[0]
     give_password(campus)
-    print(f"{name}: {place.count:,} enrolments, {history:,} items; milliseconds")
+    print(f"{name}: {place.count:,} enrollments, {history:,} items; milliseconds")
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory(prefix="rollbook-bench-")))
         server = opened.enter_context(run_server(place.url, folder, "--no-worker", forked=False))

@@ -1,4 +1,4 @@
-"""Where things are measured: databases that keep what they were told, filled with enrolments, and their accounts."""
+"""Where things are measured: databases that keep what they were told, filled with enrollments, and their accounts."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _FILL = (
 
 @dataclass(frozen=True)
 class Place:
-    """A database with accounts of as many enrolments each; those of the first have the ids from 1."""
+    """A database with accounts of as many enrollments each; those of the first have the ids from 1."""
 
     url: str
     database: Database
@@ -77,7 +77,7 @@ def durable_postgresql() -> Iterator[PostgresServer]:
 
 @contextmanager
 def postgresql_place(server: PostgresServer, count: int, accounts: int = 1) -> Iterator[Place]:
-    """Make a database on the server, with so many enrolments in each account."""
+    """Make a database on the server, with so many enrollments in each account."""
     with server.fresh_database() as url, _place(url, accounts, count) as place:
         numbers = f"generate_series(1, {count}) AS numbers(i)"
         with psycopg.connect(url) as connection:
@@ -91,7 +91,7 @@ def postgresql_place(server: PostgresServer, count: int, accounts: int = 1) -> I
 
 @contextmanager
 def sqlite_place(count: int) -> Iterator[Place]:
-    """Make a database file on the disk, with so many enrolments in one account."""
+    """Make a database file on the disk, with so many enrollments in one account."""
     with (
         TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder,
         _place(f"sqlite:///{folder}/rollbook.db", 1, count) as place,

@@ -19,7 +19,7 @@ class Serving:
         self.server = server
 
     def accept(self, connections: int, first_call: int, calls: int) -> float:
-        """Unenrol by calls of 100 fresh ids; return how many calls a second."""
+        """Unenroll by calls of 100 fresh ids; return how many calls a second."""
         return calls / self.call(connections=connections, first_call=first_call, calls=calls).seconds
 
     def call(self, *, user_key: str | None = None, **given: int | str) -> Measured:

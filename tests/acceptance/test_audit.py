@@ -48,7 +48,7 @@ def test_each_changing_call_leaves_one_line_that_its_answer_and_its_log_line_lea
     campus.add(
         memberships, group_id=campus.group_id, user_id=_owner(campus), group_manager=False, manage_group_users=False
     )
-    enrolment = (
+    enrollment = (
         "<LearningModuleEnrollment><Enrollment><User><Email>owner@example.org</Email></User>"
         f"<GroupName>North</GroupName><LearningModuleID>{campus.course_id}</LearningModuleID></Enrollment>"
         "</LearningModuleEnrollment>"
@@ -60,7 +60,7 @@ def test_each_changing_call_leaves_one_line_that_its_answer_and_its_log_line_lea
         "remove": served.server.post(campus.call("removeUnenrollments", _selection([two, two]))),
         "restore": served.server.post(campus.call("restoreUnenrollments", _selection(batch=batch))),
         "resume": served.server.post(campus.call("resumeUnenrollments", "<UnenrollmentQueue/>")),
-        "enroll": served.server.post(campus.call("enrollLearningModules", enrolment)),
+        "enroll": served.server.post(campus.call("enrollLearningModules", enrollment)),
     }
     answers = {"unenroll": accepted, **answers}
     lines = [line for line in _lines(campus) if line["request_id"]]

@@ -125,7 +125,7 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     choice = ["unenroll", "--course", COURSE, "--status", "Enrolled"]
     stopped = desk.run(*choice, "--yes", expect=4)
     assert "100 % of" in stopped
-    assert "383 to unenrol" in desk.run(*choice, "--max-percent", "100", "--max", "382", "--yes", expect=4)
+    assert "383 to unenroll" in desk.run(*choice, "--max-percent", "100", "--max", "382", "--yes", expect=4)
     assert "pass --yes" in desk.run(*choice, "--max-percent", "100", expect=2)
     tried = desk.run(*choice, "--max-percent", "100", "--dry-run")
     assert "383 would be accepted" in tried

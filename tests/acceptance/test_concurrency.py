@@ -50,7 +50,7 @@ def test_enrolling_again_while_restoring_leaves_every_learner_enrolled_once(serv
             "SELECT account_id, :group, id, false, false FROM users WHERE account_id = :id"
         )
         connection.execute(joined, {"id": campus.account.id, "group": campus.group_id})
-        # Restoring goes by enrolment and enrolling by learner: here these orders are opposite.
+        # Restoring goes by enrollment and enrolling by learner: here these orders are opposite.
         last = sa.select(sa.func.min(users.c.id) + sa.func.max(users.c.id)).where(users.c.email.like("l%@example.org"))
         mine = sa.and_(users.c.account_id == campus.account.id, users.c.given_name == "Some")
         turned = sa.update(enrollments).where(enrollments.c.id.in_(ids))

@@ -66,13 +66,13 @@ def test_a_term_that_was_ended_by_mistake_is_undone_to_the_byte(
         assert set(newcomers) < set(ids)
 
         # A batch is processed, and gone from the report.
-        first = term.unenrol(ids[:100])
+        first = term.unenroll(ids[:100])
         campus.wait_until_drained()
         assert [row.findtext("ID") for row in term.report()] == ids[100:]
 
         # Another waits in a paused queue; half of it is removed, the other half is processed.
         term.call("pauseUnenrollments", "<UnenrollmentQueue/>")
-        second = term.unenrol(ids[100:200])
+        second = term.unenroll(ids[100:200])
         assert len(term.report()) == len(ids) - 100
         removed = term.change("removeUnenrollments", ids[100:150])
         assert removed == {"Removed": 50}
@@ -120,7 +120,7 @@ class Term:
         return rows
 
     def enroll_newcomers(self, emails: list[str]) -> list[str]:
-        """Enrol learners of other courses in this one, by the course's id in the report; give the new ids."""
+        """Enroll learners of other courses in this one, by the course's id in the report; give the new ids."""
         course_id = self.report()[0].findtext("LearningModuleID")
         items = "".join(
             f"<Enrollment><User><Email>{email}</Email></User><GroupName>The Open University</GroupName>"
@@ -132,7 +132,7 @@ class Term:
         assert len(enrolled) == len(emails), etree.tostring(answer)
         return [element.text or "" for element in enrolled]
 
-    def unenrol(self, ids: list[str]) -> str:
+    def unenroll(self, ids: list[str]) -> str:
         answer = self.server.post(self.campus.package(ids))
         assert Counter(read_outcomes(answer)) == {"accepted": len(ids)}
         return answer.headers["Rollbook-Batch"]

@@ -25,7 +25,7 @@ class CrashError(Exception):
 
 
 class Books(RuleBasedStateMachine):
-    """An account with some enrolments, and what must be true of each."""
+    """An account with some enrollments, and what must be true of each."""
 
     database: Database
     known = Bundle("known")
@@ -35,8 +35,8 @@ class Books(RuleBasedStateMachine):
         self.campus = Campus(self.database)
         self.account_id = self.campus.account.id
         self.paused = False
-        self.history: dict[int, list[str]] = {}  # the statuses of an enrolment's items, in order
-        self.learner: dict[int, int] = {}  # whose enrolment it is, by the id of the first one
+        self.history: dict[int, list[str]] = {}  # the statuses of an enrollment's items, in order
+        self.learner: dict[int, int] = {}  # whose enrollment it is, by the id of the first one
         self.purged: set[int] = set()
 
     @rule(target=known, count=st.integers(1, 3))

@@ -1,4 +1,4 @@
-"""A pair of keys opens exactly the account that both belong to, as the user that one of them names."""
+"""Keys, users and owners: two keys authenticate one user of one account."""
 
 import threading
 
@@ -18,19 +18,19 @@ Pair = tuple[str, str]
 
 @pytest.fixture
 def acme(database: Database) -> Pair:
-    """The keys of the account Acme and of its owner, who is there beside another account."""
+    """The keys of the account Acme and of its owner, beside another account."""
     with database.write() as connection:
         add_account(connection, "Beta", "bea@beta.example", by=OPERATOR)
         return add_account(connection, "Acme", "ann@acme.example", by=OPERATOR)
 
 
 def find(database: Database, account_key: str, user_key: str) -> Caller | None:
-    """What a call with these keys is taken for."""
+    """Authenticate a call with these keys."""
     with database.read() as connection:
         return find_caller(connection, account_key, user_key)
 
 
-def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(database: Database, acme: Pair) -> None:
+def test_pair_of_keys_identifies_user_role_and_policies(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         account = find_account(connection, "Acme")
         set_policies(connection, account, {"protect_completed": True, "retention_days": 7}, by=OPERATOR)
@@ -44,7 +44,7 @@ def test_the_right_pair_is_the_user_with_the_role_and_the_accounts_policies(data
     )
 
 
-def test_no_other_pair_opens_anything(database: Database, acme: Pair) -> None:
+def test_wrong_pair_of_keys_does_not_authenticate(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         gamma = add_account(connection, "Gamma", "ann@acme.example", by=OPERATOR)
     account_key, user_key = acme
@@ -69,7 +69,7 @@ def test_no_other_pair_opens_anything(database: Database, acme: Pair) -> None:
 
 
 @pytest.mark.parametrize("kind", ["account", "user"])
-def test_a_revoked_key_opens_nothing(database: Database, acme: Pair, kind: str) -> None:
+def test_revoked_key_does_not_authenticate(database: Database, acme: Pair, kind: str) -> None:
     with database.write() as connection:
         account = find_account(connection, "Acme")
         (key_id,) = (row["id"] for row in list_keys(connection, account) if row["kind"] == kind)
@@ -78,13 +78,13 @@ def test_a_revoked_key_opens_nothing(database: Database, acme: Pair, kind: str) 
     assert find(database, *acme) is None
 
 
-def test_an_inactive_user_is_nobody(database: Database, acme: Pair) -> None:
+def test_inactive_user_cannot_authenticate(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'ann@acme.example'"))
     assert find(database, *acme) is None
 
 
-def test_two_owners_who_demote_each_other_at_once_leave_one(database: Database, acme: Pair) -> None:
+def test_concurrent_demotions_leave_one_owner(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         account = find_account(connection, "Acme")
         add_user(connection, account, "bo@acme.example", Role.OWNER, by=OPERATOR)
@@ -111,7 +111,7 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(database: Database, 
     assert len(refused) == 20
 
 
-def test_an_email_is_one_users_in_an_account_and_free_in_another(database: Database, acme: Pair) -> None:
+def test_email_is_unique_in_an_account(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         add_user(connection, find_account(connection, "Beta"), "ann@acme.example", Role.LEARNER, by=OPERATOR)
     with pytest.raises(UserError, match=r"ann@ACME\.example already"), database.write() as connection:

@@ -1,4 +1,4 @@
-"""On SQLite works that wait for each other share a transaction, but not their errors, nor what undoes them."""
+"""Group commit on SQLite: concurrent writers share a transaction, but not their errors and rollbacks."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from rollbook.store.database.tables import accounts, keys
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """A SQLite database, the only kind that groups."""
+    """An SQLite database, the only kind with group commit."""
     database = Database(f"sqlite:///{tmp_path / 'rollbook.db'}")
     migrate(database)
     yield database
@@ -36,7 +36,7 @@ def _names(database: Database) -> set[str]:
 
 
 def _together(database: Database, works: Mapping[str, Callable[[str], None]]) -> dict[str, Exception | None]:
-    """Do the works while one is under way that all the others come to wait for; tell what each of them raised."""
+    """Run the writers while another one holds the transaction; return the exception of each."""
     outcomes: dict[str, Exception | None] = {}
 
     def do(name: str, work: Callable[[str], None]) -> None:
@@ -54,14 +54,14 @@ def _together(database: Database, works: Mapping[str, Callable[[str], None]]) ->
         assert database._group_commit is not None
         deadline = time.monotonic() + 10
         while database._group_commit._waiting < len(works):
-            assert time.monotonic() < deadline, "the works do not wait"
+            assert time.monotonic() < deadline, "the writers do not wait"
             time.sleep(0.01)
     for thread in threads:
         thread.join()
     return outcomes
 
 
-def test_the_error_and_the_dry_run_of_one_do_not_touch_what_the_others_keep(database: Database) -> None:
+def test_error_or_rollback_of_one_writer_does_not_affect_the_group(database: Database) -> None:
     def keep(name: str) -> None:
         with database.write() as connection:
             _add(connection, name)
@@ -89,7 +89,7 @@ def test_the_error_and_the_dry_run_of_one_do_not_touch_what_the_others_keep(data
     }
 
 
-def test_when_the_commit_fails_all_that_it_was_for_are_told_and_nothing_is_kept(database: Database) -> None:
+def test_failed_commit_raises_in_every_writer_of_the_group(database: Database) -> None:
     def keep(name: str) -> None:
         with database.write() as connection:
             _add(connection, name)
@@ -97,7 +97,7 @@ def test_when_the_commit_fails_all_that_it_was_for_are_told_and_nothing_is_kept(
     def spoil(name: str) -> None:
         with database.write() as connection:
             _add(connection, name)
-            # A row that belongs to no account, which SQLite finds out at the commit.
+            # A row without an account, which SQLite detects at the commit.
             connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             row = {"account_id": 999, "digest": b"x", "created_at": utc_now()}
             connection.execute(keys.insert(), row)
@@ -109,7 +109,7 @@ def test_when_the_commit_fails_all_that_it_was_for_are_told_and_nothing_is_kept(
     assert _names(database) == {"afterwards"}
 
 
-def test_who_waits_for_too_long_is_told_and_the_others_go_on(database: Database) -> None:
+def test_writer_times_out_and_the_others_go_on(database: Database) -> None:
     def keep(name: str) -> None:
         with database.write() as connection:
             _add(connection, name)

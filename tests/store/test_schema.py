@@ -1,4 +1,4 @@
-"""The migrations and the tables say the same, and a database of another release is refused with a way out."""
+"""Migrations lead to the tables of Core, and a database of another release is refused with a way out."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ pytestmark = [
 ]
 
 
-def test_a_new_database_has_exactly_the_tables(database: Database) -> None:
+def test_new_database_has_exactly_the_tables(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["no database", "damaged"])
-def test_a_file_that_cannot_be_read_is_named_with_a_way_out(tmp_path: Path, migrated_file: Path, whole: bool) -> None:
+def test_damaged_file_is_named_with_a_way_out(tmp_path: Path, migrated_file: Path, whole: bool) -> None:
     file = tmp_path / "rollbook.db"
     content = migrated_file.read_bytes() if whole else b"These are notes and no database.\n" * 200
     file.write_bytes(content[:4096] + b"\xff" * len(content))
@@ -37,7 +37,7 @@ def test_a_file_that_cannot_be_read_is_named_with_a_way_out(tmp_path: Path, migr
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_the_character_that_postgresql_cannot_keep_is_refused_with_a_sentence(database: Database) -> None:
+def test_null_character_is_refused_with_a_sentence(database: Database) -> None:
     with pytest.raises(UserError, match=r"U\+0000"), database.write() as connection:
         connection.execute(sa.select(sa.bindparam("text", "a\0b")))
 
@@ -48,14 +48,14 @@ def test_migrating_twice_changes_nothing(database: Database) -> None:
     check_schema(database)
 
 
-def test_an_empty_database_is_refused_and_init_is_named(database_url: str) -> None:
+def test_empty_database_is_refused_with_the_command_to_run(database_url: str) -> None:
     database = Database(database_url)
     with pytest.raises(UnknownSchemaError, match="rollbook init"):
         check_schema(database)
     database.close()
 
 
-def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
+def test_database_of_a_newer_release_is_refused(database: Database) -> None:
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(UnknownSchemaError, match=r"9999.*newer"):
@@ -64,8 +64,8 @@ def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
         migrate(database)
 
 
-def test_an_upgraded_database_is_the_same_as_a_new_one(database: Database) -> None:
-    """The schema of the first release, as it was, in tests/store/schemas."""
+def test_upgraded_database_equals_a_new_one(database: Database) -> None:
+    """Upgrade the schema of the first release (tests/store/schemas)."""
     kind = database.engine.dialect.name
     with database.read() as connection:
         new = _describe(connection)

@@ -1,4 +1,4 @@
-"""The queue's promises that only the store can show: policies, several workers, pause, purge."""
+"""Promises of the queue at the store: policies, concurrent workers, pause, retention."""
 
 import threading
 from datetime import timedelta
@@ -18,7 +18,7 @@ from rollbook.store.queue.state import read_queue, recount_items
 from rollbook.store.queue.undo import Undo
 
 
-def test_unenrolling_touches_nothing_of_an_enrolment_but_its_end(database: Database) -> None:
+def test_unenrolling_sets_only_the_end_of_an_enrollment(database: Database) -> None:
     campus = Campus(database)
     (gone,) = campus.enroll(1, EnrollmentStatus.IN_PROGRESS)
     row = sa.select(enrollments).where(enrollments.c.id == gone)
@@ -32,7 +32,7 @@ def test_unenrolling_touches_nothing_of_an_enrolment_but_its_end(database: Datab
     assert after == before | {"unenrolled_at": now}
 
 
-def test_an_item_is_not_due_before_its_hold_is_over(database: Database) -> None:
+def test_item_is_not_due_before_its_hold_is_over(database: Database) -> None:
     campus = Campus(database)
     campus.set(hold_seconds=600)
     ids = campus.enroll(3)
@@ -44,7 +44,7 @@ def test_an_item_is_not_due_before_its_hold_is_over(database: Database) -> None:
     assert process_due(database, campus.account.id, later, 10).complete == 3
 
 
-def test_an_enrolment_completed_while_it_waits_fails_when_the_account_protects_it(database: Database) -> None:
+def test_enrollment_completed_while_pending_fails_if_protected(database: Database) -> None:
     campus = Campus(database)
     campus.set(protect_completed=True)
     completed, other = campus.enroll(2)
@@ -60,7 +60,7 @@ def test_an_enrolment_completed_while_it_waits_fails_when_the_account_protects_i
     assert notes == [PROTECTED_NOTE, None]
 
 
-def test_while_the_queue_is_paused_items_are_accepted_and_none_is_processed(database: Database) -> None:
+def test_paused_queue_accepts_items_and_processes_none(database: Database) -> None:
     campus, running = Campus(database), Campus(database)
     paused = sa.update(accounts).where(accounts.c.id == campus.account.id)
     with database.write() as connection:
@@ -74,7 +74,7 @@ def test_while_the_queue_is_paused_items_are_accepted_and_none_is_processed(data
     assert process_due(database, campus.account.id, utc_now(), 10).complete == 2
 
 
-def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: Database) -> None:
+def test_removed_item_can_be_queued_again_and_complete_one_cannot(database: Database) -> None:
     campus = Campus(database)
     removed, complete = campus.enroll(2)
     campus.accept([removed, complete])
@@ -87,12 +87,10 @@ def test_a_removed_item_can_be_queued_again_and_a_complete_one_cannot(database: 
     assert again.refused == {2: RejectReason.UNKNOWN}
 
 
-# SQLite has no statistics that would lead it elsewhere than to its indexes.
+# SQLite has no statistics that could mislead it.
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_worker_finds_and_finishes_what_is_due_without_reading_all_that_is_pending(
-    database: Database, database_url: str
-) -> None:
-    Campus(database)  # has nothing to be finished
+def test_worker_step_does_not_read_all_pending_items(database: Database, database_url: str) -> None:
+    Campus(database)  # has no items
     campus = Campus(database)
     campus.accept(campus.enroll(5_000))
     with psycopg.connect(database_url, autocommit=True) as statistics:
@@ -105,7 +103,7 @@ def test_a_worker_finds_and_finishes_what_is_due_without_reading_all_that_is_pen
 
 
 def _rows_read(database: Database) -> int:
-    """Tell how many rows PostgreSQL has read so far, of the queue and of what it is about."""
+    """Return how many rows of enrollments and items PostgreSQL has read so far."""
     query = """
         SELECT SUM(COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0)) FROM pg_stat_user_tables
         WHERE relname IN ('enrollments', 'unenrollments')
@@ -116,7 +114,7 @@ def _rows_read(database: Database) -> int:
         return int(connection.execute(sa.text(query)).scalar_one())
 
 
-def test_workers_side_by_side_finish_every_item_once(database: Database) -> None:
+def test_concurrent_workers_finish_every_item_once(database: Database) -> None:
     campus = Campus(database)
     ids = campus.enroll(1000)
     for start in range(0, 1000, 100):
@@ -158,9 +156,7 @@ def test_progress_is_kept_until_retention_is_over(database: Database, age_days: 
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_held_items_are_not_all_read_again_and_again_once_the_hold_is_taken_away(
-    database: Database, database_url: str
-) -> None:
+def test_formerly_held_items_are_not_read_at_every_step(database: Database, database_url: str) -> None:
     campus = Campus(database)
     campus.set(hold_seconds=3600)
     campus.accept(campus.enroll(5_000))
@@ -179,7 +175,7 @@ def _counts(database: Database, campus: Campus) -> dict[str, int]:
     return {status: count for status, count in state.counts.items() if count}
 
 
-def test_the_counts_of_the_queue_follow_every_change_also_those_of_an_older_release(database: Database) -> None:
+def test_queue_counts_include_changes_of_an_older_release(database: Database) -> None:
     campus = Campus(database)
     ids = campus.enroll(20)
     campus.accept(ids)
@@ -206,7 +202,7 @@ def test_the_counts_of_the_queue_follow_every_change_also_those_of_an_older_rele
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_the_state_of_the_queue_does_not_read_its_history(database: Database, database_url: str) -> None:
+def test_queue_state_does_not_read_the_history(database: Database, database_url: str) -> None:
     campus = Campus(database)
     campus.accept(campus.enroll(2_000), requested_at=utc_now() - timedelta(days=3))
     process_due(database, campus.account.id, utc_now() - timedelta(days=2), 2_000)

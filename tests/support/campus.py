@@ -1,4 +1,4 @@
-"""Small accounts to test on: people, keys, courses and enrolments, made through the store."""
+"""Small accounts to test on: people, keys, courses and enrollments, made through the store."""
 
 import itertools
 import time
@@ -34,7 +34,7 @@ def read_outcomes(answer: httpx.Response) -> list[str]:
 
 @dataclass
 class Campus:
-    """One account with an owner, an administrator and a learner who can call, and any number of enrolments."""
+    """One account with an owner, an administrator and a learner who can call, and any number of enrollments."""
 
     database: Database
     name: str = field(default_factory=lambda: f"Campus {next(_numbers)}")
@@ -54,7 +54,7 @@ class Campus:
             self.course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
 
     def enroll(self, count: int, status: EnrollmentStatus = EnrollmentStatus.ENROLLED) -> list[int]:
-        """Add learners, each enrolled in the one course, and return the ids of their enrolments."""
+        """Add learners, each enrolled in the one course, and return the ids of their enrollments."""
         now = utc_now()
         stamp = {"account_id": self.account.id, "created_at": now, "modified_at": now}
         person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True, **stamp}
@@ -89,7 +89,7 @@ class Campus:
             set_policies(connection, self.account, policies, by=OPERATOR)
 
     def package(self, identifiers: Sequence[object], user_key: str | None = None) -> str:
-        """Write the call that unenrols the identifiers, in the owner's name unless another key is given."""
+        """Write the call that unenrolls the identifiers, in the owner's name unless another key is given."""
         items = "".join(
             "<Unenrollment><AccountUserLearningModuleRelID>"
             f"{identifier}</AccountUserLearningModuleRelID></Unenrollment>"
@@ -111,7 +111,7 @@ class Campus:
             pass
 
     def accept(self, ids: Sequence[int | None], requested_at: datetime | None = None) -> Acceptance:
-        """Put enrolments into the queue as one batch, without a call; as if it were the given time."""
+        """Put enrollments into the queue as one batch, without a call; as if it were the given time."""
         with self.database.write() as connection:
             return accept_batch(
                 connection,
@@ -133,7 +133,7 @@ class Campus:
             time.sleep(0.05)
 
     def queue(self) -> dict[int, str]:
-        """Tell the latest status in the queue of every enrolment that has one."""
+        """Tell the latest status in the queue of every enrollment that has one."""
         query = sa.select(unenrollments.c.enrollment_id, unenrollments.c.status)
         query = query.where(unenrollments.c.account_id == self.account.id)
         with self.database.read() as connection:
@@ -141,7 +141,7 @@ class Campus:
         return {row.enrollment_id: row.status for row in rows}
 
     def current(self) -> int:
-        """Count the current enrolments."""
+        """Count the current enrollments."""
         query = sa.select(sa.func.count()).where(
             enrollments.c.account_id == self.account.id, enrollments.c.unenrolled_at.is_(None)
         )

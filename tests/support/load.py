@@ -29,7 +29,7 @@ class Answered:
 
 @dataclass
 class Load:
-    """Unenrols `ids`, `size` a call, by several clients at once; a call that fails is sent again until it is answered.
+    """Unenrolls `ids`, `size` a call, by several clients at once; a call that fails is sent again until it is answered.
 
     With `pause`, each client rests that long after a call.
     """

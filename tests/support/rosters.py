@@ -120,7 +120,7 @@ def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def e1_of(campus: Campus) -> tuple[sa.ColumnElement[bool], ...]:
-    """What picks the campus's enrolment e1."""
+    """What picks the campus's enrollment e1."""
     return (tables.enrollments.c.account_id == campus.account.id, tables.enrollments.c.external_id == "e1")
 
 

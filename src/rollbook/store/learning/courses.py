@@ -1,4 +1,4 @@
-"""Courses and their sessions. The only SQL about it, but for enrolling in them."""
+"""Courses and their sessions."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import courses, sessions
 
 
@@ -17,27 +18,27 @@ def list_courses(
     matches: Callable[[str], bool] | None = None,
     status: str | None = None,
 ) -> list[dict[str, Any]]:
-    """List the courses whose names match, by their numbers, and whether they have sessions."""
+    """List the courses whose names match, by id, and whether they have sessions."""
     c = courses.c
     has_sessions = sa.exists().where(sessions.c.course_id == c.id).label("has_sessions")
     query = sa.select(c.id, c.name, c.status, has_sessions).where(c.account_id == account_id).order_by(c.id)
     if status is not None:
         query = query.where(c.status == status)
-    # Here, because SQLite knows the case of ASCII letters only.
+    # Matched here, because SQLite compares only ASCII letters case-insensitively.
     return [row._asdict() for row in connection.execute(query) if matches is None or matches(row.name)]
 
 
 def has_course(connection: sa.Connection, account_id: int, course_id: int) -> bool:
     """Tell whether the account has a course, whatever its status."""
-    query = sa.select(courses.c.id).where(courses.c.account_id + 0 == account_id, courses.c.id == course_id)
+    query = sa.select(courses.c.id).where(unindexed(courses.c.account_id) == account_id, courses.c.id == course_id)
     return connection.execute(query).first() is not None
 
 
 def list_sessions(connection: sa.Connection, account_id: int, course_id: int) -> list[dict[str, Any]]:
-    """List the sessions of a course by their beginning, those without one first."""
+    """List the sessions of a course by start, those without one first."""
     s = sessions.c
     query = sa.select(s.id, s.name, s.status, s.grade_type, s.starts_at, s.ends_at, s.details)
-    query = query.where(s.course_id == course_id, s.account_id + 0 == account_id)
+    query = query.where(s.course_id == course_id, unindexed(s.account_id) == account_id)
     rows = connection.execute(query.order_by(s.starts_at.nulls_first(), s.id))
     return [row._asdict() | {"details": json.loads(row.details or "{}")} for row in rows]
 
@@ -53,7 +54,7 @@ def add_session(
     grade_type: str | None = None,
     details: Mapping[str, object] | None = None,
 ) -> int:
-    """Add a session to a course and return its number; `details` are kept as they are."""
+    """Add a session to a course and return its id; `details` are stored unchanged."""
     values = {"account_id": account_id, "course_id": course_id, "name": name, "starts_at": starts_at}
     values |= {"ends_at": ends_at, "grade_type": grade_type, "details": json.dumps(details) if details else None}
     number: int = connection.execute(sa.insert(sessions).values(values).returning(sessions.c.id)).scalar_one()

@@ -1,6 +1,6 @@
-"""Enrolling: what the account has of the items that are asked for, and the new enrolments. The only SQL about it.
+"""Adds enrollments: looks up what the items of a call name, and inserts the new rows.
 
-Which of several mistakes an item is told is decided in methods/.
+The methods decide which error an item gets.
 """
 
 from collections import defaultdict, deque
@@ -36,7 +36,7 @@ _FIND = """
               UNION ALL
               SELECT id, 'id ' || id FROM groups
               WHERE id IN (SELECT CAST(item ->> 'group_number' AS BIGINT) FROM {rows} AS r)
-                AND account_id + 0 = :account_id AND active AND identifier IS NULL) AS g),
+                AND {unindexed_account_id} = :account_id AND active AND identifier IS NULL) AS g),
     asked AS MATERIALIZED (
         SELECT block, COALESCE('name ' || (item ->> 'group_name'), 'id ' || (item ->> 'group_identifier')) AS group_key,
                {named_user} AS user_id,
@@ -88,7 +88,7 @@ _ADD = """
 
 @dataclass(frozen=True)
 class Asked:
-    """An enrolment that is asked for; the learner goes by e-mail or by employee id, and nothing has the id 0."""
+    """A requested enrollment; the learner is named by e-mail or employee id, and no record has the id 0."""
 
     email: str | None
     employee_id: str | None
@@ -109,7 +109,7 @@ class Asked:
 
 
 class Found(NamedTuple):
-    """What the account has of an enrolment that is asked for, None for what it has not. Inactive is not there."""
+    """The active records of the account that a requested enrollment names; None for those that it does not have."""
 
     user_id: int | None
     course_id: int | None
@@ -125,7 +125,7 @@ Added = defaultdict[tuple[int | None, int | None, bool], deque[int]]
 
 
 def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]) -> list[Found]:
-    """Find what the caller's account has of each enrolment, in their order."""
+    """Find the records of the caller's account that each requested enrollment names, in their order."""
     who = {"account_id": caller.account_id, "caller_id": caller.user_id, "administers": caller.administers}
     given = [asdict(item) | folded(item.email) for item in asked]
     return [Found(*row) for row in execute(connection, _FIND, who | {"rows": given})]
@@ -134,10 +134,7 @@ def find_asked(connection: sa.Connection, caller: Caller, asked: Sequence[Asked]
 def add_enrollments(
     connection: sa.Connection, account_id: int, complete: Sequence[tuple[Asked, Found]], now: datetime
 ) -> "Added":
-    """Enrol, and return the ids of the new enrolments by learner and course.
-
-    Not among them is who has an enrolment in the course that is neither ended nor completed.
-    """
+    """Enroll learners and return the new enrollments; a learner with an open enrollment in the course gets none."""
     rows = [asdict(asked) | found._asdict() for asked, found in complete]
     added = execute(connection, _ADD, {"account_id": account_id, "rows": rows, "now_at": now})
     ids: Added = defaultdict(deque)

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import groups, memberships, user_teams, users
 from rollbook.store.people.emails import find_by_email
 
@@ -37,8 +38,7 @@ def find_user(
     if email is not None:
         return find_by_email(connection, query.where(account == account_id), email)
     if user_id is not None:
-        # The sum keeps it to the index of the ids (docs/decisions/0002).
-        chosen = query.where(account + 0 == account_id, users.c.id == user_id)
+        chosen = query.where(unindexed(account) == account_id, users.c.id == user_id)
     else:
         chosen = query.where(account == account_id, users.c.employee_id == employee_id)
     return connection.execute(chosen).one_or_none()
