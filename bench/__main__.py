@@ -1,6 +1,6 @@
-"""`make bench`: every row of the table in docs/performance.md, or those named in ROWS, each beside its limit.
+"""`make bench`: measures each row of docs/performance.md, or those in ROWS, beside its limit.
 
-The table is for people, bench/results.json for programs.
+Prints a table and writes bench/results.json.
 """
 
 import json

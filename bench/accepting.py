@@ -1,4 +1,4 @@
-"""The rows about calls: accepting on both databases, refusing, tables of ten million, memory."""
+"""Rows about calls: accepting on both databases, refusing, 10,000,000 enrollments, memory."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ CALLS = "calls/s"
 
 
 def accept_on_postgresql(rounds: int) -> Iterator[Figure]:
-    """Accepting beside pgbench with the same statements."""
+    """Accepting, compared with pgbench and the same statements."""
     figure = Figure("accept, PostgreSQL, 8 connections", CALLS, 0.50, 0.70)
     with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
         calls = min(800, TABLE // 200 // rounds // CLIENTS * CLIENTS)
@@ -30,22 +30,22 @@ def accept_on_postgresql(rounds: int) -> Iterator[Figure]:
 
 
 def accept_on_sqlite(rounds: int) -> Iterator[Figure]:
-    """Accepting beside plain sqlite3 with the same statements, one transaction a call."""
+    """Accepting, compared with plain sqlite3 and the same statements, one transaction a call."""
     few, many = (Figure(f"accept, SQLite, {number} connections", CALLS, 0.70, 1.00) for number in (8, 32))
     with sqlite_place(TABLE) as place, serving(place) as served:
         calls = min(500, TABLE // 300 // rounds)
         for first in range(0, 3 * rounds * calls, 3 * calls):
             by_eight = served.accept(8, first, calls)
-            limit = _accept_by_plain_sqlite(place, first + calls, calls)
+            limit = accept_by_plain_sqlite(place, first + calls, calls)
             few.add(by_eight, limit)
             many.add(served.accept(32, first + 2 * calls, calls), limit)
     yield from (few, many)
 
 
 def refuse(rounds: int) -> Iterator[Figure]:
-    """A wrong key beside two fixed answers: of a path that leads nowhere, and of the API when there is no Package.
+    """A wrong key, compared with two fixed answers: a 404, and a call without a Package.
 
-    The first costs the server no more than reading HTTP, the second what every call does before it is understood.
+    The first is the cost of HTTP, the second that of every call before it is parsed.
     """
     figures = [Figure(f"refused call, of {text}", CALLS, 0.40, 0.60) for text in ("a 404", "one without a Package")]
     with durable_postgresql() as server, postgresql_place(server, 10_000) as place, serving(place) as served:
@@ -61,7 +61,7 @@ def refuse(rounds: int) -> Iterator[Figure]:
 
 
 def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
-    """Accepting at 10,000,000 enrollments beside 100,000."""
+    """Accepting at 10,000,000 enrollments, compared with 100,000."""
     figure = Figure("accept at 10,000,000 enrollments, of 100,000", CALLS, 0.75, 0.90)
     with (
         durable_postgresql() as server,
@@ -79,7 +79,7 @@ def accept_in_a_large_table(rounds: int) -> Iterator[Figure]:
 
 
 def keep_memory(rounds: int) -> Iterator[Figure]:
-    """The server's memory after 1,000,000 items accepted beside that after 10,000; once, whatever the rounds."""
+    """The server's memory after 1,000,000 accepted items, compared with 10,000; measured once."""
     figure = Figure("memory after 1,000,000 items, of that after 10,000", "KiB", 1.10, 1.02, at_most=True)
     del rounds
     with durable_postgresql() as server, postgresql_place(server, TABLE) as place, serving(place) as served:
@@ -90,7 +90,8 @@ def keep_memory(rounds: int) -> Iterator[Figure]:
     yield figure
 
 
-def _accept_by_plain_sqlite(place: Place, first_call: int, calls: int) -> float:
+def accept_by_plain_sqlite(place: Place, first_call: int, calls: int) -> float:
+    """Accept in one thread; return calls per second."""
     given = {"reason": None, "idempotency_key": None, "protect_completed": False, "before": 0, **AUDIT}
     given |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "2026-01-31 12:00:00.000000")
     job = {

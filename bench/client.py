@@ -1,6 +1,6 @@
-"""What the client costs beside the server, and what memory `rollbook unenroll` takes: `make bench`.
+"""CPU time of the client compared with the server's, and memory of `rollbook unenroll`: part of `make bench`.
 
-Every figure is a ratio of two things measured in the same run; the table is for people, bench/client.json for programs.
+Every figure is a ratio within one run. Prints a table and writes bench/client.json.
 """
 
 import json
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _client_cost(server: ServerProcess, campus: Campus) -> tuple[float, float]:
-    """Unenroll by calls of 100; give the CPU time of the client, and of httpx alone, by the server's."""
+    """Unenroll with calls of 100 ids; return the CPU times of client and bare httpx as ratios to the server's."""
     ids = campus.enroll(CALLS * 100)
     with Client(server.url, campus.account_key, campus.owner_key, ca_file=server.ca_file) as client:
         next(client.unenroll(ids[:1]))  # the connection is open now
@@ -75,7 +75,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _peak_memory(server: ServerProcess, campus: Campus, folder: Path, count: int) -> int:
-    """Run the command with that many ids in a file, and give its largest resident set in KiB."""
+    """Run the command with `count` ids in a file; return its peak memory in KiB."""
     (folder / "ids.txt").write_text("\n".join(map(str, range(10**9, 10**9 + count))))
     keys = {"ROLLBOOK_ACCOUNT_KEY": campus.account_key, "ROLLBOOK_USER_KEY": campus.owner_key}
     address = {"ROLLBOOK_URL": server.url, "ROLLBOOK_CA_FILE": str(server.ca_file)}

@@ -1,4 +1,4 @@
-"""The rows about the worker: draining beside psql, and accepting while workers drain."""
+"""Rows about the worker: draining compared with psql, and accepting while workers drain."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ CHANGES = "SELECT SUM(last_change) FROM accounts"
 
 
 def drain(rounds: int) -> Iterator[Figure]:
-    """Workers beside psql with the same statements, each worker and each psql at an account of its own."""
+    """Workers compared with psql and the same statements, each with its own account."""
     one, two = (Figure(f"drain, PostgreSQL, {text}", "items/s", 0.80, 0.95) for text in ("1 worker", "2 workers"))
     table = max(1_000_000, 4 * ITEMS * rounds)  # a round drains four times ITEMS of the first account
     with durable_postgresql() as server, postgresql_place(server, table, accounts=2) as place:
@@ -44,12 +44,12 @@ def drain(rounds: int) -> Iterator[Figure]:
         for _ in range(rounds):
             for figure, accounts in ((one, 1), (two, 2)):
                 seconds = _drain_by_workers(place, len(queue(accounts)))
-                figure.add(accounts * ITEMS / seconds, accounts * ITEMS / _drain_by_psql(place, queue(accounts)))
+                figure.add(accounts * ITEMS / seconds, accounts * ITEMS / drain_by_psql(place, queue(accounts)))
     yield from (one, two)
 
 
 def accept_while_draining(rounds: int) -> Iterator[Figure]:
-    """Accepting while two workers have all that they can do, beside accepting alone."""
+    """Accepting while two workers are busy, compared with accepting alone."""
     figure = Figure("accept while two workers drain, of accept alone", "calls/s", 0.60, 0.75)
     with (
         durable_postgresql() as server,
@@ -74,7 +74,7 @@ def accept_while_draining(rounds: int) -> Iterator[Figure]:
 
 
 def enqueue(place: Place, number: int, first: int, count: int) -> None:
-    """Put enrollments of an account into its queue, in batches of 100, as if calls had."""
+    """Queue enrollments of an account in batches of 100, as calls do."""
     account = place.accounts[number].account.id
     start = number * place.count + first
     place.run(
@@ -86,7 +86,7 @@ def enqueue(place: Place, number: int, first: int, count: int) -> None:
 
 @contextmanager
 def running_workers(place: Place, count: int) -> Iterator[None]:
-    """Run `rollbook worker` in as many processes; they are up and idle when the block begins."""
+    """Run `count` processes of `rollbook worker`, idle when the block begins."""
     with TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
         log = Path(folder, "log")
         given = environment(place.url, Path(folder), poll_seconds=0.01, drain_step=STEP)
@@ -109,7 +109,7 @@ def _drain_by_workers(place: Place, count: int) -> float:
     with running_workers(place, count), psycopg.connect(place.url, autocommit=True) as connection:
 
         def changes() -> int:
-            # Every step counts one. This is cheap to look at while the workers are at it.
+            # One for every step; cheap to read while the workers run.
             [(number,)] = connection.execute(CHANGES).fetchall()
             return int(number)
 
@@ -124,7 +124,8 @@ def _drain_by_workers(place: Place, count: int) -> float:
     return seconds
 
 
-def _drain_by_psql(place: Place, accounts: list[Campus]) -> float:
+def drain_by_psql(place: Place, accounts: list[Campus]) -> float:
+    """Process ITEMS of each account with one psql per account; return the seconds."""
     place.run(RESUME)
     scripts = [_script(campus.account.id) for campus in accounts]
     command = [*postgresql_command("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", place.url]
@@ -142,7 +143,8 @@ def _drain_by_psql(place: Place, accounts: list[Campus]) -> float:
         process.stdin.close()
     for process in processes:
         assert process.stdout
-        output = process.stdout.read()
+        with process.stdout:
+            output = process.stdout.read()
         assert process.wait() == 0, output
     seconds = time.perf_counter() - started
     assert place.run(PENDING) == [(False,)]
@@ -153,7 +155,14 @@ def _drain_by_psql(place: Place, accounts: list[Campus]) -> float:
 def _script(account_id: int) -> str:
     given = {"account_id": account_id, "latest_at": "'9999-12-31'"}
     given |= dict.fromkeys(("due_at", "finished_at", "unenrolled_at"), "now()")
-    given |= {"step": STEP, "status": "'Complete'", "notes": "NULL", "ids": ":'ids'", "change": ":last_change"}
+    given |= {
+        "step": STEP,
+        "first": STEP,
+        "status": "'Complete'",
+        "notes": "NULL",
+        "ids": ":'ids'",
+        "change": ":last_change",
+    }
     given |= {"protect_completed": "false"}
     turn, claim, change, end, finish = (_fill(sql, given) for sql in draining().values())
     step = f"BEGIN;\n{turn};\n{claim} \\gset\n{change} \\gset\n{end};\n{finish};\nCOMMIT;\n"

@@ -1,4 +1,4 @@
-"""What was measured: the ratios of each round, their median, and the table of them beside what they should be."""
+"""Figures: the ratios of each round, their median, and the table with their targets."""
 
 import statistics
 from collections.abc import Iterator
@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Figure:
-    """A ratio that should be at least `must` (at most, if `at_most`), and better still `aim`.
-
-    Each round gives what was reached beside its limit, in `unit`.
-    """
+    """A ratio of at least `must`, ideally `aim` (at most, if `at_most`); each round adds a value and its limit."""
 
     what: str
     unit: str
@@ -20,7 +17,7 @@ class Figure:
     rounds: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, reached: float, limit: float) -> None:
-        """Add a round."""
+        """Add the value and the limit of a round."""
         self.rounds.append((reached, limit))
 
     @property
@@ -30,19 +27,19 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """Whether it reached what it must, or what it aims at."""
+        """Whether the ratio reached its aim, its must, or neither."""
         sign = -1 if self.at_most else 1
         if sign * self.ratio >= sign * self.aim:
             return "aim"
         return "must" if sign * self.ratio >= sign * self.must else "SHORT"
 
     def as_dict(self) -> dict[str, object]:
-        """Give everything for the JSON."""
+        """Return the figure for JSON."""
         return {**vars(self), "ratio": self.ratio, "verdict": self.verdict}
 
 
 def write_table(figures: list[Figure]) -> Iterator[str]:
-    """Write the lines of the table: the median of the ratios, their range, and the medians of both sides."""
+    """Yield the lines of the table: median and range of the ratios, medians of values and limits."""
     yield f"{'what':<58} {'ratio':>6} {'range':>11} {'reached':>9} {'limit':>9} {'unit':<8} {'must':>5} {'aim':>5}"
     for figure in figures:
         ratios = sorted(reached / limit for reached, limit in figure.rounds)

@@ -1,6 +1,6 @@
-"""The load: calls over HTTPS with keep-alive, by a process so lean that it measures the server and not itself.
+"""Generates load: calls over HTTPS with keep-alive, in a separate process that costs little CPU time.
 
-Runs as a program: a job as JSON on its input, what was measured as JSON on its output. `measure` starts it.
+As a program it reads a job as JSON from stdin and writes the result as JSON to stdout. `measure` starts it.
 """
 
 import json
@@ -19,10 +19,7 @@ LENGTH = b"content-length: "
 
 @dataclass(frozen=True)
 class Job:
-    """Calls to make: each has the body `head`, the ids joined by `between`, `tail`, all urlencoded already.
-
-    The ids of call k of all are those of `call_ids`.
-    """
+    """Calls to make. A body is `head`, the call's ids joined by `between`, and `tail`, all urlencoded."""
 
     port: int
     ca_file: str
@@ -40,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """How long the calls took together, how long one takes at the median, how many were answered as expected."""
+    """The total time of the calls, the median of one, and how many had the expected answer."""
 
     seconds: float
     median_ms: float
@@ -48,13 +45,13 @@ class Measured:
 
 
 def call_ids(call: int, table: int, per_call: int) -> range:
-    """Give the ids of a call: far apart in the table, and of no other call."""
+    """Return the ids of a call: spread over the table, and disjoint from other calls."""
     stride = table // per_call
     return range(call * 7919 % stride + 1, table + 1, stride)[:per_call]
 
 
 def make_job(url: str, ca_file: Path, package: str, **given: int | str) -> Job:
-    """Make a job of a package with `@` in the place of its first id, `@@` between two."""
+    """Make a job from a package with two ids, each written as `@`."""
     head, between, tail = (quote_plus(part) for part in package.split("@"))
     port, path = url.split(":")[2].split("/", 1)
     defaults: dict[str, int | str] = {"first_call": 0, "table": 1_000_000, "per_call": 100, "path": f"/{path}"}
@@ -63,7 +60,7 @@ def make_job(url: str, ca_file: Path, package: str, **given: int | str) -> Job:
 
 
 def measure(job: Job) -> Measured:
-    """Make the calls and tell what they took; every one has to be answered as expected."""
+    """Make the calls and return the measurement; each must have the expected answer."""
     done = subprocess.run(
         [sys.executable, __file__], input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
     )
@@ -74,7 +71,7 @@ def measure(job: Job) -> Measured:
 
 
 class _Connection:
-    """One keep-alive connection, with at most one call under way."""
+    """A keep-alive connection with at most one call in progress."""
 
     def __init__(self, job: Job, context: ssl.SSLContext) -> None:
         plain = socket.create_connection(("localhost", job.port))
@@ -87,7 +84,7 @@ class _Connection:
         self.socket.sendall(request)
 
     def read(self) -> bytes:
-        """Read one answer whole."""
+        """Read one complete answer."""
         answer = self.socket.recv(65536)
         while (end := answer.find(b"\r\n\r\n")) < 0:
             answer += self._more()
@@ -114,7 +111,7 @@ def _run(job: Job) -> Measured:
     connections = [_Connection(job, context) for _ in range(job.connections)]
     selector = selectors.DefaultSelector()
     for connection in connections:
-        # Its answer comes with what TLS 1.3 has to say at first, so that later there is nothing to read but answers.
+        # Consumes the session tickets of TLS 1.3, so that only answers are left to read.
         connection.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.read()
         selector.register(connection.socket, selectors.EVENT_READ, connection)

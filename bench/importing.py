@@ -1,4 +1,4 @@
-"""The row about imports: `rollbook import oneroster` beside loading the same enrollments with nothing around it."""
+"""The row about imports: `rollbook import oneroster` compared with bulk loading the same enrollments."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ NOW = "2026-01-31 12:00:00.000000"
 
 
 def import_roster(rounds: int) -> Iterator[Figure]:
-    """Importing beside COPY or executemany into the same table, empty for both; once for five rounds, it takes long."""
+    """Importing, compared with COPY or executemany into the same empty table; one measurement for five rounds."""
     with TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder:
         archive = _write_archive(Path(folder))
         with durable_postgresql() as server, postgresql_place(server, ROWS) as place:

@@ -1,9 +1,8 @@
-"""How long each page of the console takes with 1,000,000 enrollments and 100,000 items of history, on both databases.
+"""Measures each page of the console with 1,000,000 enrollments and 100,000 items of history, on both databases.
 
     .venv/bin/python bench/pages.py [enrollments] [history]
 
-The server runs in a process of its own; the figure is the median of some visits over HTTPS, in milliseconds, beside the
-slowest, and the number of statements that the page ran.
+Prints the median and the maximum time of some requests over HTTPS in milliseconds, and the HTTP status.
 """
 
 import statistics
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def measure(name: str, place: Place, history: int) -> None:
-    """Fill the history, then visit each page some times."""
+    """Fill the history, then request each page several times."""
     fill(place, history)
     campus = place.accounts[0]
     give_password(campus)
@@ -72,7 +71,7 @@ def measure(name: str, place: Place, history: int) -> None:
 
 
 def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], int]]]:
-    """Give each page with what to do to visit it."""
+    """Yield each page with the function that requests it."""
     last = history // BATCH
     for path in (
         *(
@@ -93,23 +92,23 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
     ids = "\n".join(map(str, range(1, 50_001, 10)))
     yield "POST /unenroll, a course", lambda: choose(visitor, in_course=course, ids="")
     yield "POST /unenroll, 5,000 ids", lambda: choose(visitor, ids=ids)
-    yield "GET of what was chosen", lambda: visitor.open(visitor.answer.url.path).status_code
+    yield "GET of the preview", lambda: visitor.open(visitor.answer.url.path).status_code
 
 
 def open_page(visitor: Visitor, path: str) -> int:
-    """Visit a page."""
+    """Request a page."""
     return visitor.open(f"/console{path}").status_code
 
 
 def choose(visitor: Visitor, **fields: object) -> int:
-    """Send a choice; what is measured is the answer to the form alone."""
+    """Submit a selection; only the answer to the form is measured."""
     status = visitor.post("/console/unenroll", fields).status_code
     visitor.follow()
     return status
 
 
 def fill(place: Place, history: int) -> None:
-    """Make the history."""
+    """Fill the history."""
     most = max(history, 190_000)
     if place.on_sqlite:
         numbers = f"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {most}) SELECT i FROM n)"

@@ -1,4 +1,4 @@
-"""The limit of accepting on PostgreSQL: pgbench, sending the statements of the accept path and nothing else."""
+"""The limit of accepting on PostgreSQL: pgbench with the statements of the accept path."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from statements import AUDIT, accepting, digests
 
 
 def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -> float:
-    """Accept by as many clients; return how many calls a second."""
+    """Accept with `clients` connections; return calls per second."""
     each = calls // clients
     with TemporaryDirectory() as folder:
         script = Path(folder, "accept.sql")
@@ -27,13 +27,13 @@ def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -
 
 
 def _script(place: Place, first_call: int, each: int) -> str:
-    """Write a client's transaction: call number `done` of its own, with the ids that generator.call_ids names."""
+    """Return a client's transaction: its call number `done`, with the ids of generator.call_ids."""
     stride = place.count // 100
     ids = f"ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride}))"
     values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
     values |= {name: f"'{value}'" for name, value in AUDIT.items()}
     values |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "now()")
-    values |= {"ids": ids, "before": "0", "protect_completed": "false", "reason": "NULL", "idempotency_key": "NULL"}
+    values |= {"ids": ids, "protect_completed": "false", "before": "0", "reason": "NULL", "idempotency_key": "NULL"}
     caller, batch, accept, audit = (_fill(sql, values) for sql in accepting("postgresql").values())
     return f"""
         \\set call {first_call} + :client_id * {each} + :done

@@ -1,4 +1,4 @@
-"""Where things are measured: databases that keep what they were told, filled with enrollments, and their accounts."""
+"""Databases to measure on: durable, filled with enrollments."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from postgresql import PostgresServer, run_cluster
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
 
-# PostgreSQL's own defaults but for memory and for checkpoints, which would fall into one round and not into another.
+# PostgreSQL's defaults, except for memory and for checkpoints, which would disturb single rounds.
 SETTINGS = ("shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=1h", "fsync=on", "synchronous_commit=on")
 COURSES = 100
 
@@ -35,7 +35,7 @@ _FILL = (
 
 @dataclass(frozen=True)
 class Place:
-    """A database with accounts of as many enrollments each; those of the first have the ids from 1."""
+    """A database whose accounts have `count` enrollments each; ids of the first account start at 1."""
 
     url: str
     database: Database
@@ -48,7 +48,7 @@ class Place:
         return self.database.engine.dialect.name == "sqlite"
 
     def run(self, *statements: str) -> list[tuple[object, ...]]:
-        """Run statements, each for itself, and give the rows of the last."""
+        """Run statements, each in its own transaction; return the rows of the last."""
         if self.on_sqlite:
             with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)) as plain:
                 return [[*map(tuple, plain.execute(statement))] for statement in statements][-1]
@@ -58,7 +58,7 @@ class Place:
             return cursor.fetchall() if cursor.description else []
 
     def forget_queue(self) -> None:
-        """Empty the queue, so that every id is a fresh one again."""
+        """Empty the queue, so that every id can be accepted again."""
         if self.on_sqlite:
             self.run("DELETE FROM unenrollments", "DELETE FROM batches", "DELETE FROM audit", "DELETE FROM calls")
         else:
@@ -67,7 +67,7 @@ class Place:
 
 @contextmanager
 def durable_postgresql() -> Iterator[PostgresServer]:
-    """Run a PostgreSQL on the disk that syncs what it commits."""
+    """Run a PostgreSQL server on disk, with fsync."""
     options = [word for setting in SETTINGS for word in ("-c", setting)]
     with run_cluster(*options) as server, psycopg.connect(server.url) as connection:
         for name in ("fsync", "synchronous_commit"):
@@ -77,11 +77,11 @@ def durable_postgresql() -> Iterator[PostgresServer]:
 
 @contextmanager
 def postgresql_place(server: PostgresServer, count: int, accounts: int = 1) -> Iterator[Place]:
-    """Make a database on the server, with so many enrollments in each account."""
+    """Make a database on the server with `count` enrollments in each account."""
     with server.fresh_database() as url, _place(url, accounts, count) as place:
         numbers = f"generate_series(1, {count}) AS numbers(i)"
         with psycopg.connect(url) as connection:
-            connection.execute("SET session_replication_role = replica")  # no foreign keys: the rows are right
+            connection.execute("SET session_replication_role = replica")  # skips foreign keys: the rows are valid
             for campus in place.accounts:
                 for statement in _statements(campus, count, numbers, "true"):
                     connection.execute(statement)  # type: ignore[arg-type, unused-ignore]
@@ -91,7 +91,7 @@ def postgresql_place(server: PostgresServer, count: int, accounts: int = 1) -> I
 
 @contextmanager
 def sqlite_place(count: int) -> Iterator[Place]:
-    """Make a database file on the disk, with so many enrollments in one account."""
+    """Make a database file on disk with `count` enrollments in one account."""
     with (
         TemporaryDirectory(prefix="rollbook-bench-", dir="/var/tmp") as folder,
         _place(f"sqlite:///{folder}/rollbook.db", 1, count) as place,

@@ -1,6 +1,6 @@
-"""The limit of accepting on SQLite: plain sqlite3 in one thread, the statements of the accept path and nothing else.
+"""The limit of accepting on SQLite: plain sqlite3 in one thread with the statements of the accept path.
 
-Runs as a program, in a process of its own, as the server does: a job as JSON on its input, seconds on its output.
+As a program, in its own process like the server, it reads a job as JSON from stdin and writes seconds to stdout.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A real server on a place, and calls to it."""
+"""A server on a database to measure on, and calls to it."""
 
 import os
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ class Serving:
         self.server = server
 
     def accept(self, connections: int, first_call: int, calls: int) -> float:
-        """Unenroll by calls of 100 fresh ids; return how many calls a second."""
+        """Unenroll with calls of 100 new ids; return calls per second."""
         return calls / self.call(connections=connections, first_call=first_call, calls=calls).seconds
 
     def call(self, *, user_key: str | None = None, **given: int | str) -> Measured:
-        """Make calls in the owner's name, or with another key."""
+        """Make calls as the owner, or with another key."""
         package = self.place.accounts[0].package(["@", "@"], user_key)
         return measure(make_job(self.server.url, self.server.ca_file, package, table=self.place.count, **given))
 
     def resident(self) -> int:
-        """Give the KiB of memory that the server's processes hold."""
+        """Return the resident memory of the server's processes in KiB."""
         return sum(_resident(pid) for pid in (self.server.process.pid, *self.server.serving()))
 
 
@@ -39,7 +39,7 @@ def _resident(pid: int) -> int:
 
 @contextmanager
 def serving(place: Place) -> Iterator[Serving]:
-    """Run the server: on PostgreSQL with as many processes as the machine has cores, on SQLite with one."""
+    """Run the server: on PostgreSQL with one process per core, on SQLite with one process."""
     count = 1 if place.on_sqlite else os.cpu_count() or 1
     options = ("--no-worker", "--workers", str(count))
     with (
@@ -47,6 +47,6 @@ def serving(place: Place) -> Iterator[Serving]:
         run_server(place.url, Path(folder), *options, forked=False, wrong_keys_per_address=0) as server,
     ):
         serving = Serving(place, server)
-        # What a process does once, and what a database learns of a table, is behind it.
-        serving.call(connections=32, calls=200, user_key="nobody's", expected="SU:10")
+        # Warm-up: imports, connections, statistics.
+        serving.call(connections=32, calls=200, user_key="wrong", expected="SU:10")
         yield serving

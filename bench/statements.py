@@ -1,4 +1,4 @@
-"""The very statements of the accept path and of the drain, taken from the store."""
+"""The statements of the accept path and of a worker step, taken from the store."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from rollbook.store.operations import audit
 from rollbook.store.people import api_keys
 from rollbook.store.queue import accept, process, state
 
-# What the audit keeps of an accepted call, as long as in life.
+# The audit line of an accepted call, with realistic lengths.
 AUDIT = {
     "actor": "owner@example.org",
     "action": "unenrollLearningModules",
@@ -20,7 +20,7 @@ AUDIT = {
 
 
 def accepting(dialect: str) -> dict[str, str]:
-    """Give the statements of a call by what they do, in their order; the first stands before the transaction."""
+    """Return the statements of a call by name, in order; the first is executed before the transaction."""
     given = {
         "caller": api_keys._FIND_CALLER,
         "batch": accept._OPEN_BATCH,
@@ -31,7 +31,7 @@ def accepting(dialect: str) -> dict[str, str]:
 
 
 def draining() -> dict[str, str]:
-    """Give the statements of a worker's step by what they do, in their order, for PostgreSQL."""
+    """Return the statements of a worker step by name, in order, for PostgreSQL."""
     given = {
         "account": process._LOCK_ACCOUNT,
         "claim": process._CLAIM,
@@ -43,7 +43,7 @@ def draining() -> dict[str, str]:
 
 
 def digests(campus: Campus) -> dict[str, bytes]:
-    """Give the parameters of the caller's look-up."""
+    """Return the parameters of the key look-up."""
     keys = {"account_digest": campus.account_key, "user_digest": campus.owner_key}
     return {name: hashlib.sha256(key.encode()).digest() for name, key in keys.items()}
 

@@ -1,7 +1,7 @@
-"""Fuzzes each target for some seconds; ends at the first finding and says where its input is.
+"""Fuzzes each target for FUZZ_SECONDS; stops at the first finding and names the file of its input.
 
-atheris changes inputs so that they reach more of the code. Beside it, `growth` repeats a part of an input until it is
-as large as a body may be, and so finds what takes more than its share of time or memory.
+atheris mutates inputs to reach more code. `growth` repeats a part of an input up to the maximum size of a body and
+limits CPU time and memory.
 """
 
 import os
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 FOUND = HERE.parent / "build" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
-WATCHED = ("rollbook", "python_multipart", "zipfile")
+INSTRUMENTED_PACKAGES = ("rollbook", "python_multipart", "zipfile")
 
 MAX_BODY = 1_048_576
 # The answer is read by eight calls, and half a million ids for three columns; the other targets have one second.
@@ -32,13 +32,13 @@ PEAK_BYTES = 256 * 1_048_576
 
 
 def guide(name: str) -> None:
-    """Run one target under atheris, in this process, which ends with it."""
+    """Run one target under atheris; ends this process."""
     import atheris  # noqa: PLC0415 only `make fuzz` installs it
 
-    with atheris.instrument_imports(include=list(WATCHED)):
-        for module in [module for module in sys.modules if module.startswith((*WATCHED, "targets"))]:
+    with atheris.instrument_imports(include=list(INSTRUMENTED_PACKAGES)):
+        for module in [module for module in sys.modules if module.startswith((*INSTRUMENTED_PACKAGES, "targets"))]:
             del sys.modules[module]
-        from targets import TARGETS as INSTRUMENTED  # noqa: PLC0415 imported again to be watched
+        from targets import TARGETS as INSTRUMENTED  # noqa: PLC0415 imported again, instrumented
 
     (FOUND / name).mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", "-max_len=4096"]
@@ -48,7 +48,7 @@ def guide(name: str) -> None:
 
 
 def _write_words() -> Path:
-    """Write the words that chance would not find: those of words.dict, and the elements and words of the messages."""
+    """Write the dictionary: words.dict, and the elements and words of all messages."""
     words: set[str] = set()
 
     def collect(element: Element) -> None:
@@ -69,7 +69,7 @@ def _write_words() -> Path:
 
 
 def fuzz(name: str) -> bool:
-    """Run one target in a process of its own; tell whether there was no finding."""
+    """Run one target in a separate process; return whether it had no finding."""
     done = subprocess.run([sys.executable, __file__, "--guide", name], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(done.stdout, done.stderr[-6000:], f"{name}: a finding; its input is in {FOUND}", sep="\n")
@@ -81,7 +81,7 @@ def fuzz(name: str) -> bool:
 
 
 def grow() -> None:
-    """Let parts of inputs fill a whole body, and measure the reading of it."""
+    """Repeat parts of inputs up to the size of a body, and limit the CPU time and memory of parsing it."""
     inputs = [(name, path.read_bytes()) for name in TARGETS for path in sorted((CORPUS / name).iterdir())]
     end, count = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
@@ -104,9 +104,9 @@ def _peak() -> int:
 
 
 def main() -> int:
-    """Run every target, or those that are named."""
+    """Run all targets, or those named."""
     FOUND.mkdir(parents=True, exist_ok=True)
-    memory = Path("/dev/shm")  # noqa: S108 the targets make a folder of their own in it
+    memory = Path("/dev/shm")  # noqa: S108 the targets create their own folder in it
     if memory.is_dir():
         tempfile.tempdir = os.environ["TMPDIR"] = str(memory)
     resource.setrlimit(resource.RLIMIT_AS, (4 * 1024**3,) * 2)

@@ -1,4 +1,4 @@
-"""What is fuzzed: every reader of what strangers send. Of each, only its own errors may come out."""
+"""The fuzz targets: every parser of untrusted input. Each may raise its own errors only."""
 
 import io
 import os
@@ -74,14 +74,14 @@ def call(data: bytes) -> None:
 
 
 def headers(data: bytes) -> None:
-    """Request headers that are Rollbook's own, one a line."""
+    """Extension headers, one a line."""
     lines = (line.partition(": ") for line in data.decode("latin-1").split("\n"))
     with suppress(TransportError):
         read_extensions({name.lower(): value for name, _, value in lines})
 
 
 def answer(data: bytes) -> None:
-    """What a server answers, to every call of the client."""
+    """An answer of a server to every call of the client."""
     _answers[0] = data
     for ask in (
         lambda: list(_client.unenroll([1, 2])),
@@ -98,7 +98,7 @@ def answer(data: bytes) -> None:
 
 
 def ids(data: bytes) -> None:
-    """A list of ids, with a column that is named, by its number, and without."""
+    """A list of ids, without a column, with its name, and with its number."""
     for column in (None, "ID", "2"):
         with suppress(UserError):
             found = read_id_list(data, "list", column)
@@ -107,7 +107,7 @@ def ids(data: bytes) -> None:
 
 
 def options(data: bytes) -> None:
-    """A command that unenrolls, undoes or reports, with an argument a line, at a server that knows nothing."""
+    """A command that unenrolls, undoes or reports, one argument a line, with a server that returns nothing."""
     command, *lines = data[:4096].replace(b"\0", b"").replace(b"/", b"_").split(b"\n")
     if command.decode("latin-1") not in ("unenroll", "remove", "restore", "report"):
         return
@@ -142,7 +142,7 @@ def archive(data: bytes) -> None:
 
 
 def roster(data: bytes) -> None:
-    """The files of an archive, each below a line of `=== name`; without a manifest, one that names them all."""
+    """The files of an archive, each below a line `=== name`; a missing manifest is added."""
     path = _folder / "roster.zip"
     parts = dict(part.partition(b"\n")[::2] for part in data.split(b"=== "))
     files = {name: parts[name.encode()] for name in ("manifest", *FILES) if name.encode() in parts}

@@ -1,4 +1,4 @@
-"""The last calls of an account are kept, without holding up a call, and forgotten in time."""
+"""The call log: what it keeps, for how long, and that no call waits for it."""
 
 import json
 import time
@@ -29,7 +29,7 @@ def _kept(database: Database, campus: Campus, count: int) -> list[AnsweredCall]:
         time.sleep(0.05)
 
 
-def test_a_call_is_kept_with_its_answer_and_one_with_wrong_keys_is_not(served: Served, campus: Campus) -> None:
+def test_call_log_keeps_authenticated_calls_only(served: Served, campus: Campus) -> None:
     ids = campus.enroll(2)
     refused = served.server.post(campus.package(ids).replace(campus.account_key, "0" * 64))
     accepted = served.server.post(campus.package([*ids, 0, "x", 999_999_999]))
@@ -80,7 +80,7 @@ def test_unknown_method_is_named_in_the_log_and_on_the_page_of_last_calls(served
         ("restoreUnenrollments", "<Unenrollments/>", "/Unenrollments, line 1: none of BatchID, Unenrollment"),
     ],
 )
-def test_log_line_and_last_call_name_the_wrong_element_its_line_and_what_it_should_be(
+def test_log_and_call_log_name_the_wrong_element_its_line_and_what_is_expected(
     served: Served, campus: Campus, method: str, parameters: str, detail: str
 ) -> None:
     answer = served.server.post(campus.call(method, parameters))
@@ -92,16 +92,16 @@ def test_log_line_and_last_call_name_the_wrong_element_its_line_and_what_it_shou
     assert detail in logged
 
 
-def test_no_call_waits_for_its_record_and_the_stop_loses_none_and_a_setting_keeps_none(tmp_path: Path) -> None:
+def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
     campus = Campus(database)
     seeing = campus.call("getUnenrollmentQueue", "<UnenrollmentQueue/>")
     with run_server(url, tmp_path, "--no-worker") as server:
-        with database.write():  # nobody else can write now
+        with database.write():  # no other connection can write
             server.post(seeing)
-            time.sleep(1.1)  # the first is being written meanwhile, in vain
+            time.sleep(1.1)  # the first write of the call log fails meanwhile
             assert b"<Result>Success</Result>" in server.post(seeing).content
         server.post(seeing)
         assert server.stop() == 0
@@ -109,10 +109,10 @@ def test_no_call_waits_for_its_record_and_the_stop_loses_none_and_a_setting_keep
         assert len(list_calls(connection, campus.account.id, 10)) == 3
     with run_server(url, tmp_path, calls_kept=0) as server:
         server.post(seeing)
-        # The worker of this server forgets what another has kept.
+        # Its worker deletes the calls that the other server kept.
         deadline = time.monotonic() + 15
         while _count(database):
-            assert time.monotonic() < deadline, "the calls are not forgotten"
+            assert time.monotonic() < deadline, "the calls are not deleted"
             time.sleep(0.05)
         assert server.stop() == 0
     assert _count(database) == 0
@@ -124,7 +124,7 @@ def _count(database: Database) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(calls)).scalar_one()
 
 
-def test_only_the_latest_calls_are_kept_and_each_account_has_its_own(database: Database) -> None:
+def test_call_log_keeps_the_latest_calls_of_each_account(database: Database) -> None:
     busy, quiet = Campus(database), Campus(database)
     with database.write() as connection:
         keep_calls(connection, [_call(busy, str(number)) for number in range(25)] + [_call(quiet, "quiet")])

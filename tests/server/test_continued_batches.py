@@ -1,4 +1,4 @@
-"""A job of many calls is one batch: Rollbook-Batch continues the batch that the same caller began (D32)."""
+"""Rollbook-Batch: several calls of one caller become one batch (D32)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,13 +24,13 @@ def _client(served: Served, campus: Campus) -> rollbook.Client:
 
 
 def _blocks(served: Served, campus: Campus, batch: str) -> list[tuple[int, str]]:
-    """Give what getUnenrollments says of the batch: block and id of every item."""
+    """Return block and id of every item of the batch, from getUnenrollments."""
     with _client(served, campus) as client:
         items = client.unenrollments(batch_id=int(batch))
         return [(int(item["Block"]), item["AccountUserLearningModuleRelID"]) for item in items]
 
 
-def test_items_are_appended_and_blocks_of_the_answer_are_those_of_the_call(served: Served, campus: Campus) -> None:
+def test_items_are_appended_and_the_answer_has_the_blocks_of_the_call(served: Served, campus: Campus) -> None:
     ids = campus.enroll(4)
     first = _post(served, campus, [ids[0], "x", ids[1]], Reason="Term over")
     batch = first.headers["Rollbook-Batch"]
@@ -50,7 +50,7 @@ def test_items_are_appended_and_blocks_of_the_answer_are_those_of_the_call(serve
     assert (one.reason, one.pending, one.refused) == ("Term over", 4, 3)
 
 
-def test_a_call_of_which_all_is_refused_is_kept_with_the_batch_and_names_none(served: Served, campus: Campus) -> None:
+def test_call_with_refused_items_only_is_recorded_but_names_no_batch(served: Served, campus: Campus) -> None:
     one, other = campus.enroll(2)
     batch = _post(served, campus, [one]).headers["Rollbook-Batch"]
     for refused in ([one], ["x"]):
@@ -62,7 +62,7 @@ def test_a_call_of_which_all_is_refused_is_kept_with_the_batch_and_names_none(se
 
 
 @pytest.mark.parametrize("whose", ["another caller", "another account", "old", "unknown", "no number", "import"])
-def test_any_other_batch_is_422_and_nothing_is_done(served: Served, campus: Campus, whose: str) -> None:
+def test_any_other_batch_is_422_and_queues_nothing(served: Served, campus: Campus, whose: str) -> None:
     one, two = campus.enroll(2)
     batch = _post(served, campus, [one]).headers["Rollbook-Batch"]
     by, key = campus, campus.owner_key
@@ -91,7 +91,7 @@ def test_any_other_batch_is_422_and_nothing_is_done(served: Served, campus: Camp
     assert by.queue() == before
 
 
-def test_another_reason_and_another_method_are_422(served: Served, campus: Campus) -> None:
+def test_another_reason_or_another_method_is_422(served: Served, campus: Campus) -> None:
     one, two = campus.enroll(2)
     batch = _post(served, campus, [one], Reason="Term over").headers["Rollbook-Batch"]
     assert _post(served, campus, [two], Batch=batch, Reason="Another").status_code == 422
@@ -100,7 +100,7 @@ def test_another_reason_and_another_method_are_422(served: Served, campus: Campu
     assert _post(served, campus, [two], Batch=batch, Reason="Term over").status_code == 200
 
 
-def test_a_dry_run_appends_nothing(served: Served, campus: Campus) -> None:
+def test_dry_run_appends_nothing(served: Served, campus: Campus) -> None:
     one, two = campus.enroll(2)
     batch = _post(served, campus, [one]).headers["Rollbook-Batch"]
     answer = served.server.post(campus.package([two]), headers={"Rollbook-Batch": batch, "Rollbook-Dry-Run": "true"})
@@ -108,7 +108,7 @@ def test_a_dry_run_appends_nothing(served: Served, campus: Campus) -> None:
     assert _blocks(served, campus, batch) == [(1, str(one))]
 
 
-def test_20_clients_at_once_continue_one_batch_each_key_once(served: Served, campus: Campus) -> None:
+def test_20_clients_continue_one_batch_and_each_key_works_once(served: Served, campus: Campus) -> None:
     ids = campus.enroll(101)
     batch = _post(served, campus, [ids[100]]).headers["Rollbook-Batch"]
 
@@ -125,7 +125,7 @@ def test_20_clients_at_once_continue_one_batch_each_key_once(served: Served, cam
     assert {int(id_) for _, id_ in found} == set(ids)
 
 
-def test_the_client_makes_one_batch_of_many_calls_and_one_undo_brings_all_back(served: Served, campus: Campus) -> None:
+def test_client_makes_one_batch_of_many_calls_and_one_undo_restores_all(served: Served, campus: Campus) -> None:
     ids = campus.enroll(250)
     with _client(served, campus) as client:
         done = list(client.unenroll([*ids[:120], ids[0], *ids[120:240]], reason="Term over"))

@@ -1,4 +1,4 @@
-"""A program that reads the log finds one JSON document a line, whatever happens."""
+"""Every line of the log is one JSON document, even after an unexpected error."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from rollbook.store.database.schema import migrate
 from server_process import environment
 
 
-def test_an_error_that_nobody_foresaw_is_one_line_of_json_too(tmp_path: Path) -> None:
+def test_unexpected_error_is_one_line_of_json(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)

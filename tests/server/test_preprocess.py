@@ -1,4 +1,4 @@
-"""Calls that arrive together are read together, and each is answered as if it had come alone (decision 0024)."""
+"""Calls are preprocessed in batches, and each is answered as if it were alone (decision 0024)."""
 
 import random
 import threading
@@ -16,7 +16,7 @@ from rollbook.store.database.database import Database
 from server_process import run_server
 
 
-def test_of_calls_that_come_at_once_each_has_its_own_answer(served: Served, campus: Campus) -> None:
+def test_simultaneous_calls_each_get_their_own_answer(served: Served, campus: Campus) -> None:
     other = Campus(served.database)
     ids, others = campus.enroll(60), other.enroll(60)
     good = campus.package(ids[:1])
@@ -25,7 +25,7 @@ def test_of_calls_that_come_at_once_each_has_its_own_answer(served: Served, camp
     calls += [(campus.package(others[start : start + 5]), ["ULM:03"] * 5) for start in range(0, 60, 5)]
     calls += 3 * [
         (good.replace(campus.owner_key, other.owner_key), ["SU:10"]),
-        (good.replace("unenrollLearningModules", "unenrollEverybody"), ["SU:11"]),
+        (good.replace("unenrollLearningModules", "unenrollAll"), ["SU:11"]),
         (good.replace("</SmarterU>", ""), ["SU:03"]),
         (good.replace("SmarterU>", "Smarter>"), ["SU:04"]),
         (campus.package(ids[:1], campus.learner_key), ["ULM:02"]),
@@ -47,9 +47,9 @@ def test_of_calls_that_come_at_once_each_has_its_own_answer(served: Served, camp
     assert other.queue() == dict.fromkeys(others, "Pending")
 
 
-# On SQLite nothing that a call could wait for is held by anybody else for long.
+# On SQLite no lock is held for long.
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_call_that_is_refused_does_not_wait_for_those_that_are_performed(
+def test_refused_call_does_not_wait_for_calls_in_progress(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     campus = Campus(database)
@@ -60,16 +60,16 @@ def test_a_call_that_is_refused_does_not_wait_for_those_that_are_performed(
     ):
         with psycopg.connect(database_url) as connection:
             connection.execute("LOCK TABLE batches")
-            performed = [pool.submit(server.post, campus.package([id_])) for id_ in ids]
-            _wait_for_a_waiting_statement(connection)
+            blocked = [pool.submit(server.post, campus.package([id_])) for id_ in ids]
+            _wait_for_a_blocked_statement(connection)
             refused = server.post(campus.package(ids, "0" * 64))
-            assert not any(call.done() for call in performed)
-        answers = [call.result(20) for call in performed]
+            assert not any(call.done() for call in blocked)
+        answers = [call.result(20) for call in blocked]
     assert read_outcomes(refused) == ["SU:10"]
     assert [read_outcomes(answer) for answer in answers] == [["accepted"]] * 4
 
 
-def _wait_for_a_waiting_statement(connection: psycopg.Connection) -> None:
+def _wait_for_a_blocked_statement(connection: psycopg.Connection) -> None:
     deadline = time.monotonic() + 10
     while connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is None:
         assert time.monotonic() < deadline

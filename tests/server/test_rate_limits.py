@@ -1,4 +1,4 @@
-"""Who reaches a limit is answered 429 until the minute is over; nobody else is."""
+"""Rate limits: 429 until the minute is over, for the subject that reached the limit only."""
 
 import time
 import tracemalloc
@@ -24,7 +24,7 @@ LIMITS: dict[str, Any] = {"wrong_keys_per_address": 4, "calls_per_account": 20}
 
 
 class Sender:
-    """Calls a server through a proxy that it trusts, from any address; or itself, from 127.0.0.1."""
+    """A client behind a trusted proxy, with any address; or without a proxy, from 127.0.0.1."""
 
     def __init__(self, server: ServerProcess, through: str | None = PROXY) -> None:
         transport = httpx.HTTPTransport(verify=server.tls_context(), local_address=through)
@@ -32,16 +32,16 @@ class Sender:
         self._url = server.url
 
     def close(self) -> None:
-        """Close its connection."""
+        """Close the connection."""
         self._client.close()
 
     def send(self, package: str, address: str) -> httpx.Response:
-        """Send one call that is said to come from the address."""
+        """Send one call whose proxy names the address."""
         headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
         return self._client.post(self._url, data={"Package": package}, headers=headers)
 
     def outcomes(self, package: str, *addresses: str) -> list[str]:
-        """Send one call from each address; tell 429, Success, or the code of the error."""
+        """Send one call from each address; return for each 429, Success, or the error code."""
         answers = [self.send(package, address) for address in addresses]
         return [str(answer.status_code) if answer.status_code != 200 else _result(answer) for answer in answers]
 
@@ -53,14 +53,14 @@ def _result(answer: httpx.Response) -> str:
 
 @contextmanager
 def _early_in_a_minute(seconds: float) -> Iterator[None]:
-    """Begin when the minute of the clock has the seconds left that the block takes."""
+    """Wait until the minute of the clock has `seconds` left for the block."""
     left = WINDOW_SECONDS - time.time() % WINDOW_SECONDS
     if left < seconds:
         time.sleep(left)
     yield
 
 
-def test_limits_hold_for_whoever_reaches_them_and_for_nobody_else(
+def test_limits_apply_to_the_subject_that_reaches_them_only(
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     ours, theirs = Campus(database), Campus(database)
@@ -78,21 +78,21 @@ def test_limits_hold_for_whoever_reaches_them_and_for_nobody_else(
         refused = proxied.send(right, "203.0.113.1")
         assert 1 <= int(refused.headers["Retry-After"]) <= WINDOW_SECONDS
         assert _result(refused) == "SU:9999"
-        # Of version 6, a whole network counts as one; of version 4 written as version 6, the address alone.
+        # A /64 network of IPv6 is one subject; an IPv4 address in IPv6 notation is that address.
         assert proxied.outcomes(unknown, *(f"2001:db8:1:2::{n:x}" for n in range(5))) == ["SU:10"] * 4 + ["429"]
         assert proxied.outcomes(right, "2001:db8:1:3::1") == ["Success"]
         assert proxied.outcomes(right, "::ffff:203.0.113.1", "::ffff:203.0.113.3") == ["429", "Success"]
-        # Whoever comes by no trusted proxy cannot choose the address that is counted.
+        # Without a trusted proxy the client cannot choose the address that is counted.
         assert direct.outcomes(unknown, *(f"198.51.100.{n}" for n in range(5))) == ["SU:10"] * 4 + ["429"]
-        # What is no call counts as a wrong key does.
+        # An unreadable call counts like a wrong key.
         assert proxied.outcomes("<a>", *["203.0.113.5"] * 5) == ["SU:03"] * 4 + ["429"]
-        # Whoever has an account's key cannot lock the account out with wrong user keys.
+        # A holder of the account key cannot lock the account out with wrong user keys.
         assert proxied.outcomes(wrong_user, *(f"198.51.100.{n}" for n in range(40))) == ["SU:10"] * 40
         assert proxied.outcomes(right, "203.0.113.2") == ["Success"]
         assert proxied.outcomes(others, *["203.0.113.2"] * 21) == ["Success"] * 20 + ["429"]
 
 
-def test_wrong_sign_ins_count_on_every_server_of_the_database_at_once(
+def test_failed_sign_ins_count_for_all_servers_of_a_database(
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     campus = Campus(database)
@@ -111,7 +111,7 @@ def test_wrong_sign_ins_count_on_every_server_of_the_database_at_once(
     assert right == [429, 429]
 
 
-def test_a_limit_ends_with_the_minute(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_ends_with_the_minute(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     rate_limits = RateLimits(database, {Limit.WRONG_KEYS_PER_ADDRESS: 2})
     monkeypatch.setattr(time, "time", lambda: 6_000_050.0)
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_a_limit_ends_with_the_minute(database: Database, monkeypatch: pytest.Mo
     rate_limits.check(Limit.WRONG_KEYS_PER_ADDRESS, "203.0.113.1")
 
 
-def test_a_flood_from_many_addresses_takes_little_memory() -> None:
+def test_flood_from_many_addresses_takes_little_memory() -> None:
     rate_limits = RateLimits(Database("postgresql://127.0.0.1:1/none"), {Limit.WRONG_KEYS_PER_ADDRESS: 30})
     tracemalloc.start()
     for number in range(3 * MAX_SUBJECTS):

@@ -1,4 +1,4 @@
-"""Connections are safe by today's measure, and a renewed certificate is taken up without losing a call."""
+"""TLS versions and ciphers; a renewed certificate is reloaded without losing a call; processes that cannot start."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def _connect(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 def _shown(port: int) -> bytes:
-    """Give the certificate that a new connection is shown."""
+    """Return the certificate of a new connection."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with _connect(port, context) as connection:
@@ -36,7 +36,7 @@ def _shown(port: int) -> bytes:
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"])
-def test_tls_1_2_and_up_are_spoken_and_nothing_older(served: Served, version: str) -> None:
+def test_tls_1_2_and_1_3_are_accepted_and_nothing_older(served: Served, version: str) -> None:
     context = served.server.tls_context()
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
@@ -49,7 +49,7 @@ def test_tls_1_2_and_up_are_spoken_and_nothing_older(served: Served, version: st
 
 
 @pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"])
-def test_a_weak_cipher_is_refused(served: Served, cipher: str) -> None:
+def test_weak_cipher_is_refused(served: Served, cipher: str) -> None:
     context = served.server.tls_context()
     context.set_ciphers(f"{cipher}:@SECLEVEL=0")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -58,7 +58,7 @@ def test_a_weak_cipher_is_refused(served: Served, cipher: str) -> None:
 
 
 class Load:
-    """Calls a server all the time, over kept connections and new ones; counts what is answered and what is lost."""
+    """Calls a server continuously over kept and new connections, and counts answered and lost calls."""
 
     def __init__(self, server: ServerProcess) -> None:
         self.answered, self.lost = 0, 0
@@ -94,7 +94,7 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_process_that_cannot_start_is_tried_again_while_another_serves(tmp_path: Path) -> None:
+def test_process_that_cannot_start_is_retried_while_another_serves_and_else_ends_the_server(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -105,7 +105,7 @@ def test_a_process_that_cannot_start_is_tried_again_while_another_serves(tmp_pat
     options = ["--no-worker", "--workers", "2", "--tls-cert", str(cert), "--tls-key", str(made.key)]
     with run_server(url, tmp_path, *options, forked=False) as server:
         server.wait_until_it_answers()
-        time.sleep(CRASH_SECONDS + 0.5)  # so that the one that stays is known to serve
+        time.sleep(CRASH_SECONDS + 0.5)  # then the other process counts as serving
         cert.write_text("half of a certificate")
         os.kill(server.serving()[0], signal.SIGKILL)
         _wait(lambda: "server process cannot start" in server.log.read_text())
@@ -113,11 +113,15 @@ def test_a_process_that_cannot_start_is_tried_again_while_another_serves(tmp_pat
         shutil.copy(made.cert, cert)
         _wait(lambda: len(server.serving()) == 2)
         assert "Traceback" not in server.log.read_text()
-        assert server.stop() == 0
+        cert.write_text("half of a certificate")
+        for pid in server.serving():
+            os.kill(pid, signal.SIGKILL)
+        assert server.process.wait(20) == 2
+        assert "A server process ended at once, with exit code 1" in server.log.read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sighup_takes_up_a_renewed_certificate_and_no_call_is_lost(tmp_path: Path, workers: int) -> None:
+def test_sighup_reloads_a_renewed_certificate_without_losing_a_call(tmp_path: Path, workers: int) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -135,8 +139,8 @@ def test_sighup_takes_up_a_renewed_certificate_and_no_call_is_lost(tmp_path: Pat
             server.process.send_signal(signal.SIGHUP)
             _wait(lambda: server.log.read_text().count(event) == said + workers)
 
-        hang_up('"certificate reloaded"')  # now all processes are there
-        # A certificate without its key, as while files are being exchanged, is not taken up.
+        hang_up('"certificate reloaded"')  # all processes have started
+        # A certificate without its key, as during the exchange of the files, is not loaded.
         shutil.copy(second.cert, cert)
         hang_up("certificate not reloaded; the old one stays")
         assert {_shown(server.port) for _ in range(8)} == {old}

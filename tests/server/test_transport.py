@@ -1,4 +1,4 @@
-"""How a call may come in, and what every answer carries (protocol §1)."""
+"""Transport of calls and headers of answers (protocol §1); start and stop of server processes."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def _code(answer: httpx.Response) -> str | None:
     return etree.fromstring(answer.content).findtext("Errors/Error/ErrorID")
 
 
-def test_a_call_may_be_a_multipart_form(served: Served, campus: Campus) -> None:
+def test_multipart_form_is_accepted(served: Served, campus: Campus) -> None:
     field, file = campus.enroll(2)
     with served.server.client() as client:
         as_field = client.post(served.server.url, files={"Package": (None, campus.package([field]))})
@@ -34,7 +34,7 @@ def test_a_call_may_be_a_multipart_form(served: Served, campus: Campus) -> None:
     assert campus.queue() == {field: "Pending", file: "Pending"}
 
 
-def test_the_address_works_without_its_last_slash(served: Served, campus: Campus) -> None:
+def test_path_without_trailing_slash_is_accepted(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     with served.server.client() as client:
         answer = client.post(served.server.url.rstrip("/"), data={"Package": campus.package(ids)})
@@ -43,16 +43,14 @@ def test_the_address_works_without_its_last_slash(served: Served, campus: Campus
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
-def test_every_method_but_post_is_no_call(served: Served, campus: Campus, method: str) -> None:
+def test_http_methods_other_than_post_are_su_01(served: Served, campus: Campus, method: str) -> None:
     with served.server.client() as client:
         answer = client.request(method, served.server.url, data={"Package": campus.package(campus.enroll(1))})
     assert (answer.status_code, _code(answer)) == (200, "SU:01")
     assert campus.queue() == {}
 
 
-def test_no_cache_keeps_an_answer_no_browser_makes_a_page_of_it_and_none_names_its_server(
-    served: Served, campus: Campus
-) -> None:
+def test_answers_have_security_headers_and_do_not_name_the_server(served: Served, campus: Campus) -> None:
     package = {"Package": campus.package(campus.enroll(1))}
     with served.server.client() as client:
         answers = [
@@ -71,7 +69,7 @@ def test_no_cache_keeps_an_answer_no_browser_makes_a_page_of_it_and_none_names_i
         assert "Server" not in answer.headers
 
 
-def test_a_call_over_plain_http_is_not_read(served: Served, campus: Campus) -> None:
+def test_call_over_plain_http_is_not_read(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     forged = {"X-Forwarded-Proto": "https"}
     with httpx.Client(trust_env=False) as client:
@@ -81,9 +79,9 @@ def test_a_call_over_plain_http_is_not_read(served: Served, campus: Campus) -> N
     assert campus.queue() == {}
 
 
-def test_a_named_proxy_may_say_that_the_call_came_over_https(served: Served, campus: Campus) -> None:
+def test_trusted_proxy_may_set_the_scheme(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
-    # The test's server trusts 127.0.0.2, and so a client of that address is its proxy.
+    # The server trusts 127.0.0.2 as a proxy.
     with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as proxy:
         package = {"Package": campus.package(ids)}
         refused = proxy.post(served.server.http_url, data=package, headers={"X-Forwarded-Proto": "http"})
@@ -92,7 +90,7 @@ def test_a_named_proxy_may_say_that_the_call_came_over_https(served: Served, cam
     assert b"<Result>Success</Result>" in accepted.content
 
 
-def test_the_log_line_of_a_request_id_says_which_element_was_wrong(served: Served, campus: Campus) -> None:
+def test_log_line_of_a_request_id_names_the_wrong_element(served: Served, campus: Campus) -> None:
     package = campus.package(campus.enroll(1)).replace("</Unenrollment>", "<Reason/></Unenrollment>")
     request_id = served.server.post(package).headers["X-Request-ID"]
     line = next(line for line in served.server.log.read_text().splitlines() if request_id in line)
@@ -100,7 +98,7 @@ def test_the_log_line_of_a_request_id_says_which_element_was_wrong(served: Serve
     assert campus.name in line
 
 
-def test_no_answer_tells_in_which_way_keys_are_wrong(served: Served, campus: Campus) -> None:
+def test_every_wrong_pair_of_keys_has_the_same_answer(served: Served, campus: Campus) -> None:
     other = Campus(served.database)
     good = campus.package(campus.enroll(1))
     wrong = [
@@ -116,7 +114,7 @@ def test_no_answer_tells_in_which_way_keys_are_wrong(served: Served, campus: Cam
     assert len({tuple(sorted(set(answer.headers) - {"date"})) for answer in answers}) == 1
 
 
-def test_the_unforeseen_is_su_9999_and_its_cause_goes_to_the_log_alone(database_url: str, tmp_path: Path) -> None:
+def test_unexpected_error_is_su_9999_and_its_cause_is_only_in_the_log(database_url: str, tmp_path: Path) -> None:
     database = Database(database_url)
     migrate(database)
     campus = Campus(database)
@@ -132,9 +130,7 @@ def test_the_unforeseen_is_su_9999_and_its_cause_goes_to_the_log_alone(database_
     assert "batches" in next(line for line in log.splitlines() if answer.headers["X-Request-ID"] in line)
 
 
-def test_a_database_that_cannot_be_reached_is_503_and_to_be_tried_again(
-    postgresql: PostgresServer, tmp_path: Path
-) -> None:
+def test_unreachable_database_is_503_with_retry_after(postgresql: PostgresServer, tmp_path: Path) -> None:
     with postgresql.fresh_database() as url:
         database = Database(url)
         migrate(database)
@@ -151,7 +147,7 @@ def test_a_database_that_cannot_be_reached_is_503_and_to_be_tried_again(
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one_process", "two_processes"])
-def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, options: list[str]) -> None:
+def test_sigterm_answers_calls_in_progress_and_exits_with_0(tmp_path: Path, options: list[str]) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -159,7 +155,7 @@ def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, op
     ids = campus.enroll(1)
     answers: list[httpx.Response] = []
     with run_server(url, tmp_path, "--no-worker", *options, forked=False) as server:
-        # Nobody else can write while this is open, so that the call is under way when the server is told to stop.
+        # Blocks the call, so that it is in progress when SIGTERM arrives.
         with database.write():
             caller = threading.Thread(target=lambda: answers.append(server.post(campus.package(ids))))
             caller.start()
@@ -177,7 +173,7 @@ def test_sigterm_answers_the_calls_under_way_and_exits_with_0(tmp_path: Path, op
     database.close()
 
 
-def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
+def test_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -193,7 +189,7 @@ def test_a_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_call_whose_body_is_still_arriving_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+def test_arriving_body_does_not_delay_the_stop(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)

@@ -1,4 +1,4 @@
-"""What a worker does about trouble."""
+"""The worker: errors and heartbeats."""
 
 import time
 from contextlib import closing
@@ -14,29 +14,29 @@ from rollbook.store.queue.workers import find_last_seen
 from server_process import run_server
 
 
-def test_trouble_with_one_account_keeps_no_other_waiting(tmp_path: Path) -> None:
+def test_worker_error_in_one_account_does_not_block_others(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
-    troubled, other = Campus(database), Campus(database)
-    for campus in (troubled, other):
+    broken, other = Campus(database), Campus(database)
+    for campus in (broken, other):
         campus.accept(campus.enroll(2))
     with database.write() as connection:
         connection.execute(
             sa.text(
-                "CREATE TRIGGER trouble BEFORE UPDATE ON enrollments "
-                f"WHEN OLD.account_id = {troubled.account.id} BEGIN SELECT RAISE(ABORT, 'trouble'); END"
+                "CREATE TRIGGER broken BEFORE UPDATE ON enrollments "
+                f"WHEN OLD.account_id = {broken.account.id} BEGIN SELECT RAISE(ABORT, 'broken'); END"
             )
         )
     with run_server(url, tmp_path, poll_seconds=0.05) as server:
         other.wait_until_drained()
         log = server.log.read_text()
     database.close()
-    assert set(troubled.queue().values()) == {"Pending"}
+    assert set(broken.queue().values()) == {"Pending"}
     assert "worker error; continuing" in log
 
 
-def test_a_worker_is_seen_again_and_again_however_seldom_it_looks_at_the_queue(tmp_path: Path) -> None:
+def test_worker_sends_heartbeats_between_polls(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     with closing(Database(url)) as database:
         migrate(database)

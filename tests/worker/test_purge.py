@@ -1,4 +1,4 @@
-"""What is kept long enough is forgotten in bounded steps: the queue goes on meanwhile, and the end need not wait."""
+"""Expired rows are deleted in bounded steps: the queue is drained meanwhile, and a stop does not wait."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ def _count(database: Database, table: sa.Table, *where: sa.ColumnElement[bool]) 
 
 
 @pytest.mark.parametrize("table", [answers, login_sessions, drafts], ids=lambda table: table.name)
-def test_a_step_forgets_no_more_than_its_size(database: Database, table: sa.Table) -> None:
+def test_purge_step_deletes_no_more_rows_than_its_size(database: Database, table: sa.Table) -> None:
     campus, old = Campus(database), utc_now() - timedelta(days=30)
     with database.write() as connection:
         owner = connection.execute(sa.select(users.c.id).where(users.c.role == "owner")).scalar_one()
@@ -43,7 +43,7 @@ def test_a_step_forgets_no_more_than_its_size(database: Database, table: sa.Tabl
     assert left[:3] == [15, 5, 0]
 
 
-def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_purge_to_the_next_one(database: Database) -> None:
+def test_stopped_worker_leaves_the_rest_of_a_purge_to_the_next_one(database: Database) -> None:
     campus = Campus(database)
     campus.set(retention_days=0)
     campus.accept(campus.enroll(2_000))
@@ -65,7 +65,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_of_a_purge_to_the_next_on
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_log_of_sqlite_is_cut_off_even_after_a_reader_has_kept_it(database: Database, tmp_path: Path) -> None:
+def test_sqlite_log_is_truncated_even_after_a_reader_has_held_it(database: Database, tmp_path: Path) -> None:
     campus, log = Campus(database), tmp_path / "rollbook.db-wal"
     with database.read() as connection:
         connection.execute(sa.select(users.c.id)).all()

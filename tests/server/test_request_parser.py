@@ -1,4 +1,4 @@
-"""What a connection sends is read as HTTP/1.1 says, or refused: no body is a call, no sender chooses its address."""
+"""HTTP/1.1 is read by the letter or refused: no body becomes a call, no client chooses its address."""
 
 import json
 import socket
@@ -19,13 +19,13 @@ from server_process import ServerProcess, run_server
 
 POST = "POST /apiv2/ HTTP/1.1\r\nHost: localhost\r\n"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
-PROXY = "127.0.0.2"  # the one that the servers of the tests trust
+PROXY = "127.0.0.2"  # trusted by the servers of the tests
 
 Segments = pytest.mark.parametrize("segments", [1, 2], ids=["one_segment", "two_segments"])
 
 
 class Line:
-    """A TLS connection over which a test sends what it likes."""
+    """A TLS connection for raw bytes."""
 
     def __init__(self, server: ServerProcess) -> None:
         raw = socket.create_connection(("127.0.0.1", server.port), timeout=20, source_address=(PROXY, 0))
@@ -39,14 +39,14 @@ class Line:
         self._tls.close()
 
     def send(self, head: str | bytes, rest: str | bytes = b"", segments: int = 1) -> None:
-        """Send it in one segment, or the rest in another one a moment later."""
+        """Send all bytes in one segment, or `rest` in a second segment a moment later."""
         parts = [part.encode() if isinstance(part, str) else part for part in (head, rest)]
         for part in parts if segments == 2 else [b"".join(parts)]:
             self._tls.sendall(part)
             time.sleep(0.05 * (segments - 1))
 
     def is_open(self, seconds: float) -> bool:
-        """Wait for so long for the server to close the connection."""
+        """Wait up to `seconds` for the server to close the connection."""
         self._tls.settimeout(seconds)
         try:
             return bool(self._tls.recv(65_536))
@@ -56,7 +56,7 @@ class Line:
             return False
 
     def read(self) -> bytes:
-        """Give all that is answered until the server closes the connection."""
+        """Return everything received until the server closes the connection."""
         read = b""
         try:
             while part := self._tls.recv(65_536):
@@ -78,12 +78,12 @@ def _call(package: str) -> bytes:
 
 
 def _answers(read: bytes) -> list[bytes]:
-    """Take the answers apart; each but the first begins with its status line."""
+    """Split the answers, each from its status line."""
     return [b"HTTP/1.1 " + part for part in read.split(b"HTTP/1.1 ")[1:]]
 
 
 def _client(served: Served, answer: bytes) -> str:
-    """The address that the log gives for the call that was answered so."""
+    """Return the client address that the log has for an answered call."""
     request_id = answer.partition(b"x-request-id: ")[2][:16].decode()
     lines = [line for line in served.server.log.read_text().splitlines() if request_id in line]
     return str(json.loads(lines[-1])["client"])
@@ -92,7 +92,7 @@ def _client(served: Served, answer: bytes) -> str:
 @Segments
 @pytest.mark.parametrize("asked", UPGRADES.values(), ids=UPGRADES)
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_the_body_of_a_call_that_asks_for_an_upgrade_is_its_body(
+def test_body_of_an_upgrade_request_is_not_a_request(
     served: Served, campus: Campus, asked: str, framing: str, segments: int
 ) -> None:
     (id_,) = campus.enroll(1)
@@ -112,9 +112,7 @@ def test_the_body_of_a_call_that_asks_for_an_upgrade_is_its_body(
 
 
 @Segments
-def test_a_call_that_asks_for_an_upgrade_is_carried_out_as_one_that_does_not(
-    served: Served, campus: Campus, segments: int
-) -> None:
+def test_upgrade_request_is_executed_without_the_upgrade(served: Served, campus: Campus, segments: int) -> None:
     first, second = campus.enroll(2)
     calls = [_call(campus.package([id_])) for id_ in (first, second)]
     head = f"{POST}{FORM}Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: "
@@ -128,7 +126,7 @@ def test_a_call_that_asks_for_an_upgrade_is_carried_out_as_one_that_does_not(
 
 @Segments
 @pytest.mark.parametrize("target", ["localhost:443", "localhost:443/apiv2/"])
-def test_connect_is_refused_and_what_follows_it_is_not_read(
+def test_connect_is_refused_and_the_connection_closed(
     served: Served, campus: Campus, target: str, segments: int
 ) -> None:
     body = _call(campus.package(campus.enroll(1)))
@@ -164,9 +162,7 @@ AMBIGUOUS = {
 
 @Segments
 @pytest.mark.parametrize("header", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_a_head_that_programs_read_in_two_ways_is_refused_whole(
-    served: Served, campus: Campus, header: str, segments: int
-) -> None:
+def test_ambiguous_head_is_refused(served: Served, campus: Campus, header: str, segments: int) -> None:
     body = _call(campus.package(campus.enroll(1)))
     follows = f"{POST}{FORM}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with Line(served.server) as line:
@@ -178,7 +174,7 @@ def test_a_head_that_programs_read_in_two_ways_is_refused_whole(
 
 @Segments
 @pytest.mark.parametrize("body", ["1\nx\n0\n\n", "0x1\r\nx\r\n0\r\n\r\n", "1\r\nxyz0\r\n\r\n", "-1\r\nx\r\n0\r\n\r\n"])
-def test_chunks_that_programs_read_in_two_ways_end_the_connection(served: Served, body: str, segments: int) -> None:
+def test_ambiguous_chunks_close_the_connection(served: Served, body: str, segments: int) -> None:
     with Line(served.server) as line:
         line.send(f"{POST}{FORM}Transfer-Encoding: chunked\r\n\r\n", body, segments)
         (answer,) = _answers(line.read())
@@ -186,7 +182,7 @@ def test_chunks_that_programs_read_in_two_ways_end_the_connection(served: Served
 
 
 @Segments
-def test_trailers_say_nothing_about_a_call(served: Served, campus: Campus, segments: int) -> None:
+def test_trailers_are_ignored(served: Served, campus: Campus, segments: int) -> None:
     (id_,) = campus.enroll(1)
     body = _call(campus.package([id_]))
     head = f"{POST}{FORM}X-Forwarded-For: 192.0.2.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -201,7 +197,7 @@ def test_trailers_say_nothing_about_a_call(served: Served, campus: Campus, segme
 
 
 @pytest.mark.parametrize("endless", [b"X-Trailer: ", b"0;extension="], ids=["trailer", "chunk_extension"])
-def test_what_is_no_body_and_never_ends_ends_the_connection(served: Served, endless: bytes) -> None:
+def test_endless_trailer_or_chunk_extension_closes_the_connection(served: Served, endless: bytes) -> None:
     begun = b"0\r\n" + endless if endless.startswith(b"X") else b"1\r\nx\r\n" + endless
     with Line(served.server) as line:
         line.send(f"{POST}{FORM}Transfer-Encoding: chunked\r\n\r\n", begun, segments=2)
@@ -212,9 +208,7 @@ def test_what_is_no_body_and_never_ends_ends_the_connection(served: Served, endl
 
 
 @Segments
-def test_a_sender_that_expects_to_be_told_to_go_on_is_told_so_once(
-    served: Served, campus: Campus, segments: int
-) -> None:
+def test_expect_100_continue_is_answered_once(served: Served, campus: Campus, segments: int) -> None:
     ids = campus.enroll(1)
     body = _call(campus.package(ids))
     head = f"{POST}{FORM}Expect: 100-continue\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -226,9 +220,7 @@ def test_a_sender_that_expects_to_be_told_to_go_on_is_told_so_once(
 
 
 @Segments
-def test_a_call_of_http_1_0_is_answered_and_its_connection_closed(
-    served: Served, campus: Campus, segments: int
-) -> None:
+def test_http_1_0_call_is_answered_and_the_connection_closed(served: Served, campus: Campus, segments: int) -> None:
     first, second = campus.enroll(2)
     one, other = _call(campus.package([first])), _call(campus.package([second]))
     head = f"POST /apiv2/ HTTP/1.0\r\n{FORM}Connection: keep-alive\r\nContent-Length: "
@@ -241,7 +233,7 @@ def test_a_call_of_http_1_0_is_answered_and_its_connection_closed(
 
 
 @Segments
-def test_calls_sent_ahead_are_answered_in_their_order(served: Served, campus: Campus, segments: int) -> None:
+def test_pipelined_calls_are_answered_in_order(served: Served, campus: Campus, segments: int) -> None:
     ids = campus.enroll(3)
     bodies = [_call(campus.package([id_])) for id_ in ids]
     sent = [f"{POST}{FORM}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
@@ -269,8 +261,8 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProces
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"x"], ids=["nothing", "empty_lines", "a_body"])
-def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_call(impatient: ServerProcess, sent: bytes) -> None:
-    length = 1000 if sent == b"x" else 0  # a call is answered SU:01 before its body has come
+def test_idle_connection_is_closed_unless_it_sends_a_call(impatient: ServerProcess, sent: bytes) -> None:
+    length = 1000 if sent == b"x" else 0  # SU:01 is answered before the body arrives
     with Line(impatient) as line:
         line.send(f"GET /apiv2/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
         stops = time.monotonic() + 10
@@ -280,10 +272,10 @@ def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_call(impatien
                 line.send(sent)
 
 
-def test_a_call_under_way_is_no_idle_connection(impatient: ServerProcess) -> None:
+def test_connection_with_a_call_in_progress_is_not_idle(impatient: ServerProcess) -> None:
     head = f"{POST}{FORM}Content-Length: 1\r\n\r\n"
     with Line(impatient) as line:
-        line.send(head + "x" + head)  # the second is begun while the first is answered
+        line.send(head + "x" + head)  # the second begins while the first is answered
         time.sleep(1.5)
         line.send("x")
         time.sleep(0.2)

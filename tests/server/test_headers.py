@@ -1,4 +1,4 @@
-"""The headers that are ours: sent twice and done once, tried without doing, and with a reason (D21)."""
+"""The extension headers: idempotency keys, dry runs, reasons (D21)."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from rollbook.store.database.tables import answers, metadata
 
 
 def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
-    """Read every table but those written behind an answer, whole or the rows of one account."""
+    """Read every table that calls change before they are answered; all rows, or those of one account."""
     contents = {}
     with served.database.read() as connection:
         for name, table in metadata.tables.items():
@@ -27,7 +27,7 @@ def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa
     return contents
 
 
-def test_a_key_sent_by_20_clients_at_once_does_the_work_once(served: Served, campus: Campus) -> None:
+def test_idempotency_key_of_20_simultaneous_clients_works_once(served: Served, campus: Campus) -> None:
     ids = campus.enroll(100)
     package = campus.package(ids)
     headers = {"Idempotency-Key": "one-of-twenty"}
@@ -40,7 +40,7 @@ def test_a_key_sent_by_20_clients_at_once_does_the_work_once(served: Served, cam
     assert list(campus.queue().values()) == ["Pending"] * 100
 
 
-def test_a_key_sent_with_another_call_is_422_and_does_nothing(served: Served, campus: Campus) -> None:
+def test_idempotency_key_with_another_call_is_422_and_does_nothing(served: Served, campus: Campus) -> None:
     one, other = campus.enroll(2)
     headers = {"Idempotency-Key": "x"}
     served.server.post(campus.package([one]), headers=headers)
@@ -50,7 +50,7 @@ def test_a_key_sent_with_another_call_is_422_and_does_nothing(served: Served, ca
     assert campus.queue() == {one: "Pending"}
 
 
-def test_a_key_is_one_callers_own(served: Served, campus: Campus) -> None:
+def test_idempotency_key_belongs_to_one_caller(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     headers = {"Idempotency-Key": "x"}
     served.server.post(campus.package(ids), headers=headers)
@@ -58,7 +58,7 @@ def test_a_key_is_one_callers_own(served: Served, campus: Campus) -> None:
     assert read_outcomes(answer) == ["ULM:04"]
 
 
-def test_a_key_is_free_again_after_a_day(served: Served, campus: Campus) -> None:
+def test_idempotency_key_expires_after_a_day(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     headers = {"Idempotency-Key": "x"}
     served.server.post(campus.package(ids), headers=headers)
@@ -71,7 +71,7 @@ def test_a_key_is_free_again_after_a_day(served: Served, campus: Campus) -> None
     assert read_outcomes(answer) == ["ULM:04"]
 
 
-def test_a_call_that_failed_as_a_whole_does_not_use_up_its_key(served: Served, campus: Campus) -> None:
+def test_failed_call_does_not_use_its_idempotency_key(served: Served, campus: Campus) -> None:
     ids = campus.enroll(1)
     headers = {"Idempotency-Key": "x"}
     wrong = campus.package(ids).replace("<Unenrollment>", "<Unenrollment><Extra/>")
@@ -79,9 +79,7 @@ def test_a_call_that_failed_as_a_whole_does_not_use_up_its_key(served: Served, c
     assert read_outcomes(served.server.post(campus.package(ids), headers=headers)) == ["accepted"]
 
 
-def test_a_dry_run_answers_as_the_real_call_would_and_changes_nothing(
-    served: Served, campus: Campus, soaks: bool
-) -> None:
+def test_dry_run_answers_as_the_real_call_and_changes_nothing(served: Served, campus: Campus, soaks: bool) -> None:
     turns = 1000 if soaks else 150
     ids = campus.enroll(turns * 3 // 5)
     choices = [*ids, 0, "abc", 2**62, -1]
@@ -105,7 +103,7 @@ def test_a_dry_run_answers_as_the_real_call_would_and_changes_nothing(
 
 
 @pytest.mark.parametrize("method", ["removeUnenrollments", "restoreUnenrollments", "pauseUnenrollments"])
-def test_every_method_that_changes_something_can_be_tried_out(served: Served, campus: Campus, method: str) -> None:
+def test_every_changing_method_has_a_dry_run(served: Served, campus: Campus, method: str) -> None:
     ids = campus.enroll(4)
     served.server.post(campus.package(ids[:2]))
     campus.drain()
@@ -131,9 +129,7 @@ def test_every_method_that_changes_something_can_be_tried_out(served: Served, ca
         {"Rollbook-Reason": "two%0Alines"},
     ],
 )
-def test_a_header_that_cannot_be_honoured_ends_the_call(
-    served: Served, campus: Campus, headers: dict[str, str]
-) -> None:
+def test_invalid_extension_header_is_422(served: Served, campus: Campus, headers: dict[str, str]) -> None:
     answer = served.server.post(campus.package(campus.enroll(1)), headers=headers)
     assert answer.status_code == 422
     assert campus.queue() == {}

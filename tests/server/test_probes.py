@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics tell the truth, on a port of their own, of all processes together."""
+"""/livez, /readyz and /metrics on the operations port, for all processes together."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def _scrape(url: str) -> dict[str, float]:
     text = httpx.get(f"{url}/metrics", trust_env=False).text
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     figures = {name: float(value) for name, value in lines}
-    assert len(figures) == len(lines), "a figure is given twice"
+    assert len(figures) == len(lines), "a metric occurs twice"
     return figures
 
 
@@ -48,7 +48,7 @@ def _wait_until(figure: str, value: float, url: str) -> dict[str, float]:
 
 
 def _call_each_process(server: ServerProcess, package: str) -> None:
-    """Have every server process answer three calls: the others are made to sleep meanwhile."""
+    """Make each server process answer three calls, by suspending the others meanwhile."""
     children = {*server.serving()}
     assert len(children) == 2
     for awake in children:
@@ -60,7 +60,7 @@ def _call_each_process(server: ServerProcess, package: str) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path: Path) -> None:
+def test_metrics_cover_all_processes_and_readyz_reports_the_stop(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -96,7 +96,7 @@ def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path
             name for page in WATCHING for name in re.findall(r"(?<!#)\b(?:rollbook|process)_\w+", page.read_text())
         }
         assert watched - {name.partition("{")[0] for name in figures} == set()
-        with database.write():  # the call cannot end, nor can the server
+        with database.write():  # blocks the call, and with it the stop
             caller = threading.Thread(target=lambda: server.post(campus.package([ids[0]])))
             caller.start()
             time.sleep(0.4)
@@ -110,9 +110,7 @@ def test_the_figures_of_all_processes_are_added_up_and_the_stop_is_told(tmp_path
     assert stopping.json()["database"] == "ok"
 
 
-def test_a_worker_tells_what_it_has_done_and_which_part_is_not_ready(
-    postgresql: PostgresServer, tmp_path: Path
-) -> None:
+def test_worker_reports_its_counts_and_the_part_that_is_not_ready(postgresql: PostgresServer, tmp_path: Path) -> None:
     with postgresql.fresh_database() as url:
         database = Database(url)
         migrate(database)
@@ -157,18 +155,18 @@ def test_a_worker_tells_what_it_has_done_and_which_part_is_not_ready(
 
 
 def _set_schema(database: Database, revision: str) -> None:
-    database.close()  # connections that were ended meanwhile would be found dead once
+    database.close()  # the pool has connections that PostgreSQL has closed
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
 
-def test_a_taken_port_stops_only_a_server_that_was_told_to_have_it(tmp_path: Path) -> None:
+def test_taken_operations_port_stops_only_a_server_configured_for_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
     database.close()
     with socket.socket() as other:
-        with suppress(OSError):  # then somebody else has it, which is as good
+        with suppress(OSError):  # a port that is taken already serves the test as well
             other.bind(("127.0.0.1", 8444))
             other.listen()
         with run_server(url, tmp_path, operations_port=None) as server:
