@@ -337,3 +337,15 @@ def test_an_interrupted_run_goes_on_only_with_what_was_begun(desk: Desk) -> None
     mine = {row["batch"] for row in desk.outcomes("r.csv")}
     batches = [batch for batch in desk.run("batches", "--format", "json").json if str(batch["batch"]) in mine]
     assert [batch["reason"] for batch in batches] == ["Term over"]
+
+
+def test_preview_names_the_courses_that_a_group_of_the_learners_auto_enrolls(desk: Desk, campus: Campus) -> None:
+    ids = [str(id_) for id_ in campus.enroll(2)]
+    wide = ["--max-percent", "100"]
+    assert "Auto-enrolled" not in desk.run("unenroll", *ids, *wide, "--dry-run").err
+    campus.auto_enroll(int(ids[0]))
+    sentence = "Auto-enrolled by a group of the learners: 'Fire Safety'."
+    assert sentence in desk.run("unenroll", *ids, *wide, "--dry-run").err
+    assert sentence in desk.run("unenroll", *ids, *wide, expect=2).err  # where it would ask
+    assert sentence not in desk.run("unenroll", ids[1], *wide, "--dry-run").err
+    assert campus.queue() == {}

@@ -52,6 +52,15 @@ def test_course_is_unenrolled_after_preview_reason_and_brake(served: Served, cam
     assert campus.current() == 0
 
 
+def test_preview_names_the_courses_that_a_group_of_the_learners_auto_enrolls(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    _choose(owner, in_course=campus.course_id)
+    assert "auto-enroll" not in owner.text()
+    campus.auto_enroll(*ids[:2])
+    _choose(owner, in_course=campus.course_id)
+    assert "Fire Safety is an auto-enroll course of a group of 2 learners selected." in owner.text()
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [({"status": ["Completed"]}, 1), ({"status": ["Completed", "Enrolled"]}, 3)],

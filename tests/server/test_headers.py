@@ -102,6 +102,16 @@ def test_dry_run_answers_as_the_real_call_and_changes_nothing(served: Served, ca
                 campus.drain()
 
 
+def test_dry_run_names_the_courses_that_a_group_of_a_learner_auto_enrolls(served: Served, campus: Campus) -> None:
+    member, other = campus.enroll(2)
+    campus.auto_enroll(member)
+    dry = {"Rollbook-Dry-Run": "true"}
+    for ids, named in (([member, other], str(campus.course_id)), ([other], None), ([0], None)):
+        answer = served.server.post(campus.package(ids), headers=dry)
+        assert answer.headers.get("Rollbook-Auto-Enroll") == named
+    assert "Rollbook-Auto-Enroll" not in served.server.post(campus.package([member])).headers
+
+
 @pytest.mark.parametrize("method", ["removeUnenrollments", "restoreUnenrollments", "pauseUnenrollments"])
 def test_every_changing_method_has_a_dry_run(served: Served, campus: Campus, method: str) -> None:
     ids = campus.enroll(4)

@@ -12,7 +12,15 @@ from lxml import etree
 
 from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import courses, enrollments, groups, unenrollments, users
+from rollbook.store.database.tables import (
+    courses,
+    enrollments,
+    group_courses,
+    groups,
+    memberships,
+    unenrollments,
+    users,
+)
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
 from rollbook.store.people.api_keys import new_key
@@ -77,6 +85,17 @@ class Campus:
         """List the audit of the account, the latest line first."""
         with self.database.read() as connection:
             return list_changes(connection, self.account.id)
+
+    def auto_enroll(self, *enrollment_ids: int) -> None:
+        """Make the course one that the group auto-enrolls, and the learners of these enrollments its members."""
+        flags = {"allow_self_enroll": False, "auto_enroll": True}
+        self.add(group_courses, group_id=self.group_id, course_id=self.course_id, **flags)
+        query = sa.select(enrollments.c.user_id).where(enrollments.c.id.in_(enrollment_ids))
+        with self.database.read() as connection:
+            ids = list(connection.execute(query).scalars())
+        for user_id in ids:
+            member = {"group_id": self.group_id, "user_id": user_id}
+            self.add(memberships, **member, group_manager=False, manage_group_users=False)
 
     def user_id(self, email: str) -> int:
         """Give the number of a user of the account."""

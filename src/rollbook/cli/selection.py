@@ -36,6 +36,7 @@ class Preview:
     started: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
     progress: bool = False
+    names: dict[str, str] = field(default_factory=dict)  # of the chosen courses, by id
 
     def count(self, row: dict[str, str], *, selected: bool) -> None:
         """Count a row of the report."""
@@ -46,6 +47,7 @@ class Preview:
             self.selected[course] += 1
             self.started[course] += started
             self.completed[course] += completed
+            self.names[row.get("LearningModuleID", "")] = course
 
     def percent(self, course: str) -> float:
         """The share of the course's enrollments that is selected."""

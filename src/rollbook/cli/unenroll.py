@@ -38,7 +38,7 @@ from rollbook.cli.selection import (
 )
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
-from rollbook.errors import ClientError, UserError
+from rollbook.errors import CallRefusedError, ClientError, UserError
 from rollbook.model import utc_now
 
 BRAKE = 4
@@ -86,7 +86,7 @@ def unenroll(
     with open_client(profile) as client, open_run(output, dry=dry_run) as run:
         _begin(client, run, chosen or listed, {**options, "server": client.url}, reason)
         preview = preview_ids(client, run.remaining())
-        _show(preview, run)
+        _show(preview, run, client if dry_run or not yes else None)
         _brake(preview, run.total, maximum, max_percent)
         if run.done < run.total and not (yes or dry_run):
             confirm(f"Unenroll {run.total - run.done}?", file)
@@ -123,7 +123,8 @@ def _filters(
     )
 
 
-def _show(preview: Preview, run: Run) -> None:
+def _show(preview: Preview, run: Run, client: Client | None) -> None:
+    """Print the preview; with the client also the courses that groups of the learners auto-enroll."""
     if run.resumed:
         typer.echo(
             f"Continued: {run.done} of {run.total} are done. Reason: {run.options['--reason'] or 'none'}.", err=True
@@ -138,6 +139,15 @@ def _show(preview: Preview, run: Run) -> None:
     typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")
     if rows:
         print_rows(rows, list(rows[0]), Format.TABLE)
+    auto_enrolled: set[str] = set()
+    with suppress(CallRefusedError):  # another server, which tells nothing of it
+        auto_enrolled = client.find_auto_enrolled(run.remaining()) if client else auto_enrolled
+    if courses := sorted(preview.names.get(course_id, course_id) for course_id in auto_enrolled):
+        named = ", ".join(f"'{course}'" for course in courses)
+        typer.echo(
+            f"Auto-enrolled by a group of the learners: {named}. After this they are not auto-enrolled there again.",
+            err=True,
+        )
 
 
 def _brake(preview: Preview, total: int, maximum: int | None, max_percent: float) -> None:

@@ -12,6 +12,7 @@ from rollbook.client.requests import BATCH
 from rollbook.client.transport import Transport
 from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
 from rollbook.methods.method import Method
+from rollbook.methods.unenroll_learning_modules import AUTO_ENROLL
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.messages import Values
 from rollbook.wire.read import read_known, read_rows
@@ -34,6 +35,7 @@ class Sent:
     values: Values
     batch_id: int | None
     in_doubt: bool
+    auto_enroll: Sequence[str] = ()
 
     @property
     def items(self) -> Sequence[Values]:
@@ -105,7 +107,10 @@ class Calls:
             raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
         batch_id = read_identifier(response.headers.get(BATCH, ""))
         given = self._read(lambda: read_known(reply.info, method.gives))
-        return Sent(reply, given, batch_id, in_doubt and not self._transport.is_rollbook)
+        courses = response.headers.get(AUTO_ENROLL, "")
+        return Sent(
+            reply, given, batch_id, in_doubt and not self._transport.is_rollbook, courses.replace(",", " ").split()
+        )
 
 
 def named(part: Ids) -> dict[int, str]:

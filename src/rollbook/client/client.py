@@ -59,6 +59,17 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
         headers = write_headers(reason, dry_run=dry_run)
         return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys, batch_id)
 
+    def find_auto_enrolled(self, ids: Ids) -> set[str]:
+        """Tell in which courses of these enrollments a group of the learner auto-enrolls, by dry runs of 100.
+
+        Unenrolled learners are not enrolled there again by it, only by name. Errors: CallRefusedError from a server
+        that is not Rollbook.
+        """
+        self.queue()  # another server would do the work, as in `_change`
+        headers = write_headers(None, dry_run=True)
+        parts = (self._send(UNENROLL_LEARNING_MODULES, items_of(part), headers, new_key()) for part in split(ids))
+        return {course_id for sent in parts for course_id in sent.auto_enroll}
+
     def remove(
         self, ids: Ids = (), *, batch_id: int | None = None, reason: str | None = None, dry_run: bool = False
     ) -> Iterator[Outcome]:

@@ -1,7 +1,7 @@
 """What a method of the API is: a value that reads its calls, does its work and writes its answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class MethodResult:
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
     gives: Element | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Method:
         values = reading.values["parameters"]
         result = self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong))
         info = self.write_info(result.values) if result.gives is None else compile_writer(result.gives)(result.values)
-        return Answer(bool(info), info, result.errors, result.batch_id)
+        return Answer(bool(info), info, result.errors, result.batch_id, headers=result.headers)
 
     def read(self, call: Call) -> Reading:
         """Read the whole of a call; errors: SU:12, SU:13, codes of the tree."""

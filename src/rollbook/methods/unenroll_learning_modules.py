@@ -1,6 +1,6 @@
 """unenrollLearningModules: queues up to 100 enrollments for unenrollment (protocol §4)."""
 
-from rollbook import actions
+from rollbook import actions, store
 from rollbook.errors import WireCode
 from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
@@ -34,6 +34,8 @@ REPEATED_ID = WireCode(
     "AccountUserLearningModuleRelID from Unenrollment {first}.",
     "an earlier item of the call, number `{first}`, has the same identifier",
 )
+# Of a dry run: the courses that a group of the learner auto-enrolls, by their numbers (D34).
+AUTO_ENROLL = "Rollbook-Auto-Enroll"
 REJECT_CODES = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.QUEUED: QUEUED_ID}
 
 TAKES = parameters(record("LearningModuleEnrollment", unenrollment_item(MALFORMED_ID)))
@@ -69,7 +71,12 @@ def unenroll(call: MethodCall) -> MethodResult:
     )
     entries = in_order(errors, (ErrorEntry.of_item(REJECT_CODES[why], block) for block, why in done.refused.items()))
     accepted = [{"block": block, "sent": sent[block - 1]} for block in done.accepted]
-    return MethodResult({"items": accepted}, entries, done.batch_id if accepted else None)
+    batch_id, headers = done.batch_id if accepted else None, {}
+    if call.extensions.dry_run:
+        chosen = [id_ for block in done.accepted if (id_ := ids[block - 1])]
+        found = store.auto_enroll.find_auto_enrolled(call.connection, call.caller.account_id, chosen)
+        headers = {AUTO_ENROLL: ", ".join(str(course_id) for course_id, _, _ in found)} if found else {}
+    return MethodResult({"items": accepted}, entries, batch_id, headers=headers)
 
 
 UNENROLL_LEARNING_MODULES = Method(

@@ -1,7 +1,7 @@
 """The envelope of an answer, as a server writes it and a client reads it (protocol §2)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lxml import etree
 
@@ -56,6 +56,7 @@ class Answer:
     info: Markup = NOTHING
     errors: Sequence[ErrorEntry] = ()
     batch_id: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     stored: bytes | None = None  # the body of the first answer to the same Idempotency-Key
 
 

@@ -9,6 +9,7 @@ from rollbook.console.views.choice import read_choice
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.store.learning.auto_enroll import find_auto_enrolled
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
 
@@ -85,6 +86,8 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
     moved = any(share.started or share.completed for share in draft.shares)
     with request.database.read() as connection:
         progress_known = moved or has_progress(connection, request.caller.account_id)
+        ids = read_draft_ids(connection, draft.id)
+        auto_enrolled = find_auto_enrolled(connection, request.caller.account_id, ids)
     return request.render(
         "preview.html",
         code=422 if error else 200,
@@ -94,6 +97,7 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
         brakes=_brakes(draft),
         brake_percent=BRAKE_PERCENT,
         progress_known=progress_known,
+        auto_enrolled=auto_enrolled,
         policies=request.caller.policies,
         mine=draft.user_id == request.caller.user_id,
     )

@@ -1,6 +1,7 @@
 """Executes a call in one transaction: committed, rolled back for a dry run, or once per Idempotency-Key (D21)."""
 
 import hashlib
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -25,7 +26,7 @@ def execute(database: Database, authenticated: AuthenticatedCall) -> Answer:
             return work(connection)
     if call.extensions.dry_run:
         answer = database.transact(work, rollback=True)
-        return Answer(answer.succeeded, answer.info, answer.errors)
+        return replace(answer, batch_id=None)
     if call.extensions.idempotency_key is not None:
         work = _only_once(authenticated.caller, call, call.extensions.idempotency_key, work)
     return database.transact(work)

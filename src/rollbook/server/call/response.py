@@ -42,6 +42,7 @@ async def respond(request: Request, recorder: Recorder, make_answer: Callable[[R
         log.exception("call failed", request_id=record.request_id, method=record.method)
         answer = _unforeseen()
     recorder.add(record, status, answer, time.perf_counter() - started)
+    headers |= answer.headers
     if answer.batch_id is not None:
         headers["Rollbook-Batch"] = str(answer.batch_id)
     return Response(render(answer), status, headers, media_type="text/xml; charset=UTF-8")

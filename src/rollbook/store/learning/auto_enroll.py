@@ -3,7 +3,7 @@
 The guard (D31): a user who has or had an enrollment in a course is not enrolled in it again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -30,6 +30,16 @@ HAS_AUTO_ENROLL = "SELECT EXISTS (SELECT 1 FROM group_courses WHERE account_id =
 _JOINED = """(SELECT CAST(item ->> 'group_id' AS BIGINT) AS group_id, CAST(item ->> 'user_id' AS BIGINT) AS user_id
              FROM {rows} AS r)"""
 _ENROLL_JOINED = AUTO_ENROLL.replace("{joined}", _JOINED)
+# Of enrollments, by course: those whose learner is in a group that auto-enrolls the course.
+_FIND_AUTO_ENROLLED = """
+    SELECT c.id, c.name, COUNT(*) AS learners FROM enrollments AS e JOIN courses AS c ON c.id = e.course_id
+    WHERE e.id {in_ids} AND CASE WHEN e.account_id = :account_id THEN e.unenrolled_at IS NULL END
+      AND EXISTS (SELECT 1 FROM group_courses AS gc
+                  JOIN groups AS g ON g.id = gc.group_id AND g.active
+                  JOIN memberships AS m ON m.group_id = gc.group_id AND m.user_id = e.user_id
+                  WHERE gc.course_id = e.course_id AND gc.auto_enroll)
+    GROUP BY c.id, c.name ORDER BY c.name, c.id
+"""
 
 
 def enroll_joined(
@@ -39,3 +49,10 @@ def enroll_joined(
     rows = [{"group_id": group_id, "user_id": user_id} for group_id, user_id in sorted(joined)]
     given = {"account_id": account_id, "rows": rows, "now_at": now}
     return sorted(id_ for (id_,) in execute(connection, _ENROLL_JOINED, given))
+
+
+def find_auto_enrolled(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[tuple[int, str, int]]:
+    """Find the courses of current enrollments that a group of the learner auto-enrolls: id, name, how many learners."""
+    given: dict[str, object] = {"account_id": account_id, "ids": ids}
+    [(may_enroll,)] = execute(connection, HAS_AUTO_ENROLL, given)
+    return execute(connection, _FIND_AUTO_ENROLLED, given) if may_enroll else []
