@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 
-from rollbook.errors import CallError, WireCode
-
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
 # A worker stores a heartbeat every few seconds; without one for so long it counts as gone.
@@ -168,11 +166,6 @@ class Caller:
     def administers(self) -> bool:
         """Whether the caller is an owner or administrator (protocol §3)."""
         return self.role in (Role.OWNER, Role.ADMINISTRATOR)
-
-    def require_administration(self, forbidden: WireCode) -> None:
-        """End the call with the given code unless the caller administers the account."""
-        if not self.administers:
-            raise CallError(forbidden, f"the caller is a {self.role}")
 
 
 @dataclass(frozen=True)
