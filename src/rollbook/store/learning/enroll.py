@@ -61,8 +61,8 @@ _FIND = """
     ORDER BY asked.block
 """.replace("{named_user}", named_user("AND u.active")).replace("{is_member}", _IS_MEMBER)
 
-# In the order of learner and course, so that two calls at once wait for each other in one direction only. Of equal rows
-# that are open the first one counts; completed ones block none. A completed enrollment without a date ended with its
+# In the order of learner and course, so that concurrent calls cannot deadlock. Of equal open rows the first one is
+# added; completed ones block none. A completed enrollment without a date ended with its
 # session, or now.
 _ADD = """
     INSERT INTO enrollments (account_id, user_id, group_id, course_id, session_id, tag, status, grade,

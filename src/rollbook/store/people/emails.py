@@ -19,8 +19,8 @@ _FOLD = """
     WHERE users.id = CAST(item ->> 'id' AS BIGINT) AND users.email IS NOT DISTINCT FROM item ->> 'email'
 """
 
-# Of an item of :rows the user whom its `email` means, to the letter or else in any case of its letters, or else its
-# `employee_id`. `(SELECT :account_id)` leads to the indexes of these (docs/decisions/0002).
+# The user of an item of :rows by its `email`, exactly or else in any letter case, or else by its `employee_id`.
+# `(SELECT :account_id)` leads to the indexes of these (docs/decisions/0002).
 _NAMED = """
     COALESCE((SELECT u.id FROM users AS u
               WHERE u.account_id = (SELECT :account_id) {which} AND lower(u.email) = lower(item ->> 'email')
@@ -34,7 +34,7 @@ _NAMED = """
 
 
 def named_user(which: str = "") -> str:
-    """Write the SQL for the user of an item of :rows, `folded` included; `which` is a further condition on `u`."""
+    """Return the SQL for the user of an item of :rows that has `folded`; `which` is a further condition on `u`."""
     return _NAMED.format(which=which)
 
 

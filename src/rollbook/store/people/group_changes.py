@@ -1,4 +1,4 @@
-"""Adds and changes groups, their tags and their courses, and finds what a call names. The only SQL about it."""
+"""Adds and changes groups, their tags and their courses, and finds the records that a call names."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from rollbook.store.people.group_search import Row, is_named
 
 _FIND_USERS = "SELECT {named_user} AS user_id FROM {rows} AS r ORDER BY block".replace("{named_user}", named_user())
 
-# A flag that is not given stays as it is, and is off for a course that is new in the group.
+# A flag that is NULL stays as it is, and is off for a course that is new in the group.
 _ADD_COURSES = """
     INSERT INTO group_courses (account_id, group_id, course_id, allow_self_enroll, auto_enroll)
     SELECT :account_id, :group_id, CAST(item ->> 'id' AS BIGINT),
@@ -42,7 +42,7 @@ class Tag(NamedTuple):
 
 
 def lock_groups(connection: sa.Connection, account_id: int) -> None:
-    """Let other changes of the account's groups wait until this transaction ends: names and limits are checked."""
+    """Lock the groups of the account until the transaction ends, for the checks of names and limits."""
     connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True))
 
 
@@ -53,7 +53,7 @@ def is_name_taken(connection: sa.Connection, account_id: int, name: str, but: in
 
 
 def is_identifier_taken(connection: sa.Connection, account_id: int, identifier: str, but: int | None) -> bool:
-    """Tell whether a group other than `but` is known by this GroupID, be it the number of the group (D24)."""
+    """Tell whether a group other than `but` has this GroupID, which may be the id of the group (D24)."""
     others = sa.select(groups.c.id).where(groups.c.account_id == account_id, is_named(identifier))
     return connection.execute(others.where(groups.c.id.is_distinct_from(but)).limit(1)).first() is not None
 
@@ -69,7 +69,7 @@ def find_users(connection: sa.Connection, account_id: int, named: Sequence[Mappi
 
 
 def find_courses(connection: sa.Connection, account_id: int, ids: Collection[int]) -> set[int]:
-    """Tell which of the ids are those of courses of the account, whatever their status."""
+    """Return the ids that belong to courses of the account, whatever their status."""
     query = sa.select(courses.c.id).where(courses.c.account_id == account_id, courses.c.id.in_(ids))
     return set(connection.execute(query).scalars())
 
@@ -77,9 +77,9 @@ def find_courses(connection: sa.Connection, account_id: int, ids: Collection[int
 def find_tags(
     connection: sa.Connection, account_id: int, wanted: Sequence[tuple[int | None, str | None, Sequence[str]]]
 ) -> list[Tag] | int:
-    """Find tags by number or by name, of which an unknown one gets the next number.
+    """Find tags by number or name; an unknown name gets the next number.
 
-    Instead gives the place, from 1, of a tag whose number is unknown.
+    Returns the position, from 1, of a tag with an unknown number instead.
     """
     t = group_tags.c
     known = sa.select(t.name, t.tag_id).where(t.account_id == account_id).distinct()
@@ -96,19 +96,19 @@ def find_tags(
 
 
 def add_group(connection: sa.Connection, account_id: int, columns: Mapping[str, Any], now: datetime) -> int:
-    """Add a group and return its number."""
+    """Add a group and return its id."""
     added = sa.insert(groups).values(account_id=account_id, created_at=now, modified_at=now, **_written(columns))
     number: int = connection.execute(added.returning(groups.c.id)).scalar_one()
     return number
 
 
 def change_group(connection: sa.Connection, group_id: int, columns: Mapping[str, Any], now: datetime) -> None:
-    """Change columns of a group, or only the time of its last change."""
+    """Change columns of a group and the time of its last change."""
     connection.execute(sa.update(groups).where(groups.c.id == group_id).values(modified_at=now, **_written(columns)))
 
 
 def set_tags(connection: sa.Connection, account_id: int, group_id: int, tags: Sequence[Tag]) -> None:
-    """Give a group these tags and no others."""
+    """Replace the tags of a group."""
     connection.execute(sa.delete(group_tags).where(group_tags.c.group_id == group_id))
     if tags:
         row = {"account_id": account_id, "group_id": group_id}
@@ -118,7 +118,7 @@ def set_tags(connection: sa.Connection, account_id: int, group_id: int, tags: Se
 def set_courses(
     connection: sa.Connection, account_id: int, group_id: int, wanted: Mapping[int, Mapping[str, bool | None]]
 ) -> None:
-    """Put courses into a group, or change the flags of those that are there."""
+    """Add courses to a group, or change the flags of those that it has."""
     rows = [{"id": id_, **flags} for id_, flags in wanted.items()]
     given = {"account_id": account_id, "group_id": group_id, "rows": rows}
     for sql in (_ADD_COURSES, _SET_COURSES):
@@ -126,7 +126,7 @@ def set_courses(
 
 
 def remove_courses(connection: sa.Connection, group_id: int, ids: Collection[int]) -> None:
-    """Take courses out of a group; the enrollments stay."""
+    """Remove courses from a group; the enrollments stay."""
     gone = sa.delete(group_courses).where(group_courses.c.group_id == group_id, group_courses.c.course_id.in_(ids))
     connection.execute(gone)
 
@@ -139,7 +139,7 @@ def is_overfull(connection: sa.Connection, group_id: int) -> bool:
 
 
 def read_columns(group: Row) -> dict[str, Any]:
-    """Read the columns of a group as they are given to `change_group`."""
+    """Return the columns of a group in the form of `change_group`."""
     lists = {"notification_emails": json.loads(group.notification_emails or "[]")}
     return group._asdict() | lists | {"details": json.loads(group.details or "{}")}
 

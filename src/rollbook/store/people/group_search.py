@@ -1,4 +1,4 @@
-"""Finds groups by name, GroupID and tags, and reads what is kept of them and their courses. The only SQL about it."""
+"""Finds groups by name, GroupID and tags, and reads their data and courses."""
 
 import json
 import re
@@ -12,30 +12,30 @@ from rollbook.store.database.tables import courses, group_courses, group_tags, g
 
 Row = sa.Row[*tuple[Any, ...]]
 
-# GroupID on the wire: the account's own text, or else the number of the group (D24).
+# GroupID on the wire: the account's own text, or else the id of the group (D24).
 GROUP_ID = sa.func.coalesce(groups.c.identifier, sa.cast(groups.c.id, sa.Text))
 
 
 @dataclass(frozen=True)
 class TagFilter:
-    """The groups that bear a tag, named by its number or its name, with one of the values if there are any."""
+    """A filter of groups by a tag, named by number or name, with one of the values if there are any."""
 
     tag_id: int | None = None
     name: str | None = None
     values: Sequence[str] = ()
 
     def condition(self) -> sa.ColumnElement[bool]:
-        """Tell of a group whether it is meant."""
+        """Match groups with the tag."""
         t = group_tags.c
         is_it = t.name == self.name if self.tag_id is None else t.tag_id == self.tag_id
-        # Values are compared as they are, which LIKE does not on SQLite.
+        # Compares values case-sensitively, unlike LIKE on SQLite.
         listed = sa.literal(",") + t.tag_values + ","
         held = [sa.func.replace(listed, f",{value},", "") != listed for value in self.values]
         return sa.exists().where(t.group_id == groups.c.id, is_it, *([sa.or_(*held)] if held else []))
 
 
 def is_named(group_id: str) -> sa.ColumnElement[bool]:
-    """Tell of a group whether this is its GroupID."""
+    """Match the group with this GroupID."""
     number = int(group_id) if re.fullmatch("[1-9][0-9]{0,17}", group_id) else 0
     return sa.or_(groups.c.identifier == group_id, sa.and_(groups.c.identifier.is_(None), groups.c.id == number))
 
@@ -43,9 +43,9 @@ def is_named(group_id: str) -> sa.ColumnElement[bool]:
 def find_group(
     connection: sa.Connection, account_id: int, *, name: str | None = None, group_id: str | None = None
 ) -> Row | None:
-    """Read one group: by its GroupID, or by its exact name, of several the oldest that is active, or else the oldest.
+    """Read a group by GroupID or exact name; of several the oldest active one, or else the oldest.
 
-    A text that is the GroupID of a group precedes a number that stands for one (D24).
+    A group with this text as its GroupID precedes a group with this number as its id (D24).
     """
     g = groups.c
     if group_id is None:
@@ -57,7 +57,7 @@ def find_group(
 
 
 def describe_group(connection: sa.Connection, group: Row) -> dict[str, Any]:
-    """Add to the row of a group its notification e-mails, its tags, and how many members and courses it has."""
+    """Add notification e-mails, tags, and the numbers of members and courses to the row of a group."""
     members = sa.select(sa.func.count()).where(memberships.c.group_id == group.id).scalar_subquery()
     modules = sa.select(sa.func.count()).where(group_courses.c.group_id == group.id).scalar_subquery()
     user_count, course_count = connection.execute(sa.select(members, modules)).one()
@@ -79,19 +79,19 @@ def list_groups(
     active: bool | None = None,
     tags: Sequence[TagFilter] = (),
 ) -> list[dict[str, Any]]:
-    """List the groups whose names match and that bear every tag, in the order in which they were added."""
+    """List the groups whose names match and that have every tag, oldest first."""
     g = groups.c
     query = sa.select(g.id, g.name, GROUP_ID.label("group_id"), g.description, g.active, g.created_at)
     query = query.where(g.account_id == account_id, *(tag.condition() for tag in tags)).order_by(g.id)
     if active is not None:
         query = query.where(g.active == active)
     rows = connection.execute(query)
-    # Here, because SQLite knows the case of ASCII letters only.
+    # Matched here, because SQLite compares only ASCII letters case-insensitively.
     return [row._asdict() for row in rows if matches is None or matches(row.name)]
 
 
 def list_courses(connection: sa.Connection, group: Row) -> list[dict[str, Any]]:
-    """List the courses of a group by their numbers, and whether they have sessions."""
+    """List the courses of a group by id, and whether they have sessions."""
     c = courses.c
     has_sessions = sa.exists().where(sessions.c.course_id == c.id).label("has_sessions")
     query = sa.select(c.id, c.name, c.status, has_sessions)

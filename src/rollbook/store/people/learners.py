@@ -1,4 +1,4 @@
-"""Adds and changes learners, and finds the groups that they are to be in. The only SQL about it."""
+"""Adds and changes learners, and finds the groups that a call names for them."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -21,9 +21,9 @@ Row = sa.Row[*tuple[Any, ...]]
 def find_taken(
     connection: sa.Connection, account_id: int, email: str | None, employee_id: str | None, *, user_id: int | None
 ) -> list[str]:
-    """Name which of `email` and `employee_id` a user other than `user_id` has."""
+    """Return which of `email` and `employee_id` another user than `user_id` has."""
     found = []
-    # By lower case too, as the index has it: of users that are not folded yet, or share a folded form.
+    # lower() too, as in the index: some users are not folded yet, or share a folded form.
     emails = [exactly([email]), alike([email]), sa.func.lower(users.c.email) == sa.func.lower(email)] if email else []
     ids = [users.c.employee_id == employee_id] if employee_id else []
     for name, same in (("email", emails), ("employee_id", ids)):
@@ -40,9 +40,9 @@ def find_groups(
     group_ids: Collection[str],
     permissions: Collection[Permission],
 ) -> Sequence[Row]:
-    """Find the groups that are named, the oldest active ones first, with what the caller may do in each.
+    """Find the named groups, oldest active ones first, with the permissions of the caller in each.
 
-    For a learner only those where the learner has one of the permissions.
+    A learner finds only groups in which the learner has one of the permissions.
     """
     g = groups.c
     numbers = [int(text) for text in group_ids if text.isascii() and text.isdigit() and len(text) < DIGITS_OF_AN_ID]
@@ -65,7 +65,7 @@ def add_learner(
     teams: Collection[str],
     now: datetime,
 ) -> int:
-    """Add a learner and return the number; errors: IntegrityError when another call has taken e-mail or employee id."""
+    """Add a learner and return the id; errors: IntegrityError when another call has taken e-mail or employee id."""
     row = {"active": True, **columns, **folded(columns.get("email")), "role": Role.LEARNER, "profile": _write(kept)}
     added = sa.insert(users).values(account_id=account_id, created_at=now, modified_at=now, **row)
     user_id: int = connection.execute(added.returning(users.c.id)).scalar_one()
@@ -82,12 +82,12 @@ def change_learner(
     teams: Collection[str] | None,
     now: datetime,
 ) -> list[str]:
-    """Change what is given of a learner, and return the names of what is different now.
+    """Change the given columns of a learner, and return the names of those that differ.
 
     Errors: IntegrityError as for add_learner.
     """
     mine = users.c.id == user_id
-    # Locked, so that two calls at once change what each of them names, and no more.
+    # The lock makes two concurrent calls change only the columns that each of them names.
     before = connection.execute(sa.select(users).where(mine).with_for_update()).one()._asdict()
     changes = {name: value for name, value in columns.items() if before[name] != value}
     profile = json.loads(before["profile"] or "{}")
@@ -106,12 +106,12 @@ def change_learner(
 
 
 def touch(connection: sa.Connection, user_id: int, now: datetime) -> None:
-    """Write down that something about a user has changed."""
+    """Store the time of a change of a user."""
     connection.execute(sa.update(users).where(users.c.id == user_id).values(modified_at=now))
 
 
 def set_teams(connection: sa.Connection, account_id: int, user_id: int, teams: Collection[str]) -> None:
-    """Put a user into these teams and no others."""
+    """Replace the teams of a user."""
     connection.execute(sa.delete(user_teams).where(user_teams.c.user_id == user_id))
     rows = [{"account_id": account_id, "user_id": user_id, "name": name} for name in sorted({*teams})]
     if rows:

@@ -1,4 +1,4 @@
-"""Who is in which group, with which permissions: users join and leave groups here. The only SQL about it."""
+"""Memberships: users join and leave groups, with permissions and a home group."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from rollbook.model import Permission
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import groups, memberships
 
-# In the order of group and user, so that two calls at once wait for each other in one direction only.
+# In the order of group and user, so that concurrent calls cannot deadlock.
 _JOIN = """
     INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
     SELECT :account_id, CAST(item ->> 'group_id' AS BIGINT), CAST(item ->> 'user_id' AS BIGINT), false, false
@@ -23,7 +23,7 @@ _LEAVE_HOME = """
     UPDATE memberships SET is_home = false FROM {rows} AS r
     WHERE is_home AND user_id = CAST(item ->> 'user_id' AS BIGINT) AND CAST(item ->> 'is_home' AS BOOLEAN)
 """
-# What is not named stays as it is.
+# A NULL stays as it is.
 _SET = """
     UPDATE memberships
     SET group_manager = COALESCE(CAST(item ->> 'group_manager' AS BOOLEAN), group_manager),
@@ -43,9 +43,9 @@ _SET = """
 
 @dataclass(frozen=True)
 class Membership:
-    """A user in a group: the permissions that are given or taken there, and whether it is the home group.
+    """A user in a group: permissions to be granted or revoked, and whether it is the home group.
 
-    A permission that is not named stays as it is, and so does the home group when `is_home` is None.
+    Other permissions stay as they are, and so does the home group when `is_home` is None.
     """
 
     group_id: int
@@ -54,15 +54,15 @@ class Membership:
     is_home: bool | None = None
 
     def row(self) -> dict[str, object]:
-        """Name the columns that are written."""
+        """Return the columns to be written."""
         given = {permission.column: has for permission, has in self.permissions.items()}
         return {"group_id": self.group_id, "user_id": self.user_id, "is_home": self.is_home, **given}
 
 
 def join_groups(connection: sa.Connection, account_id: int, wanted: Sequence[Membership]) -> set[tuple[int, int]]:
-    """Put users into groups, or change the permissions of members; return (group, user) of those who are new there.
+    """Add users to groups, or change the permissions of members; return (group, user) of new members.
 
-    Of two entries for the same user and group the later one adds to the first. Groups and users are the account's.
+    A later entry for the same user and group adds to the first. Groups and users must belong to the account.
     """
     rows: dict[tuple[int, int], dict[str, object]] = {}
     for each in wanted:
@@ -91,7 +91,7 @@ def list_permissions(connection: sa.Connection, user_id: int) -> dict[str, list[
 def leave_groups(
     connection: sa.Connection, account_id: int, user_ids: Collection[int], group_ids: Collection[int]
 ) -> int:
-    """Take users out of groups and return how many memberships end; their enrollments stay."""
+    """Remove users from groups and return how many memberships end; the enrollments stay."""
     ended = sa.delete(memberships).where(
         memberships.c.account_id == account_id,
         memberships.c.group_id.in_(group_ids),

@@ -1,4 +1,4 @@
-"""What a learner may do in groups (protocol-neighbours §9): permissions are columns of a membership."""
+"""Permissions of learners in groups (protocol-neighbours §9), which are columns of a membership."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ COLUMNS = {permission: memberships.c[permission.column] for permission in Permis
 
 
 def holds(permissions: Collection[Permission]) -> sa.ColumnElement[bool]:
-    """Tell of a membership whether it has one of the permissions."""
+    """Match memberships with one of the permissions."""
     return sa.or_(*(COLUMNS[permission] for permission in permissions))
 
 
@@ -33,13 +33,13 @@ def reaches_user(connection: sa.Connection, caller: Caller, user_id: int, permis
 def find_reachable(
     connection: sa.Connection, caller: Caller, user_ids: Collection[int], permissions: Collection[Permission]
 ) -> set[int]:
-    """Tell which of the users are in a group in which the caller has one of the permissions."""
+    """Return the users who are in a group in which the caller has one of the permissions."""
     query = reachable_users(caller, permissions).where(_THEIRS.c.user_id.in_(user_ids))
     return set(connection.execute(query).scalars())
 
 
 def find_permissions(connection: sa.Connection, caller: Caller, group_id: int) -> set[Permission]:
-    """Tell which permissions the caller has in a group."""
+    """Return the permissions of the caller in a group."""
     mine = sa.and_(memberships.c.group_id == group_id, memberships.c.user_id == caller.user_id)
     row = connection.execute(sa.select(*COLUMNS.values()).where(mine)).one_or_none()
     return {permission for permission, has in zip(COLUMNS, row or (), strict=False) if has}

@@ -1,4 +1,4 @@
-"""What is known of a user: read by number, e-mail or employee id. The only SQL about it."""
+"""Profiles of users, found by id, e-mail or employee id."""
 
 import json
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from rollbook.store.people.emails import find_by_email
 
 Row = sa.Row[*tuple[Any, ...]]
 
-# Without a home group the first one of the user's groups stands for it.
+# Without a home group the first group of the user counts as it.
 _HOME_FIRST = (memberships.c.is_home.desc(), memberships.c.group_id)
 HOME_GROUP = (
     sa.select(groups.c.name)
@@ -33,7 +33,7 @@ def find_user(
     email: str | None = None,
     employee_id: str | None = None,
 ) -> Row | None:
-    """Read the one user who is named, with the name of the home group."""
+    """Read the named user, with the name of the home group."""
     query, account = sa.select(users, HOME_GROUP), users.c.account_id
     if email is not None:
         return find_by_email(connection, query.where(account == account_id), email)
@@ -45,16 +45,16 @@ def find_user(
 
 
 def read_profile(user: Row) -> dict[str, Any]:
-    """Read what is kept as it came, by the names of its elements."""
+    """Return the elements that are stored unchanged, by name."""
     kept: dict[str, Any] = json.loads(user.profile or "{}")
     return kept
 
 
 def list_teams(connection: sa.Connection, user_ids: Collection[int]) -> dict[int, list[str]]:
-    """List the teams of users by user, in the order of their names."""
+    """List the teams of each user by name."""
     query = sa.select(user_teams.c.user_id, user_teams.c.name).where(user_teams.c.user_id.in_(user_ids))
     teams: dict[int, list[str]] = {}
-    # Sorted here, because the order of a database's texts is its own.
+    # Sorted here, because databases sort text differently.
     for user_id, name in sorted(map(tuple, connection.execute(query))):
         teams.setdefault(user_id, []).append(name)
     return teams
