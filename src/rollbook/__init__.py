@@ -11,13 +11,14 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 if TYPE_CHECKING:
     from rollbook.client.client import Client
     from rollbook.client.groups import Group, GroupCourse, GroupValues, Member, Tag
-    from rollbook.client.people import User, UserGroup, UserValues
+    from rollbook.client.people import Authorization, User, UserGroup, UserValues
     from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
 
     __version__: str
 
 __all__ = [
+    "Authorization",
     "Batch",
     "CallRefusedError",
     "Client",
@@ -43,6 +44,7 @@ __all__ = [
 # Imported when they are first asked for: a server has no need of an HTTP client, and no command but one of the version.
 _HOMES = {
     "Client": "rollbook.client.client",
+    "Authorization": "rollbook.client.people",
     "User": "rollbook.client.people",
     "UserGroup": "rollbook.client.people",
     "UserValues": "rollbook.client.people",

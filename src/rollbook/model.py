@@ -99,6 +99,7 @@ class Action(StrEnum):
     GRANT = "grant"
     NEW_KEY = "new-key"
     REVOKE_KEY = "revoke-key"
+    AUTHORIZE = "authorize"
 
 
 class Limit(StrEnum):

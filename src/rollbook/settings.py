@@ -5,6 +5,7 @@ environment overrides the file, and options of the command line override both.
 """
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -30,6 +31,8 @@ MAX_NUMBER = 2**31 - 1  # the limit of database columns and system timers
 
 # Settings that can also be read from a file, named by the setting with the suffix `_file`.
 SECRETS = ("database_url", "account_key", "user_key")
+
+PUBLIC_URL = re.compile(r"https://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?/?", re.ASCII | re.IGNORECASE)
 
 # Pages have their own connections, so that no call waits for a page.
 PAGES_AT_ONCE = 3
@@ -121,12 +124,18 @@ class Settings(_Settings):
         10_000, ge=0, description="How many of the last calls of an account are kept; 0 keeps none."
     )
     calls_kept_days: float = Field(7, gt=0, description="How long the last calls of an account are kept.")
+    public_url: str = Field(
+        "", description="The server's address for browsers, as https://HOST; empty: the address that serve prints."
+    )
     console: bool = Field(True, description="Whether the pages for administrators are served, at /console.")
     console_idle_minutes: int = Field(
         30, ge=1, le=10_000, description="How long a login session of the console lasts without a request."
     )
     console_sign_in_hours: int = Field(
         12, ge=1, le=168, description="How long a login session of the console lasts in all."
+    )
+    learner_sign_in_hours: int = Field(
+        8, ge=1, le=168, description="How long a session of the learner's page lasts at most."
     )
     wrong_keys_per_address: int = Field(
         30, ge=0, description="Wrong keys or forms of one address in a minute before it is answered 429; 0: no limit."
@@ -154,6 +163,13 @@ class Settings(_Settings):
             ip_network(address, strict=False)
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_an_origin(cls, value: str) -> str:
+        if value and not PUBLIC_URL.fullmatch(value):
+            raise ValueError(f"{value!r} is no address such as https://lms.example.org, with https and without a path")
+        return value.rstrip("/")
+
     @property
     def database(self) -> str:
         """The address of the database, with the default."""
@@ -162,7 +178,7 @@ class Settings(_Settings):
     @property
     def server_connections(self) -> int:
         """The database connections of a server process: for calls, for pages, and for the call log."""
-        return self.pool_size + (PAGES_AT_ONCE if self.console else 0) + 1
+        return self.pool_size + PAGES_AT_ONCE + 1
 
     @property
     def database_file(self) -> Path | None:

@@ -42,6 +42,8 @@ MISTAKES = [
     ("account set Acme --retention-days 36501", "retention_days is a number from 0"),
     ("account set Acme --retention-days -1", "a number of days, or none"),
     ("account set Acme --retention-days ٣", "a number of days, or none"),
+    ("account set Acme --authorization-addresses 192.0.2.7,10.0.0.1/8", "10.0.0.1/8 has host bits set. Give addresses"),
+    ("account set Acme --authorization-addresses 192.0.2.7,", "'' does not appear to be"),
     ("user list --account Beta", "There is no account 'Beta'"),
     ("user add ANN@ACME.example", "already"),
     ("user add bo@acme.example --employee-id E-1", "employee id"),
@@ -316,6 +318,21 @@ def test_policies_change_one_at_a_time(acme: dict[str, str], rollbook: Run, open
         ("Acme", 60, False),
         ("Beta", 0, False),
     ]
+
+
+def test_authorization_addresses_are_set_listed_audited_and_taken_away(acme: dict[str, str], rollbook: Run) -> None:
+    def shown() -> object:
+        (row,) = rollbook("account", "list", "--format", "json").json
+        return row["authorization_addresses"]
+
+    assert shown() is None
+    assert rollbook("account", "set", "Acme", "--authorization-addresses", "192.0.2.7, 2001:db8::/32").code == 0
+    assert shown() == "192.0.2.7, 2001:db8::/32"
+    assert rollbook("account", "set", "Acme", "--authorization-addresses", "all").code == 0
+    assert shown() is None
+    (set_, taken) = rollbook("audit", "--action", "set-policies", "--format", "json").json
+    assert set_["details"] == {"authorization_addresses": {"from": None, "to": "192.0.2.7, 2001:db8::/32"}}
+    assert taken["details"] == {"authorization_addresses": {"from": "192.0.2.7, 2001:db8::/32", "to": None}}
 
 
 def test_a_shorter_retention_says_what_can_no_longer_be_undone_and_wants_a_yes(

@@ -152,6 +152,8 @@ def test_any_value_of_an_option_ends_with_a_sentence(
 ENVIRONMENT = [
     ("PORT=x", "account list", 2, "ROLLBOOK_PORT"),
     ("WORKERS=0", "account list", 2, "ROLLBOOK_WORKERS"),
+    ("PUBLIC_URL=http://lms.example.org", "account list", 2, "ROLLBOOK_PUBLIC_URL: 'http://lms"),
+    ("PUBLIC_URL=https://lms.example.org/x", "account list", 2, "with https and without a path"),
     ("CALL_SECONDS=inf", "account list", 2, "ROLLBOOK_CALL_SECONDS"),
     ("CALL_SECONDS=1e300", "account list", 2, "larger than 2147483647"),
     (f"DRAIN_STEP={10**30}", "worker", 2, "larger than 2147483647"),

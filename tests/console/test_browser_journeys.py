@@ -1,16 +1,19 @@
 """An administrator's work in a real browser: with and without scripts, and with the keyboard alone."""
 
+import html
 import itertools
 import re
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from campus import Campus
-from console_browser import Running, Tab, Tabs
+from console_browser import RULES, Running, Tab, Tabs
 from console_school import COURSES, School
-from rollbook.store.database.tables import enrollments
+from rollbook.model import utc_now
+from rollbook.store.database.tables import enrollments, external_authorizations
 
 _numbers = itertools.count(1)
 
@@ -217,3 +220,33 @@ def test_reload_after_creating_a_key_creates_and_shows_no_other(running: Running
     assert key.count() == 0
     tab.page.go_back()
     assert shown not in tab.text()
+
+
+def _redirect_path(running: Running, school: School) -> str:
+    call = school.call("requestExternalAuthorization", "<Security><Email>learner.one@example.org</Email></Security>")
+    answer = running.server.post(call).text
+    return html.unescape(answer.partition("<RedirectPath>")[2].partition("<")[0])
+
+
+@pytest.mark.parametrize("running", ["postgresql"], indirect=True)
+def test_redirect_path_opens_the_learners_page_once_and_not_after_60_seconds(running: Running, tabs: Tabs) -> None:
+    school, tab = _new_school(running), tabs()
+    path = _redirect_path(running, school)
+    tab.page.goto(path)
+    assert tab.page.url == f"{tab.origin}/learn/"
+    expect(tab.page.get_by_role("rowheader", name=SPRING)).to_be_visible()
+    assert tab.page.evaluate("document.referrer + document.cookie") == ""
+    assert tab.check(RULES) == []
+    tab.page.reload()
+    tab.click("Sign out")
+    expect(tab.page.get_by_text("You are signed out.")).to_be_visible()
+
+    late = _redirect_path(running, school)
+    with running.database.write() as connection:
+        mine = external_authorizations.c.account_id == school.account.id
+        a_minute_ago = utc_now() - timedelta(seconds=61)
+        connection.execute(external_authorizations.update().where(mine).values(created_at=a_minute_ago))
+    tab.refusals = 2
+    for used in (path, late):
+        tab.page.goto(used)
+        expect(tab.page.get_by_role("alert")).to_contain_text("used before or is too old")

@@ -50,6 +50,7 @@ PARAMETERS = {
     "<Profile><HomeGroup>{group}</HomeGroup></Profile></User>",
     "updateUser": "<User><Identifier><EmployeeID>{employee}</EmployeeID></Identifier></User>",
     "getUserGroups": "<User><ID>{user}</ID></User>",
+    "requestExternalAuthorization": "<Security><EmployeeID>{employee}</EmployeeID></Security>",
 }
 # The code for what only another account has; without one the answer is empty.
 FOREIGN = {
@@ -65,6 +66,7 @@ FOREIGN = {
     "createUser": "CU:07",
     "updateUser": "UU:03",
     "getUserGroups": "GUG:03",
+    "requestExternalAuthorization": "REA:02",
     "listSessions": "LSE:02",
     "createHistoricalSession": "CHS:02",
     "enrollmentHistoryImport": "EHI:03",

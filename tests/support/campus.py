@@ -102,7 +102,7 @@ class Campus:
         query = sa.select(users.c.id).where(users.c.account_id == self.account.id, users.c.email == email)
         return self._count(query)
 
-    def set(self, **policies: bool | int | None) -> None:
+    def set(self, **policies: bool | int | str | None) -> None:
         """Change the account's policies."""
         with self.database.write() as connection:
             set_policies(connection, self.account, policies, by=OPERATOR)

@@ -270,7 +270,7 @@ MORE_VALUES = {
     **dict.fromkeys(("gg_", "lg_", "ggl", "cg_"), (_enrolling_values, _group_values)),
     "ug_": (_enrolling_values, _group_values, _twin_values),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
-    **dict.fromkeys(("gu_", "gug", "cu_", "uu_"), (_people_values,)),
+    **dict.fromkeys(("gu_", "gug", "cu_", "uu_", "rea"), (_people_values,)),
 }
 
 
@@ -288,6 +288,13 @@ def _new_ids(campus: Campus) -> dict[str, object]:
             newest = sa.select(sa.func.max(table.c.id)).where(table.c.account_id == campus.account.id)
             ids[f"newest_{name}"] = connection.execute(newest).scalar_one()
     return ids
+
+
+def _given_keys(served: Served, answer: str) -> dict[str, object]:
+    """Name the keys of the answer, which are random, and the origin of the server."""
+    found = re.search(r"<AuthKey>([\w-]{43})</AuthKey>\s*<RequestKey>([\w-]{43})</RequestKey>", answer, re.ASCII)
+    auth_key, request_key = found.groups() if found else (None, None)
+    return {"auth_key": auth_key, "request_key": request_key, "origin": served.server.url.removesuffix("/apiv2/")}
 
 
 @pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])
@@ -308,7 +315,9 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
         body = {"content": request} if kind == "form" else {"data": {"Package": request}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = client.post(served.server.url, headers=headers, **body)
-    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(values | _new_ids(campus))
+    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(
+        values | _new_ids(campus) | _given_keys(served, answer.text)
+    )
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/xml; charset=UTF-8"

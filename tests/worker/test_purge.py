@@ -11,9 +11,19 @@ import sqlalchemy as sa
 from campus import Campus
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import answers, drafts, enrollments, login_sessions, users
+from rollbook.store.database.tables import (
+    answers,
+    drafts,
+    enrollments,
+    external_authorizations,
+    learner_sessions,
+    login_sessions,
+    users,
+)
 from rollbook.worker.drain import Worker
 from rollbook.worker.purge import Purge
+
+TABLES = [answers, login_sessions, external_authorizations, learner_sessions, drafts]
 
 
 def _purge(database: Database, step: int) -> Purge:
@@ -25,7 +35,7 @@ def _count(database: Database, table: sa.Table, *where: sa.ColumnElement[bool]) 
         return connection.execute(sa.select(sa.func.count()).select_from(table).where(*where)).scalar_one()
 
 
-@pytest.mark.parametrize("table", [answers, login_sessions, drafts], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_purge_step_deletes_no_more_rows_than_its_size(database: Database, table: sa.Table) -> None:
     campus, old = Campus(database), utc_now() - timedelta(days=30)
     with database.write() as connection:
@@ -34,6 +44,8 @@ def test_purge_step_deletes_no_more_rows_than_its_size(database: Database, table
         rows = {
             answers: [{**who, "key": str(n), "package_digest": b"", "succeeded": True, "body": b""} for n in range(25)],
             login_sessions: [{**who, "digest": bytes([n]), "seen_at": old} for n in range(25)],
+            external_authorizations: [{**who, "digest": bytes([n])} for n in range(25)],
+            learner_sessions: [{**who, "digest": bytes([n])} for n in range(25)],
             drafts: [{**who, "ids": "[1]", "total": 1, "choice": "{}", "shares": "[]"} for _ in range(25)],
         }[table]
         connection.execute(table.insert(), rows)

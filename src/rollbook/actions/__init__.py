@@ -3,6 +3,7 @@
 Each action does the store's work, keeps the refusals and writes the audit line.
 """
 
+from rollbook.actions.authorize import authorize_learner as authorize_learner
 from rollbook.actions.courses import add_session as add_session
 from rollbook.actions.enroll import enroll as enroll
 from rollbook.actions.groups import GroupChanges as GroupChanges

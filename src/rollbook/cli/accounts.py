@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +24,8 @@ def list_(form: FormatOption = Format.TABLE) -> None:
     """List the accounts and their policies."""
     with open_database() as database, database.read() as connection:
         rows = list_accounts(connection)
-    columns = ("id", "name", "protect_completed", "hold_seconds", "retention_days", "created_at")
-    print_rows(rows, columns, form)
+    policies = ("protect_completed", "hold_seconds", "retention_days", "authorization_addresses")
+    print_rows(rows, ("id", "name", *policies, "created_at"), form)
 
 
 @app.command()
@@ -51,19 +52,28 @@ def change_policies(
         str | None,
         typer.Option(metavar="N|none", help="Days that progress is kept after unenrollment; none: without limit."),
     ] = None,
+    authorization_addresses: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST|all",
+            help="Callers of requestExternalAuthorization: addresses and networks, separated by commas.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even if undos are lost.")] = False,
 ) -> None:
     """Change policies of an account.
 
     A shorter retention ends the undo of older unenrollments: the command shows how many, and asks.
     """
-    changes: dict[str, bool | int | None] = {}
+    changes: dict[str, bool | int | str | None] = {}
     if protect_completed is not None:
         changes["protect_completed"] = protect_completed
     if hold_seconds is not None:
         changes["hold_seconds"] = hold_seconds
     if retention_days is not None:
         changes["retention_days"] = _read_days(retention_days)
+    if authorization_addresses is not None:
+        changes["authorization_addresses"] = _read_addresses(authorization_addresses)
     if not changes:
         raise UserError("Name a policy to change. See: rollbook account set --help")
     if "retention_days" in changes and not yes:
@@ -72,7 +82,7 @@ def change_policies(
     typer.echo(f"Changed {', '.join(changes)} of {name}.")
 
 
-def _ask_about_undos(name: str, changes: Mapping[str, bool | int | None]) -> None:
+def _ask_about_undos(name: str, changes: Mapping[str, Any]) -> None:
     """Ask before undos are lost; errors: UserError when this is not a terminal."""
     check_policies(changes)
     days, now = changes["retention_days"], utc_now()
@@ -87,6 +97,20 @@ def _ask_about_undos(name: str, changes: Mapping[str, bool | int | None]) -> Non
         err=True,
     )
     confirm("Change it?")
+
+
+def _read_addresses(text: str) -> str | None:
+    """Read the list; None for all addresses. Errors: UserError."""
+    if text.strip().lower() == "all":
+        return None
+    addresses = [part.strip() for part in text.split(",")]
+    for address in addresses:
+        try:
+            ip_network(address)
+        except ValueError as error:
+            wanted = "Give addresses and networks, such as 192.0.2.7,10.0.0.0/8, or all."
+            raise UserError(f"--authorization-addresses: {error}. {wanted}") from None
+    return ", ".join(addresses)
 
 
 def _read_days(text: str) -> int | None:

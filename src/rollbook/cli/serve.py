@@ -42,7 +42,11 @@ def serve(
         certificate = _certificate(settings)
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]
-        _announce(certificate, settings.host, [taken.getsockname()[1] for taken in sockets], console=settings.console)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        addresses = [f"{host}:{taken.getsockname()[1]}" for taken in sockets]
+        _announce(certificate, addresses, console=settings.console)
+        if not settings.public_url:
+            settings = settings.model_copy(update={"public_url": f"https://{addresses[0]}"})
         draining = make_worker(database, settings) if worker else None
         with (
             operations_port(settings, database, draining, settings.workers) as stopping,
@@ -64,18 +68,18 @@ def _certificate(settings: Settings) -> Certificate:
     return certificate
 
 
-def _announce(certificate: Certificate, host: str, ports: list[int], *, console: bool) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"Serving https://{shown}:{ports[0]}/apiv2/", err=True)
+def _announce(certificate: Certificate, addresses: list[str], *, console: bool) -> None:
+    typer.echo(f"Serving https://{addresses[0]}/apiv2/", err=True)
     if console:
-        typer.echo(f"Console for administrators: https://{shown}:{ports[0]}/console", err=True)
-    if len(ports) > 1:
-        typer.echo(f"Plain port: http://{shown}:{ports[1]}/apiv2/", err=True)
+        typer.echo(f"Console for administrators: https://{addresses[0]}/console", err=True)
+    if len(addresses) > 1:
+        typer.echo(f"Plain port: http://{addresses[1]}/apiv2/", err=True)
     if certificate.self_signed:
         typer.echo(
             f"No certificate is configured; this one is self-signed, for localhost: {certificate.cert}", err=True
         )
-        typer.echo(f"Try it: curl --cacert {certificate.cert} https://localhost:{ports[0]}/apiv2/", err=True)
+        port = addresses[0].rpartition(":")[2]
+        typer.echo(f"Try it: curl --cacert {certificate.cert} https://localhost:{port}/apiv2/", err=True)
 
 
 @contextmanager

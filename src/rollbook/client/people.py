@@ -10,6 +10,7 @@ from rollbook.client.requests import new_key
 from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.get_user import GET_USER
 from rollbook.methods.get_user_groups import GET_USER_GROUPS
+from rollbook.methods.request_external_authorization import REQUEST_EXTERNAL_AUTHORIZATION
 from rollbook.methods.update_user import UPDATE_USER
 from rollbook.wire.messages import Values
 
@@ -96,6 +97,15 @@ class User:
         return cls(**given, kept=kept)
 
 
+@dataclass(frozen=True)
+class Authorization:
+    """Two keys, and the address with them that opens the learner's page once, within 60 seconds."""
+
+    auth_key: str = field(repr=False)
+    request_key: str = field(repr=False)
+    redirect_path: str = field(repr=False)
+
+
 _NAMES = ("email", "employee_id", "given_name", "family_name")
 
 
@@ -141,6 +151,12 @@ class PeopleCalls(Calls):
         ]
         identifier = _one_of(None, email, employee_id)
         self._send(UPDATE_USER, {"user": {"identifier": identifier, **user.values(), "groups": groups}}, key=new_key())
+
+    def request_authorization(self, *, email: str | None = None, employee_id: str | None = None) -> Authorization:
+        """Authorize a learner to open the learner's page; lead the learner's browser to the `redirect_path`."""
+        sent = self._send(REQUEST_EXTERNAL_AUTHORIZATION, _one_of(None, email, employee_id))
+        names = ("auth_key", "request_key", "redirect_path")
+        return self._read(lambda: Authorization(*(str(sent.values[name]) for name in names)))
 
 
 def _named(group: UserGroup) -> dict[str, Any]:

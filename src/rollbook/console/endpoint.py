@@ -20,12 +20,21 @@ from rollbook.console.forms import MAX_FORM_BYTES, ReadBody, read_form
 from rollbook.console.notices import unseal
 from rollbook.console.render import TEMPLATES
 from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page, PageError, redirect
-from rollbook.console.routes import NOT_FOUND, PAGES
-from rollbook.console.security import COOKIE, HEADERS, SIGN_IN_NOTICE, check_form, read_cookie
+from rollbook.console.routes import LEARNER_PAGES, NOT_FOUND, PAGES, STATIC_PAGE
+from rollbook.console.security import (
+    COOKIE,
+    HEADERS,
+    LEARNER_COOKIE,
+    NO_REFERRER,
+    SIGN_IN_NOTICE,
+    check_form,
+    read_cookie,
+)
 from rollbook.errors import CallError, DatabaseUnavailableError, RateLimitError, TransportError, UserError
 from rollbook.model import MAX_ID, Limit, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.deadline import deadline
+from rollbook.store.people.learner_sessions import find_session
 from rollbook.store.people.login_sessions import Lifetime, LoginSession, find_login_session, keep_alive, take_notice
 
 log = structlog.get_logger("rollbook.console")
@@ -62,26 +71,32 @@ class Console:
     database: Database
     attempts: AttemptCounter
     lifetime: Lifetime
+    learner_lifetime: timedelta
     read_body: ReadBody
     page_seconds: float
     slots: asyncio.Semaphore
 
 
-def console_routes(
+def page_routes(
     database: Database,
     attempts: AttemptCounter,
     read_body: ReadBody,
     *,
-    idle_minutes: int,
-    sign_in_hours: int,
+    console: bool,
+    lifetime: Lifetime,
+    learner_lifetime: timedelta,
     page_seconds: float,
     pages_at_once: int,
 ) -> list[Route]:
-    """Return the routes of all pages; at most `pages_at_once` requests run at the same time."""
-    lifetime = Lifetime(timedelta(minutes=idle_minutes), timedelta(hours=sign_in_hours))
-    console = Console(database, attempts, lifetime, read_body, page_seconds, asyncio.Semaphore(pages_at_once))
-    pages = [Route(BASE + page.path, _Endpoint(console, page)) for page in PAGES]
-    return [*pages, Route(BASE + "{rest:path}", _Endpoint(console, NOT_FOUND))]
+    """Return the routes of the learner's page and, with `console`, of the console.
+
+    At most `pages_at_once` requests run at the same time.
+    """
+    slots = asyncio.Semaphore(pages_at_once)
+    shared = Console(database, attempts, lifetime, learner_lifetime, read_body, page_seconds, slots)
+    pages = (*PAGES, NOT_FOUND) if console else (STATIC_PAGE,)
+    learner_routes = [Route(page.path, _Endpoint(shared, page)) for page in LEARNER_PAGES]
+    return [*(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
 
 
 class _Endpoint:
@@ -114,19 +129,19 @@ class _Endpoint:
             request, body = await self._receive(http, request_id)
             return await self._run_view(http, request, body)
         except PageError as error:
-            response = _error(error.status, error.sentence)
+            response = self._error(error.status, error.sentence)
         except (CallError, ClientDisconnect):
-            response = _error(400, "The form did not arrive completely. Send it again.")
+            response = self._error(400, "The form did not arrive completely. Send it again.")
         except RateLimitError as error:
-            response = _error(429, f"Too many attempts. Try again in {error.retry_after} seconds.")
+            response = self._error(429, f"Too many attempts. Try again in {error.retry_after} seconds.")
             response.headers["Retry-After"] = str(error.retry_after)
         except DatabaseUnavailableError:
-            response = _error(503, LATE_POST if http.method == "POST" else LATE)
+            response = self._error(503, LATE_POST if http.method == "POST" else LATE)
         except TransportError as error:
-            response = _error(error.status, TOO_LARGE if error.status == 413 else LATE)
+            response = self._error(error.status, TOO_LARGE if error.status == 413 else LATE)
         except Exception:
             log.exception("page failed", request_id=request_id, path=http.scope["path"])
-            response = _error(
+            response = self._error(
                 500, f"An unexpected error occurred. The server's log has its details under {request_id}."
             )
         return None, response
@@ -146,7 +161,7 @@ class _Endpoint:
 
     async def _receive(self, http: Request, request_id: str) -> tuple[ConsoleRequest, bytes]:
         if http.scope["scheme"] != "https":
-            raise PageError(403, "The console is available over HTTPS only.")
+            raise PageError(403, "This page is available over HTTPS only.")
         numbers = {name: value for name, value in http.path_params.items() if isinstance(value, int)}
         if any(number > MAX_ID for number in numbers.values()):
             raise PageError(404, "There is no such page.")
@@ -163,7 +178,7 @@ class _Endpoint:
             database=self._console.database,
             attempts=self._console.attempts,
             signed_in=None,
-            token=read_cookie(cookies, COOKIE),
+            token=read_cookie(cookies, LEARNER_COOKIE if self._page.learner else COOKIE),
             sign_in_notice=read_cookie(cookies, SIGN_IN_NOTICE),
             path=http.scope["path"],
             numbers=numbers,
@@ -175,10 +190,14 @@ class _Endpoint:
         return request, body
 
     def _answer(self, http: Request, request: ConsoleRequest, body: bytes) -> tuple[str | None, Response]:
-        view = {"GET": self._page.show, "HEAD": self._page.show, "POST": self._page.change}.get(http.method)
+        # HEAD must not use up the keys of an external authorization.
+        head = None if self._page.learner else self._page.show
+        view = {"GET": self._page.show, "HEAD": head, "POST": self._page.change}.get(http.method)
         if view is None:
             raise PageError(405, f"This page does not accept {http.method} requests.")
-        if not self._page.public:
+        if self._page.learner:
+            request = self._with_learner(request)
+        elif not self._page.public:
             request = self._with_session(request, http)
         if http.method == "POST":
             request = replace(request, form=self._read_form(http, request, body))
@@ -186,12 +205,13 @@ class _Endpoint:
             back = self._return_address(request, http.method)
             return None, redirect("/sign-in" + (f"?{urlencode({'next': back})}" if back else ""))
         user = request.signed_in.email if request.signed_in else None
+        user = f"user {request.learner.user_id}" if request.learner else user
         try:
             return user, view(request)
         except PageError as error:
-            return user, _error(error.status, error.sentence, request)
+            return user, self._error(error.status, error.sentence, request)
         except UserError as error:
-            return user, _error(422, str(error), request)
+            return user, self._error(422, str(error), request)
 
     def _return_address(self, request: ConsoleRequest, method: str) -> str | None:
         """Return the address to go to after signing in; a form sent too late is kept in its query."""
@@ -225,6 +245,11 @@ class _Endpoint:
         request = replace(request, signed_in=found.caller)
         return request if live or http.method != "GET" else self._with_notice(request, found)
 
+    def _with_learner(self, request: ConsoleRequest) -> ConsoleRequest:
+        begun_after = utc_now() - self._console.learner_lifetime
+        with self._console.database.read() as connection:
+            return replace(request, learner=find_session(connection, request.token, begun_after))
+
     def _with_notice(self, request: ConsoleRequest, found: LoginSession) -> ConsoleRequest:
         """Add the notice that is kept for this page, and delete it from the session."""
         notice = unseal(found.notice, request.token) if found.notice else None
@@ -234,7 +259,7 @@ class _Endpoint:
             taken = take_notice(connection, request.token, found.notice)
         return replace(request, notice=notice) if taken else request
 
-
-def _error(status: int, sentence: str, request: ConsoleRequest | None = None) -> Response:
-    html = TEMPLATES.get_template("error.html").render(request=request, status=status, sentence=sentence)
-    return Response(html, status, media_type="text/html")
+    def _error(self, status: int, sentence: str, request: ConsoleRequest | None = None) -> Response:
+        template, headers = ("learn.html", NO_REFERRER) if self._page.learner else ("error.html", None)
+        html = TEMPLATES.get_template(template).render(request=request, status=status, sentence=sentence)
+        return Response(html, status, headers, "text/html")

@@ -14,6 +14,7 @@ from rollbook.errors import UserError
 from rollbook.model import Actor, Caller, Change, Limit, read_reason, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.operations.audit import record_change
+from rollbook.store.people.learner_sessions import LearnerSession
 from rollbook.store.people.login_sessions import keep_notice
 
 BASE = "/console"
@@ -38,7 +39,10 @@ class AttemptCounter(Protocol):
 
 @dataclass(frozen=True)
 class ConsoleRequest:
-    """A request. `token` is the session cookie; `sign_in_notice` the cookie that the sign-in page shows once."""
+    """A request. `token` is the session cookie; `sign_in_notice` the cookie that the sign-in page shows once.
+
+    `learner` is who looks at the learner's page, `signed_in` the user of any other page.
+    """
 
     database: Database
     attempts: AttemptCounter
@@ -52,6 +56,7 @@ class ConsoleRequest:
     address: str | None
     request_id: str
     notice: Notice | None = None
+    learner: LearnerSession | None = None
 
     @property
     def caller(self) -> Caller:
@@ -127,7 +132,8 @@ View = Callable[[ConsoleRequest], Response]
 class Page:
     """A page: its view for GET, its view for POST. A public one needs no session.
 
-    With `takes_file` it accepts multipart forms, and forms larger than 64 KiB.
+    With `takes_file` it accepts multipart forms, and forms larger than 64 KiB. A page for the `learner` lies outside
+    the console, and has a session of its own.
     """
 
     path: str
@@ -135,3 +141,4 @@ class Page:
     change: View | None = None
     public: bool = False
     takes_file: bool = False
+    learner: bool = False

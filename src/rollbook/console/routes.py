@@ -4,7 +4,19 @@ from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.render import STATIC
 from rollbook.console.request import BASE, ConsoleRequest, Page, PageError
-from rollbook.console.views import account, batches, keys, learners, queue, records, sign_in, undo, unenroll, users
+from rollbook.console.views import (
+    account,
+    batches,
+    keys,
+    learn,
+    learners,
+    queue,
+    records,
+    sign_in,
+    undo,
+    unenroll,
+    users,
+)
 
 
 def show_home(_request: ConsoleRequest) -> Response:
@@ -25,12 +37,15 @@ def show_not_found(_request: ConsoleRequest) -> Response:
     raise PageError(404, "There is no such page.")
 
 
-NOT_FOUND = Page("", show=show_not_found, change=show_not_found, public=True)
+NOT_FOUND = Page("{rest:path}", show=show_not_found, change=show_not_found, public=True)
+
+# The styles are the learner's page's too.
+STATIC_PAGE = Page("/static/{name}", show=show_static, public=True)
 
 PAGES = (
     Page("", show=show_home, public=True),
     Page("/", show=show_home, public=True),
-    Page("/static/{name}", show=show_static, public=True),
+    STATIC_PAGE,
     Page("/sign-in", show=sign_in.show_sign_in, change=sign_in.sign_in, public=True),
     Page("/sign-out", change=sign_in.sign_out),
     Page("/queue", show=queue.show_queue),
@@ -54,4 +69,11 @@ PAGES = (
     Page("/account/keys/revoke", change=keys.revoke),
     Page("/account/audit", show=records.show_audit),
     Page("/account/calls", show=records.show_calls),
+)
+
+LEARNER_PAGES = (
+    Page("/learn", show=learn.show_courses, public=True, learner=True),
+    Page("/learn/", show=learn.show_courses, public=True, learner=True),
+    Page("/learn/sign-out", show=learn.show_signed_out, change=learn.sign_out, public=True, learner=True),
+    Page("/learn/{rest:path}", show=show_not_found, change=show_not_found, public=True, learner=True),
 )

@@ -10,6 +10,7 @@ from rollbook.console.request import BASE, PageError
 
 # With this prefix a browser accepts the cookie over HTTPS only, for this host only, and from no other site.
 COOKIE = "__Host-rollbook"
+LEARNER_COOKIE = "__Host-rollbook-learner"
 COOKIE_RULES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 # What the sign-in page shows once, to a browser without a session.
 SIGN_IN_NOTICE = "__Host-rollbook-told"
@@ -22,6 +23,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+# For what answers an address that holds keys.
+NO_REFERRER = {"Referrer-Policy": "no-referrer"}
 
 
 def read_cookie(header: str, name: str) -> str:
@@ -33,9 +36,9 @@ def read_cookie(header: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def set_cookie(token: str) -> dict[str, str]:
-    """Return the header that sets the session cookie; it lasts until the browser is closed."""
-    return {"Set-Cookie": f"{COOKIE}={token}; {COOKIE_RULES}"}
+def set_cookie(token: str, name: str = COOKIE) -> dict[str, str]:
+    """Return the header that sets a session cookie; it lasts until the browser is closed."""
+    return {"Set-Cookie": f"{name}={token}; {COOKIE_RULES}"}
 
 
 def delete_cookie(response: Response, name: str = COOKIE) -> None:
@@ -49,7 +52,7 @@ def set_sign_in_notice(response: Response, notice: str) -> None:
 
 
 def check_form(headers: Headers) -> None:
-    """Check by the browser's headers that a page of this console sent the form (CSRF); errors: PageError 403."""
+    """Check by the browser's headers that a page of this server sent the form (CSRF); errors: PageError 403."""
     if not _same_origin(headers):
         raise PageError(403, "This form was not sent from a page of the console. Open the page and try again.")
 

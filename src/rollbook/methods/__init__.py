@@ -24,6 +24,7 @@ from rollbook.methods.list_sessions import LIST_SESSIONS
 from rollbook.methods.method import Method as Method
 from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
 from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
+from rollbook.methods.request_external_authorization import REQUEST_EXTERNAL_AUTHORIZATION
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
@@ -46,6 +47,7 @@ _ALL = (
     CREATE_USER,
     UPDATE_USER,
     GET_USER_GROUPS,
+    REQUEST_EXTERNAL_AUTHORIZATION,
     GET_GROUP,
     LIST_GROUPS,
     CREATE_GROUP,

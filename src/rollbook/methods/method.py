@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class MethodCall:
     """A parsed call: the values of its parameters, and by block the error codes of items with a wrong value.
 
-    `by` is the caller, as the audit names it.
+    `by` is the caller, as the audit names it; `public_url` the address at which browsers reach the server.
     """
 
     connection: "Connection"
@@ -33,6 +33,7 @@ class MethodCall:
     extensions: Extensions
     values: Values
     wrong: Mapping[int, WireCode]
+    public_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Method:
     """One method of the API: its messages, its codes, its permissions and the function that does the work.
 
     `forbidden` is the code for all other callers; the rest of their call is not read. `continues`: whether a call may
-    continue a batch (D32).
+    continue a batch (D32). `gives_secrets`: answers hold keys, so that none is stored for an Idempotency-Key.
     """
 
     name: str
@@ -94,17 +95,20 @@ class Method:
     changes: bool
     run: Callable[[MethodCall], MethodResult]
     continues: bool = False
+    gives_secrets: bool = False
 
-    def prepare(self, caller: Caller, by: Actor, call: Call) -> "Work[Answer]":
+    def prepare(self, caller: Caller, by: Actor, call: Call, public_url: str = "") -> "Work[Answer]":
         """Read a call and return its work; errors: the forbidden code, SU:12, SU:13, codes of the tree.
 
         TransportError 422 for a header that the method does not have.
         """
         if call.extensions.batch_id is not None and not self.continues:
             raise TransportError(422, f"Rollbook-Batch is no header of {self.name}")
+        if call.extensions.idempotency_key is not None and self.gives_secrets:
+            raise TransportError(422, f"Idempotency-Key is no header of {self.name}: its answers are not stored")
         if caller.administers:
             reading = self.read(call)
-            return lambda connection: self._answer(connection, caller, by, call, reading)
+            return lambda connection: self._answer(connection, caller, by, call, reading, public_url)
         if not self.allowed.permissions:
             raise CallError(self.forbidden, f"the caller is a {caller.role}")
 
@@ -112,13 +116,15 @@ class Method:
             # A learner's permissions are in the database; without one the rest of the call is not read.
             if not self.allowed.admits(connection, caller):
                 raise CallError(self.forbidden, "the caller is a learner without a permission for any group")
-            return self._answer(connection, caller, by, call, self.read(call))
+            return self._answer(connection, caller, by, call, self.read(call), public_url)
 
         return work
 
-    def _answer(self, connection: "Connection", caller: Caller, by: Actor, call: Call, reading: Reading) -> Answer:
+    def _answer(
+        self, connection: "Connection", caller: Caller, by: Actor, call: Call, reading: Reading, public_url: str
+    ) -> Answer:
         values = reading.values["parameters"]
-        result = self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong))
+        result = self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong, public_url))
         info = self.write_info(result.values) if result.gives is None else compile_writer(result.gives)(result.values)
         return Answer(bool(info), info, result.errors, result.batch_id, headers=result.headers)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from rollbook.console.endpoint import console_routes
+from rollbook.console.endpoint import page_routes
 from rollbook.model import Limit
 from rollbook.server.call.body import Receiver
 from rollbook.server.call.pipeline import Pipeline
@@ -18,6 +19,7 @@ from rollbook.server.operations.metrics import call_metrics
 from rollbook.server.operations.rate_limits import RateLimits
 from rollbook.settings import PAGES_AT_ONCE, Settings
 from rollbook.store.database.database import Database
+from rollbook.store.people.login_sessions import Lifetime
 
 PATHS = ("/apiv2/", "/apiv2")
 
@@ -47,7 +49,15 @@ def create_app(settings: Settings) -> Application:
     recorder = Recorder(metrics, call_log if settings.calls_kept else None)
     # One thread a connection, less the connection that preprocessing uses.
     threads = settings.pool_size - 1
-    pipeline = Pipeline(database, receiver, rate_limits, recorder, threads=threads, call_seconds=settings.call_seconds)
+    pipeline = Pipeline(
+        database,
+        receiver,
+        rate_limits,
+        recorder,
+        threads=threads,
+        call_seconds=settings.call_seconds,
+        public_url=settings.public_url,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Application) -> AsyncIterator[None]:
@@ -58,17 +68,18 @@ def create_app(settings: Settings) -> Application:
         call_log.stop()
         database.close()
 
-    routes: list[Route] = []
-    if settings.console:
-        routes += console_routes(
-            database,
-            rate_limits,
-            receiver.receive,
-            idle_minutes=settings.console_idle_minutes,
-            sign_in_hours=settings.console_sign_in_hours,
-            page_seconds=settings.call_seconds,
-            pages_at_once=PAGES_AT_ONCE,
-        )
+    routes = page_routes(
+        database,
+        rate_limits,
+        receiver.receive,
+        console=settings.console,
+        lifetime=Lifetime(
+            timedelta(minutes=settings.console_idle_minutes), timedelta(hours=settings.console_sign_in_hours)
+        ),
+        learner_lifetime=timedelta(hours=settings.learner_sign_in_hours),
+        page_seconds=settings.call_seconds,
+        pages_at_once=PAGES_AT_ONCE,
+    )
     app = Application(pipeline, routes, lifespan)
     app.state.receiver = receiver
     return app

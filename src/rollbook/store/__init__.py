@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rollbook.store.people import group_changes as group_changes
     from rollbook.store.people import group_search as group_search
     from rollbook.store.people import groups as groups
+    from rollbook.store.people import learner_sessions as learner_sessions
     from rollbook.store.people import learners as learners
     from rollbook.store.people import memberships as memberships
     from rollbook.store.people import permissions as permissions
@@ -36,9 +37,8 @@ _ROOMS = {
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "apply": "roster",
     "audit": "operations",
-    **dict.fromkeys(
-        ("group_changes", "group_search", "groups", "learners", "memberships", "permissions", "profiles"), "people"
-    ),
+    **dict.fromkeys(("group_changes", "group_search", "groups", "learner_sessions", "learners"), "people"),
+    **dict.fromkeys(("memberships", "permissions", "profiles"), "people"),
 }
 
 

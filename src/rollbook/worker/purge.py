@@ -15,6 +15,7 @@ from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.call_log import purge_calls
 from rollbook.store.operations.idempotency import purge_idempotency_keys
 from rollbook.store.people.emails import fold_emails
+from rollbook.store.people.learner_sessions import purge_authorizations, purge_sessions
 from rollbook.store.people.login_sessions import purge_login_sessions
 from rollbook.store.queue.drafts import purge_drafts
 from rollbook.store.queue.state import recount_items
@@ -50,6 +51,8 @@ class Purge:
             _Task(self._purge_progress, HOUR, now),
             _Task(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_authorizations(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_sessions(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_workers(database, utc_now(), step), HOUR, now),
             _Task(lambda: recount_items(database), MINUTE, now),

@@ -14,13 +14,13 @@ from rollbook.wire.answer import Answer, render
 from rollbook.wire.call import Call
 
 
-def execute(database: Database, authenticated: AuthenticatedCall) -> Answer:
+def execute(database: Database, authenticated: AuthenticatedCall, public_url: str = "") -> Answer:
     """Answer a call; one that changes records changes all of them or, when this raises, none.
 
     Errors: those of the method; TransportError 422 when the Idempotency-Key was used for another call.
     """
     call = authenticated.call
-    work = authenticated.method.prepare(authenticated.caller, authenticated.by, call)
+    work = authenticated.method.prepare(authenticated.caller, authenticated.by, call, public_url)
     if not authenticated.method.changes:
         with database.read() as connection:
             return work(connection)

@@ -32,12 +32,14 @@ class Pipeline:
         *,
         threads: int,
         call_seconds: float,
+        public_url: str,
     ) -> None:
         self._database = database
         self._receiver = receiver
         self._rate_limits = rate_limits
         self._recorder = recorder
         self._call_seconds = call_seconds
+        self._public_url = public_url
         self._preprocessor = Preprocessor(database, rate_limits)
         self._threads = ThreadPoolExecutor(threads, "call")
 
@@ -52,7 +54,9 @@ class Pipeline:
             with deadline(self._call_seconds):
                 context = copy_context()
             call = await self._preprocessor.preprocess(RawRequest(body, request.headers, record, context))
-            return await get_running_loop().run_in_executor(self._threads, context.run, execute, self._database, call)
+            return await get_running_loop().run_in_executor(
+                self._threads, context.run, execute, self._database, call, self._public_url
+            )
 
         response = await respond(request, self._recorder, make_answer)
         await response(scope, receive, send)

@@ -3,8 +3,10 @@
 Every change goes into the audit here, in the name of `by`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +23,7 @@ from rollbook.store.people.users import add_user
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
 
 _POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
+_ADDRESSES = accounts.c.authorization_addresses
 
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:
@@ -42,8 +45,8 @@ def find_account(connection: sa.Connection, name: str | None) -> Account:
 
 def list_accounts(connection: sa.Connection) -> list[dict[str, object]]:
     """List every account with its policies, by name."""
-    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES, accounts.c.created_at)
-    return [row._asdict() for row in connection.execute(query.order_by(accounts.c.name))]
+    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES, _ADDRESSES, accounts.c.created_at)
+    return [_shown(row) for row in connection.execute(query.order_by(accounts.c.name))]
 
 
 def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) -> tuple[str, str]:
@@ -55,7 +58,7 @@ def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) 
     return new_key(connection, account, None, by=by), new_key(connection, account, owner, by=by)
 
 
-def check_policies(changes: Mapping[str, bool | int | None]) -> None:
+def check_policies(changes: Mapping[str, Any]) -> None:
     """Raise UserError for a policy outside its limits."""
     for policy, limit in POLICY_LIMITS.items():
         if not 0 <= (changes.get(policy) or 0) <= limit:
@@ -63,14 +66,27 @@ def check_policies(changes: Mapping[str, bool | int | None]) -> None:
 
 
 def set_policies(
-    connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | None], *, by: Actor
+    connection: sa.Connection, account: Account, changes: Mapping[str, bool | int | str | None], *, by: Actor
 ) -> None:
-    """Change the given policies; the others stay as they are."""
+    """Change the given policies; the others stay as they are.
+
+    `authorization_addresses` are addresses and networks, separated by commas; None: requestExternalAuthorization may be
+    called from everywhere.
+    """
     check_policies(changes)
-    before = connection.execute(sa.select(*_POLICIES).where(accounts.c.id == account.id).with_for_update()).one()
-    connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(**changes))
-    if details := compare(before._asdict(), changes):
+    query = sa.select(*_POLICIES, _ADDRESSES).where(accounts.c.id == account.id)
+    before = _shown(connection.execute(query.with_for_update()).one())
+    values = dict(changes)
+    if isinstance(addresses := changes.get("authorization_addresses"), str):
+        values["authorization_addresses"] = json.dumps(addresses.split(", "))
+    connection.execute(sa.update(accounts).where(accounts.c.id == account.id).values(values))
+    if details := compare(before, changes):
         record_change(connection, account.id, by, Change(Action.SET_POLICIES, details=details))
+
+
+def _shown(row: sa.Row[*tuple[Any, ...]]) -> dict[str, object]:
+    addresses = row.authorization_addresses
+    return {**row._asdict(), "authorization_addresses": addresses and ", ".join(json.loads(addresses))}
 
 
 def _insert(connection: sa.Connection, name: str) -> int:

@@ -52,9 +52,9 @@ def find_person(connection: sa.Connection, account_id: int, user_id: int) -> Row
 
 
 def find_enrollments_of(
-    connection: sa.Connection, account_id: int, user_id: int, limit: int, offset: int
+    connection: sa.Connection, account_id: int, user_id: int, limit: int, offset: int, *, current: bool = False
 ) -> Sequence[Row]:
-    """Read the enrollments of a user, latest first, including ended ones."""
+    """Read the enrollments of a user, latest first; ended ones too, unless only `current` ones are wanted."""
     e = enrollments.c
     joined = (
         enrollments.join(courses, courses.c.id == e.course_id)
@@ -64,4 +64,6 @@ def find_enrollments_of(
     columns = (courses.c.name.label("course"), groups.c.name.label("origin"), sessions.c.name.label("session"))
     query = sa.select(enrollments, *columns).select_from(joined)
     mine = query.where(e.user_id == user_id, unindexed(e.account_id) == account_id)
+    if current:
+        mine = mine.where(e.unenrolled_at.is_(None))
     return connection.execute(mine.order_by(e.id.desc()).limit(limit).offset(offset)).all()
