@@ -135,7 +135,7 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
     assert "383 accepted" in desk.run(*choice, "--max-percent", "100", "--yes")
     assert json.loads(desk.run("queue", "--format", "json"))[0]["pending"] == 383
     assert "refused" in desk.run("unenroll", "999999999", "--yes", expect=1)
-    assert "argument 2: 'abc' is no id" in desk.run("unenroll", "999999999", "abc", "--yes", expect=2)
+    assert "argument 2: 'abc' is not an id" in desk.run("unenroll", "999999999", "abc", "--yes", expect=2)
     first = json.loads(desk.run("batches", "--format", "json"))[-1]["batch"]
     assert desk.run("batch", str(first)).count("Pending") == 383
     assert "383 would be removed" in desk.run("remove", "--batch", str(first), "--dry-run")

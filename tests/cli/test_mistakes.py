@@ -220,7 +220,7 @@ def test_wrong_settings_are_named_with_what_to_do(shell: Shell, monkeypatch: pyt
         ("unenroll 1 --output .", "it is a folder"),
         ("unenroll 1 --output missing/r.csv", "is no folder"),
         (f"backup {'x' * 300}", "File name too long"),
-        ("import oneroster /dev/full", "is no file"),
+        ("import oneroster /dev/full", "is not a file"),
         ("import oneroster roster.zip --ids roster.zip", "is the archive itself"),
         ("reprot", "Did you mean 'report'?"),
     ],

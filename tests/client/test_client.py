@@ -377,10 +377,10 @@ def test_a_dry_run_of_many_calls_counts_repeats_as_the_real_run_does(school: Sch
 def test_dates_that_are_none_are_refused_before_the_call(school: School) -> None:
     client, text, day = school.client(), cast("date", "2026-11-25"), date(2026, 1, 1)
     wrong: list[tuple[Callable[[], object], type[Exception], str]] = [
-        (lambda: client.changes(since=text), TypeError, "a date or datetime is wanted"),
-        (lambda: list(client.unenrollments(requested_from=text)), TypeError, "a date or datetime is wanted"),
-        (lambda: ReportFilters(enrolled_from=text), TypeError, "a date or datetime is wanted"),
-        (lambda: Enrollment(1, "North", email="a@b.example", due_date=text), TypeError, "a date or datetime is wanted"),
+        (lambda: client.changes(since=text), TypeError, "expected a date or datetime"),
+        (lambda: list(client.unenrollments(requested_from=text)), TypeError, "expected a date or datetime"),
+        (lambda: ReportFilters(enrolled_from=text), TypeError, "expected a date or datetime"),
+        (lambda: Enrollment(1, "North", email="a@b.example", due_date=text), TypeError, "expected a date or datetime"),
         (lambda: client.changes(since=day, after="1-1"), ValueError, "one of the two"),
         (lambda: client.changes(after=""), ValueError, "one of the two"),
         (lambda: ReportFilters(enrolled_from=day, enrolled_to=date(2025, 1, 1)), ValueError, "is before"),

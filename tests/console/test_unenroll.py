@@ -221,8 +221,8 @@ def test_invalid_ids_are_named_and_nothing_is_selected(campus: Campus, owner: Vi
     _choose(owner, ids="12, 1x3 -4 99999999999999999999")
     assert owner.answer.status_code == 422
     assert "3 without an id, so nothing was selected" in owner.text()
-    assert "line 1: '1x3' is no id" in owner.text()
-    assert "line 1: '-4' is no id: ids begin at 1" in owner.text()
+    assert "line 1: '1x3' is not an id" in owner.text()
+    assert "line 1: '-4' is not an id: ids begin at 1" in owner.text()
     assert "line 1: '99999999999999999999' is larger than any id" in owner.text()
     assert "1x3" in owner.page().xpath("//textarea")[0].text
 

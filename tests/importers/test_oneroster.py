@@ -248,9 +248,9 @@ BAD: dict[str, tuple[Files, list[str]]] = {
     "several in a row": (
         appended("enrollments", "e5,c9,s9,u9,boss,2026-02-30,1/2/2026"),
         [
-            "enrollments.csv:6: beginDate: '2026-02-30' is no date like 2026-01-31",
+            "enrollments.csv:6: beginDate: '2026-02-30' is not a date like 2026-01-31",
             "enrollments.csv:6: classSourcedId: no class 'c9'",
-            "enrollments.csv:6: endDate: '1/2/2026' is no date like 2026-01-31",
+            "enrollments.csv:6: endDate: '1/2/2026' is not a date like 2026-01-31",
             "enrollments.csv:6: role: 'boss' is none of administrator, proctor, student, teacher, ext:",
             "enrollments.csv:6: schoolSourcedId: no school 's9'",
             "enrollments.csv:6: userSourcedId: no user 'u9'",
@@ -258,7 +258,7 @@ BAD: dict[str, tuple[Files, list[str]]] = {
     ),
     "compact date": (
         appended("enrollments", "e5,c2,s1,u2,student,20260201,"),
-        ["enrollments.csv:6: beginDate: '20260201' is no date like 2026-01-31"],
+        ["enrollments.csv:6: beginDate: '20260201' is not a date like 2026-01-31"],
     ),
     "enabledUser": (
         appended("users", "u4,yes,s1,student,Di,Four,,,"),
@@ -464,7 +464,7 @@ def test_wrong_usage_names_what_is_wrong(run: Import, tmp_path: Path) -> None:
     (tmp_path / "damaged.zip").write_bytes(damaged)
     for path, options, said in [
         (tmp_path / "bare.zip", [], "no manifest.csv"),
-        (tmp_path / "overlong.zip", [], "manifest.csv:1: a field of this row never ends"),
+        (tmp_path / "overlong.zip", [], "manifest.csv:1: a field of this row has no end"),
         (tmp_path / "damaged.zip", [], "not a zip archive that can be read"),
         *((FUZZED / name, [], "not a zip archive that can be read") for name in ("bzip2_damaged", "name_not_utf_8")),
         (good, ["--account", "Nobody"], "There is no account 'Nobody'"),

@@ -69,11 +69,11 @@ def test_a_manifest_saved_by_a_spreadsheet_is_read(run: Import, tmp_path: Path) 
         ("users", b"", "users.csv:1: it is empty"),
         ("orgs", b"sourcedId,name,type,name\ns1,a,school,b", "orgs.csv has more than one column name"),
         ("orgs", b'"sourcedId"x,name,type', "orgs.csv:1: not in CSV format"),
-        ("enrollments", (ENROLLMENTS + '\ne1,c1,s1,"u1').encode(), "enrollments.csv:2: a field of this row never ends"),
+        ("enrollments", (ENROLLMENTS + '\ne1,c1,s1,"u1').encode(), "enrollments.csv:2: a field of this row has no end"),
         (
             "enrollments",
             (ENROLLMENTS + '\ne1,c1,s1,"u1\n' + "e2,c1,s1,u1\n" * 50_000).encode(),
-            "enrollments.csv:2: a field of this row never ends",
+            "enrollments.csv:2: a field of this row has no end",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""The Python client, for Rollbook and for any other server of this API."""
+"""The Python client for Rollbook and other servers of this API."""

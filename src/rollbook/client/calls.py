@@ -19,7 +19,7 @@ from rollbook.wire.read import read_known, read_rows
 from rollbook.wire.values import read_identifier
 
 NOTHING: Mapping[str, str] = {}
-UNSAID = ErrorEntry("no code", "The answer is Failed and does not say why.")
+NO_ERROR = ErrorEntry("no code", "The answer is Failed without an error.")
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -29,7 +29,7 @@ Ids = Iterable[int | str]
 
 @dataclass(frozen=True)
 class Sent:
-    """An answered call: `in_doubt` when it may have been carried out before that, and the server cannot know it."""
+    """An answered call; `in_doubt` if an earlier attempt may have succeeded and the server cannot know it."""
 
     reply: Reply
     values: Values
@@ -39,7 +39,7 @@ class Sent:
 
     @property
     def items(self) -> Sequence[Values]:
-        """What became of the items that were accepted, enrolled, removed or restored."""
+        """The items that were accepted, enrolled, removed or restored."""
         items: Sequence[Values] = self.values.get("items", ())
         return items
 
@@ -87,12 +87,12 @@ class Calls:
         try:
             return read()
         except (ValueError, KeyError) as error:
-            raise NotAnAnswerError(f"{self._transport.url} answers what cannot be read: {error}") from None
+            raise NotAnAnswerError(f"The answer of {self._transport.url} cannot be read: {error}") from None
 
     def _send(
         self, method: Method, values: Values, headers: Mapping[str, str] = NOTHING, key: str | None = None
     ) -> Sent:
-        """Make one call; errors: every ClientError. One that changes something has a key, for its repetitions."""
+        """Make one call; errors: every ClientError. A call that changes something has an Idempotency-Key as `key`."""
         named = {"Idempotency-Key": key} if key else NOTHING
         response, in_doubt = self._transport.post(method.write_call(*self._keys, values), {**headers, **named})
         url = self._transport.url
@@ -103,7 +103,7 @@ class Calls:
                 f"{url} answers HTTP {response.status_code} without XML of this API ({error.detail}). Check the url."
             ) from None
         if response.status_code != httpx.codes.OK or reply.failed_whole:
-            first = reply.errors[0] if reply.errors else UNSAID
+            first = reply.errors[0] if reply.errors else NO_ERROR
             raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
         batch_id = read_identifier(response.headers.get(BATCH, ""))
         given = self._read(lambda: read_known(reply.info, method.gives))

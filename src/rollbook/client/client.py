@@ -1,4 +1,4 @@
-"""Client: every method of the API as a call in Python. The trees of methods/ write its calls and read the answers."""
+"""Client: the methods of the API as Python methods; the trees of methods/ write its calls and read the answers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -19,7 +19,16 @@ from rollbook.client.requests import (
     unenrollments_of,
     write_headers,
 )
-from rollbook.client.results import BECOMES, STAYS, Batch, Outcome, QueueState, foresee, read_large_batch, read_outcomes
+from rollbook.client.results import (
+    BECOMES,
+    STAYS,
+    Batch,
+    Outcome,
+    QueueState,
+    read_large_batch,
+    read_outcomes,
+    refuse_repeated,
+)
 from rollbook.methods.get_unenrollment_batches import GET_UNENROLLMENT_BATCHES
 from rollbook.methods.get_unenrollment_queue import GET_UNENROLLMENT_QUEUE
 from rollbook.methods.get_unenrollments import GET_UNENROLLMENTS
@@ -35,10 +44,10 @@ from rollbook.wire.values import IDENTIFIER
 
 
 class Client(CourseCalls, GroupCalls, PeopleCalls):
-    """Calls a server of this API, in the name of the owner of the two keys.
+    """Calls a server of this API as the user of the two keys.
 
-    `url` is the address of the API, `ca_file` the certificate of a private authority, `timeout` in seconds, and
-    `attempts` how often a call is sent at most. A refused item is a value; a failed call raises a ClientError.
+    `url` is the address of the API, `ca_file` the certificate of a private authority, `timeout` is in seconds, and
+    `attempts` limits how often a call is sent. A refused item is a value; a failed call raises a ClientError.
     """
 
     def unenroll(
@@ -50,11 +59,11 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
         keys: Iterable[str] | None = None,
         batch_id: int | None = None,
     ) -> Iterator[Outcome]:
-        """Unenroll in calls of 100, each made when its first outcome is asked for; one outcome an id, in order.
+        """Unenroll in calls of 100, each made when its first outcome is requested; one outcome per id, in order.
 
-        All calls together are one batch. A program that goes on where an earlier one was cut off gives the
-        Idempotency-Keys of its calls as `keys`, with which the ids are read as a whole first, and as `batch_id` the
-        batch to continue, begun within a day. Errors: ValueError, before the first call, for keys that do not do.
+        All calls are one batch. To continue an interrupted run, a program passes the same Idempotency-Keys as `keys`,
+        with which all ids are read before the first call, and as `batch_id` the batch to continue, begun within a day.
+        Errors: ValueError, before the first call, for invalid keys.
         """
         headers = write_headers(reason, dry_run=dry_run)
         return self._change(UNENROLL_LEARNING_MODULES, ids, headers, keys, batch_id)
@@ -92,7 +101,7 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
         requested_to: date | None = None,
         page_size: int = MAX_SIZE,
     ) -> Iterator[dict[str, str]]:
-        """Give the items of the queue and its history in the order of batches and blocks, for each 100 of the ids."""
+        """Yield items of the queue and its history in the order of batches and blocks, in calls of 100 ids."""
         for part in [*split(ids)] or [[]]:
             chosen = unenrollments_of(batch_id, statuses, part, requested_from, requested_to)
 
@@ -102,12 +111,12 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
             yield from all_pages(ask, page_size)
 
     def changes(self, since: date | None = None, after: str | None = None) -> tuple[Rows, str | None]:
-        """Give one page of the feed of changes, and the cursor to go on with: since a moment, or after a cursor."""
+        """Return one page of the feed of changes and the next cursor: since a time, or after a cursor."""
         rows, sent = self._ask_items({**changes_of(since, after), "page_size": MAX_SIZE})
         return rows, sent.values.get("after")
 
     def batches(self, batch_id: int | None = None) -> Iterator[Batch]:
-        """Give all batches, the latest first; or the one that is named, with what it refused."""
+        """Yield all batches, the latest first; or a single one, with its refusals."""
 
         def ask(page: int) -> list[Batch]:
             asked = {"batch_id": batch_id, "page": page, "page_size": MAX_SIZE}
@@ -117,15 +126,15 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
         return all_pages(ask, MAX_SIZE)
 
     def queue(self) -> QueueState:
-        """Tell the state of the queue."""
+        """Return the state of the queue."""
         return self._ask_state(GET_UNENROLLMENT_QUEUE)
 
     def pause(self) -> QueueState:
-        """Pause the queue: calls are accepted, and nothing is processed."""
+        """Pause the queue: calls are accepted, but nothing is processed."""
         return self._ask_state(PAUSE_UNENROLLMENTS, new_key())
 
     def resume(self) -> QueueState:
-        """Let the queue go on."""
+        """Resume the queue."""
         return self._ask_state(RESUME_UNENROLLMENTS, new_key())
 
     def _undo(self, method: Method, ids: Ids, batch_id: int | None, headers: Mapping[str, str]) -> Iterator[Outcome]:
@@ -138,12 +147,12 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
     def _undo_batch(self, method: Method, batch_id: int, headers: Mapping[str, str]) -> Iterator[Outcome]:
         dry_run = DRY_RUN in headers
         sent = self._send(method, {"batch_id": batch_id}, headers, new_key())
-        if "refused" in sent.values:  # a large batch, whose answer holds no items (D33)
+        if "refused" in sent.values:  # a large batch: the answer has no items (D33)
             rows = self.unenrollments(batch_id=batch_id)
             yield from read_large_batch(rows, sent.reply.errors, batch_id, BECOMES[method.name] if dry_run else STAYS)
             return
         ids = {item["block"]: str(item.get("id") or "") for item in sent.items if item.get("block")}
-        if sent.reply.errors:  # which tell blocks, and no ids
+        if sent.reply.errors:  # they have blocks, but no ids
             ids |= {int(item["Block"]): item[IDENTIFIER] for item in self.unenrollments(batch_id=batch_id)}
         yield from read_outcomes(sent.items, sent.reply.errors, ids, batch_id=batch_id)
 
@@ -156,14 +165,14 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
         batch_id: int | None = None,
     ) -> Iterator[Outcome]:
         if DRY_RUN in headers:
-            # A server that is not Rollbook would take no notice of the header and do the work: it refuses this call.
+            # Another server would ignore the header and do the work; it refuses this call, which only Rollbook has.
             self.queue()
         parts = split(ids)
         if keys is not None:
             whole = [*parts]
             parts, keys = iter(whole), choose_keys(keys, len(whole))
         rest = iter(keys or (new_key() for _ in count()))
-        taken: set[int | None] = set()
+        accepted: set[int | None] = set()
         for part in parts:
             continued = {BATCH: str(batch_id)} if batch_id is not None and method.continues else NOTHING
             sent = self._send(method, items_of(part), {**headers, **continued}, next(rest))
@@ -172,7 +181,7 @@ class Client(CourseCalls, GroupCalls, PeopleCalls):
             outcomes = read_outcomes(
                 sent.items, sent.reply.errors, named(part), batch_id=sent.batch_id, in_doubt=in_doubt
             )
-            yield from outcomes if DRY_RUN not in headers else foresee(method, outcomes, taken)
+            yield from outcomes if DRY_RUN not in headers else refuse_repeated(method, outcomes, accepted)
 
     def _ask_state(self, method: Method, key: str | None = None) -> QueueState:
         sent = self._send(method, {}, key=key)

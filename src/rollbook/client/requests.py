@@ -1,4 +1,4 @@
-"""What the client's calls take besides ids, and the values that their messages are written from."""
+"""The arguments of the client's calls, and the values and headers of its requests."""
 
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ Item = TypeVar("Item")
 MAX_KEY = 255  # D21
 DRY_RUN = "Rollbook-Dry-Run"
 BATCH = "Rollbook-Batch"
-# What a header holds as it is; all else is percent-encoded.
+# The characters of a header that are not percent-encoded.
 UNQUOTED = (string.punctuation + " ").replace("%", "")
-# The feed's beginning, unless one is named.
+# The default start of the feed.
 _LONG_AGO = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
 class Enrollment:
-    """A learner to be enrolled, named by `email` or by `employee_id`."""
+    """An enrollment to be made, of the learner with `email` or `employee_id`."""
 
     course_id: int | str
     group: str
@@ -42,7 +42,7 @@ class Enrollment:
         _check_date(self.due_date)
 
     def values(self) -> Values:
-        """Give the values of the item of a call."""
+        """The values of the item in a call."""
         return {
             "email": self.email or None,
             "employee_id": self.employee_id or None,
@@ -127,7 +127,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ReportFilters:
-    """Which enrollments a report is about. An empty filter leaves out nothing; `enrolled_to` is the last day meant."""
+    """The enrollments of a report. An empty filter excludes nothing; `enrolled_to` is inclusive."""
 
     enrollment_id: int | str | None = None
     courses: Sequence[str] = ()
@@ -142,13 +142,13 @@ class ReportFilters:
     def __post_init__(self) -> None:
         for name in ("courses", "groups", "statuses", "emails", "employee_ids"):
             if isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} is a list of texts, even of a single one")
+                raise TypeError(f"{name} is a list of texts, not a single text")
         first, last = _check_date(self.enrolled_from), _check_date(self.enrolled_to)
         if first and last and type(first) is type(last) and last < first:
             raise ValueError(f"enrolled_to {last} is before enrolled_from {first}")
 
     def values(self) -> dict[str, Any]:
-        """Give the values of the filters of a call."""
+        """The values of the filters in a call."""
         return {
             "enrollment_id": self.enrollment_id,
             "course_names": self.courses,
@@ -169,27 +169,27 @@ def tags_of(tags: Mapping[str, Sequence[str]]) -> list[Values]:
 
 
 def choose_keys(keys: Iterable[str], calls: int) -> list[str]:
-    """Take a key for each call; errors: ValueError for too few of them, and for what no server takes as one."""
+    """Take a key for each call; errors: ValueError for too few, repeated or invalid keys."""
     chosen = [*islice(keys, calls)]
     if len(chosen) < calls:
-        raise ValueError(f"there are {calls} calls, each of {MAX_ITEMS} ids at most, and {len(chosen)} keys")
+        raise ValueError(f"there are {calls} calls of up to {MAX_ITEMS} ids, and {len(chosen)} keys")
     if len({*chosen}) < calls:
-        raise ValueError("two keys are the same, and each call needs one of its own")
+        raise ValueError("two keys are equal, and each call needs its own")
     for key in chosen:
         if not (1 <= len(key) <= MAX_KEY and all("!" <= character <= "~" for character in key)):
-            raise ValueError(f"a key has 1 to {MAX_KEY} visible characters of ASCII, unlike {key[:80]!r}")
+            raise ValueError(f"a key has 1 to {MAX_KEY} visible ASCII characters, unlike {key[:80]!r}")
     return chosen
 
 
 def items_of(ids: Iterable[object]) -> Values:
-    """Name enrollments one by one."""
+    """The values of a call that names enrollments."""
     return {"items": [{"id": id_} for id_ in ids]}
 
 
 def unenrollments_of(
     batch_id: int | None, statuses: Sequence[str], ids: Sequence[object], first: date | None, last: date | None
 ) -> dict[str, Any]:
-    """Choose items of the queue and its history; `first` and `last` are days or moments (protocol §7)."""
+    """The filters for items of the queue and its history; `first` and `last` are days or times (protocol §7)."""
     return {
         "batch_id": batch_id,
         "statuses": statuses,
@@ -200,17 +200,17 @@ def unenrollments_of(
 
 
 def changes_of(since: date | None, after: str | None) -> dict[str, Any]:
-    """Choose the feed from a moment on, or after an earlier page (protocol §7)."""
+    """The filter for the feed since a time, or after an earlier page (protocol §7)."""
     if after is None:
         return {"finished_from": _with_zone(_LONG_AGO if since is None else since)}
     if not after or since is not None:
-        raise ValueError("the feed goes on after a cursor or begins since a moment: give one of the two")
+        raise ValueError("the feed begins since a time or continues after a cursor: pass one of the two")
     return {"after": after}
 
 
 def _check_date(value: date | None) -> date | None:
     if value is not None and not isinstance(value, date):
-        raise TypeError(f"a date or datetime is wanted, not {value!r}")
+        raise TypeError(f"expected a date or datetime, not {value!r}")
     return value
 
 
@@ -222,16 +222,16 @@ def _with_zone(value: date | None) -> date | None:
 
 
 def write_headers(reason: str | None, *, dry_run: bool) -> dict[str, str]:
-    """Write the headers of docs/wire.md section 8; errors: ValueError for a reason that no server would take."""
+    """Write the headers of docs/wire.md section 8; errors: ValueError for an invalid reason."""
     text = read_reason(reason or "")
     headers = {"Rollbook-Reason": quote(text, safe=UNQUOTED)} if text else {}
     return headers | ({DRY_RUN: "true"} if dry_run else {})
 
 
 def split(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Take the items by hundreds, and none before it is needed."""
+    """Yield the items in lists of 100, reading none before it is needed."""
     if isinstance(items, str):
-        raise TypeError("a list is wanted, even of a single id")  # and not its digits, one by one
+        raise TypeError("expected a list, not a single id")  # whose digits would become ids
     rest = iter(items)
     while part := list(islice(rest, MAX_ITEMS)):
         yield part

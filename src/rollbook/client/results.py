@@ -1,4 +1,4 @@
-"""What the client's calls give back."""
+"""The results of the client's calls."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,18 +17,18 @@ ACCEPTED = "accepted"
 ACCEPTED_BEFORE = "accepted before"
 REFUSED = "refused"
 
-# What an item answers that a call has taken already whose answer was lost (D13).
-TAKEN_BEFORE = {QUEUED_ID.code, UNKNOWN_ID.code}
+# The codes of an item that an earlier attempt of the call has queued (D13).
+QUEUED_BEFORE = {QUEUED_ID.code, UNKNOWN_ID.code}
 
-# What an item answers that an earlier call of the same work has taken.
-TAKEN_BY_THEN = {
+# The code of an item that an earlier call of the same run has changed.
+CHANGED_BEFORE = {
     UNENROLL_LEARNING_MODULES.name: QUEUED_ID,
     REMOVE_UNENROLLMENTS.name: NOT_PENDING,
     RESTORE_UNENROLLMENTS.name: NOT_UNENROLLED,
 }
 
 
-# What the status of an item says about an undo that is done; and what it becomes by one that is not, by its method.
+# The outcome of an undo by the item's status: after the undo, and by method before it.
 STAYS = {"Removed": "Removed", "Restored": "Restored"}
 BECOMES = {
     REMOVE_UNENROLLMENTS.name: {"Pending": "Removed"},
@@ -38,9 +38,9 @@ BECOMES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: `id` as it was given, `block` its place in the call that it went with.
+    """The outcome of one item: `id` as it was given, `block` its position in its call.
 
-    `status` is `accepted`, `accepted before` or `refused`; of an item that was removed or restored, its new status.
+    `status` is `accepted`, `accepted before` or `refused`; for a removed or restored item its new status.
     """
 
     id: str
@@ -55,10 +55,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class QueueState:
-    """The unenrollment queue of the account: `counts` is by status.
+    """The unenrollment queue of the account; `counts` is by status.
 
-    `worker_seen_seconds` is how long ago a worker was at work, None when that is not known; `worker_silent` says that
-    none seems to run.
+    `worker_seen_seconds` is the time since a worker was last seen, None if unknown; `worker_silent` says that no worker
+    seems to run.
     """
 
     paused: bool
@@ -70,7 +70,7 @@ class QueueState:
 
     @classmethod
     def of(cls, values: Values) -> "QueueState":
-        """Take the state that an answer tells."""
+        """Take the state from the values of an answer."""
         paused_at = values.get("paused_at")
         seconds = (values.get("oldest_seconds"), values.get("worker_seconds"))
         return cls(paused_at is not None, paused_at, _counts(values), *seconds, bool(values.get("worker_silent")))
@@ -78,11 +78,10 @@ class QueueState:
 
 @dataclass(frozen=True)
 class Batch:
-    """A call that was accepted: `counts` is by status, and `Refused`.
+    """A batch; `counts` is by status, and `Refused`.
 
-    `refusals` are block, identifier and code of what it refused, only when one batch was asked for. `undo_until` is
-    until when every complete item can be undone, without one until when an item processed now could be; None: no limit,
-    or nothing to undo.
+    `refusals` are block, identifier and code of refused items, only if a single batch is requested. Until `undo_until`
+    every complete item can be undone, or without one an item that is processed now; None: no limit, or nothing to undo.
     """
 
     id: int
@@ -95,7 +94,7 @@ class Batch:
 
     @classmethod
     def of(cls, values: Values) -> "Batch":
-        """Take a batch that an answer tells of."""
+        """Take a batch from the values of an answer."""
         return cls(
             values["id"],
             values["requested_at"],
@@ -118,9 +117,9 @@ def read_outcomes(
     batch_id: int | None = None,
     in_doubt: bool = False,
 ) -> list[Outcome]:
-    """Tell for every block what became of it: `done` are the items of Info, of which a new enrollment has its `new_id`.
+    """Return the outcome of every block; `done` are the items of Info, with a `new_id` for new enrollments.
 
-    `in_doubt`: an earlier attempt of the call may have been carried out.
+    `in_doubt`: an earlier attempt of the call may have succeeded.
     """
     by_block = {item["block"]: item for item in done if item.get("block")}
     refused = {error.block: error for error in errors}
@@ -132,19 +131,19 @@ def read_outcomes(
             outcomes.append(Outcome(id_, True, status, batch_id=batch_id, block=block, new_id=new_id))
         elif block in refused:
             code, message = refused[block].code, refused[block].message
-            taken = in_doubt and code in TAKEN_BEFORE
-            outcomes.append(Outcome(id_, taken, ACCEPTED_BEFORE if taken else REFUSED, code, message, block=block))
+            before = in_doubt and code in QUEUED_BEFORE
+            outcomes.append(Outcome(id_, before, ACCEPTED_BEFORE if before else REFUSED, code, message, block=block))
         else:
-            outcomes.append(Outcome(id_, False, REFUSED, message="The answer says nothing of this item.", block=block))
+            outcomes.append(Outcome(id_, False, REFUSED, message="The answer lacks this item.", block=block))
     return outcomes
 
 
 def read_large_batch(
     rows: Iterable[Mapping[str, str]], errors: Sequence[ErrorEntry], batch_id: int, becomes: Mapping[str, str]
 ) -> Iterator[Outcome]:
-    """Tell for every item of a batch what became of it, by its row in the queue's history and the errors of the answer.
+    """Yield the outcome of every item of a batch, by its row in the queue's history and the errors of the answer.
 
-    An answer tells 1,000 errors at most: of more, one that was undone by an earlier call counts as undone.
+    An answer has at most 1,000 errors: beyond them, an item that an earlier call has undone counts as undone.
     """
     refused = {error.block: error for error in errors}
     for row in rows:
@@ -153,7 +152,7 @@ def read_large_batch(
         if block in refused:
             yield Outcome(id_, False, REFUSED, refused[block].code, refused[block].message, block=block)
         elif status is None:
-            yield Outcome(id_, False, REFUSED, message="The answer tells no reason.", block=block)
+            yield Outcome(id_, False, REFUSED, message="The answer has no reason.", block=block)
         else:
             yield Outcome(id_, True, status, batch_id=batch_id, block=block)
 
@@ -162,14 +161,14 @@ def _counts(values: Values) -> dict[str, int]:
     return {str(status): values.get(status.lower()) or 0 for status in UnenrollmentStatus}
 
 
-def foresee(method: Method, outcomes: Iterable[Outcome], taken: set[int | None]) -> Iterator[Outcome]:
-    """Refuse in a dry run what an earlier call would have `taken` by then: the server tries out each call alone."""
+def refuse_repeated(method: Method, outcomes: Iterable[Outcome], accepted: set[int | None]) -> Iterator[Outcome]:
+    """Refuse in a dry run the ids that an earlier call has `accepted`: the server tries out each call on its own."""
     for outcome in outcomes:
         id_ = read_identifier(outcome.id)
-        if outcome.accepted and id_ in taken:
-            error = ErrorEntry.of_item(TAKEN_BY_THEN[method.name], outcome.block)
+        if outcome.accepted and id_ in accepted:
+            error = ErrorEntry.of_item(CHANGED_BEFORE[method.name], outcome.block)
             yield Outcome(outcome.id, False, REFUSED, error.code, error.message, block=outcome.block)
         else:
             if outcome.accepted:
-                taken.add(id_)
+                accepted.add(id_)
             yield outcome

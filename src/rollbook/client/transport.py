@@ -1,4 +1,4 @@
-"""Sends packages over verified TLS, and sends them again when they may be lost; what is in them it does not know."""
+"""Sends packages over verified TLS, with retries; independent of their content."""
 
 import random
 import re
@@ -15,24 +15,24 @@ from rollbook.model import utc_now
 
 FIRST_DELAY = 0.2
 MAX_DELAY = 10.0
-MAX_RETRY_AFTER = 300.0  # a server that asks for more is asked again all the same
+MAX_RETRY_AFTER = 300.0  # the longest wait, whatever the server's Retry-After
 BUSY, UNAVAILABLE = 429, 503
 HOST = re.compile(r"[^\s%\[\]]+")
 
-# Nothing of the call has reached the server.
+# Errors before anything of the call has reached the server.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 _random = random.SystemRandom()
 
 
 class Transport:
-    """The way to one server; `is_rollbook` once an answer bore the mark that Rollbook's answers bear."""
+    """The HTTP connection to one server; `is_rollbook` is set by the header X-Request-ID of an answer."""
 
     def __init__(
         self, url: str, ca_file: str | Path | None, timeout: float, attempts: int, transport: httpx.BaseTransport | None
     ) -> None:
         self._address = _read_address(url, allow_plain=transport is not None)
-        # What is shown to people; an address can hold a password.
+        # For messages, without a password.
         self.url = str(self._address.copy_with(userinfo=b""))
         self.is_rollbook = False
         self._attempts = max(1, attempts)
@@ -43,17 +43,17 @@ class Transport:
         self._client.close()
 
     def post(self, package: str, headers: Mapping[str, str]) -> tuple[httpx.Response, bool]:
-        """Send a package until it is answered; tell too whether an earlier attempt may have been carried out.
+        """Send a package until it is answered; return also whether an earlier attempt may have succeeded.
 
         Errors: ServerUnreachableError.
         """
-        in_doubt, trouble = False, ""
+        in_doubt, problem = False, ""
         for attempt in range(self._attempts):
             delay = _random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2**attempt))
             try:
                 response = self._client.post(self._address, data={"Package": package}, headers=headers)
             except httpx.RequestError as error:
-                trouble = f"{type(error).__name__}: {error}"
+                problem = f"{type(error).__name__}: {error}"
                 in_doubt |= not isinstance(error, NEVER_SENT)
                 if _has_wrong_certificate(error):
                     break
@@ -61,13 +61,13 @@ class Transport:
                 self.is_rollbook |= "X-Request-ID" in response.headers
                 if response.status_code not in (BUSY, UNAVAILABLE):
                     return response, in_doubt
-                trouble = f"it answers HTTP {response.status_code}"
+                problem = f"it answers HTTP {response.status_code}"
                 in_doubt |= response.status_code == UNAVAILABLE
                 delay = max(delay, min(_read_retry_after(response), MAX_RETRY_AFTER))
             if attempt + 1 < self._attempts:
                 time.sleep(delay)
-        # Raised out here, because an error of httpx holds the request, and that holds the keys.
-        raise ServerUnreachableError(f"{self.url} gives no answer: {trouble}. {_advise(trouble, in_doubt=in_doubt)}")
+        # Raised outside of the handler: an error of httpx holds the request, with the keys.
+        raise ServerUnreachableError(f"{self.url} gives no answer: {problem}. {_advise(problem, in_doubt=in_doubt)}")
 
 
 def _read_address(url: str, *, allow_plain: bool) -> httpx.URL:
@@ -96,17 +96,17 @@ def _has_wrong_certificate(error: BaseException | None) -> bool:
 
 
 def _read_retry_after(response: httpx.Response) -> float:
-    """Read how many seconds to wait, from a number or a date; 0 when the server does not say."""
+    """Read the seconds to wait from a number or a date; 0 without either."""
     text = response.headers.get("Retry-After", "")
     try:
         return float(text) if text.isdecimal() else (parsedate_to_datetime(text) - utc_now()).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a time zone
+    except (ValueError, TypeError):  # neither a number nor a date with a time zone
         return 0
 
 
-def _advise(trouble: str, *, in_doubt: bool) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in trouble:
-        return "Name the certificate of its authority as ca_file. Nothing was sent."
+def _advise(problem: str, *, in_doubt: bool) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in problem:
+        return "Pass the certificate of its authority as ca_file. Nothing was sent."
     if in_doubt:
-        return "The last call may have been carried out all the same: look at the queue before it is made again."
-    return "The last call was not carried out; check the address and the network, and make it again."
+        return "The last call may have been carried out: check the queue before you repeat it."
+    return "The last call was not carried out; check the address and the network, and repeat it."

@@ -1,7 +1,7 @@
-"""Reads lists of enrollment ids as people have them: pasted, typed, or a column of the CSV of any spreadsheet.
+"""Reads lists of enrollment ids: pasted, typed, or a column of a CSV file of any spreadsheet.
 
-A list is read whole or refused by name. Text that can mean two things is never guessed: `1,000` is no id and no
-two ids, and two columns of numbers without a header are no list. The caller decides about rows that hold no id.
+A list is read completely or refused with a reason. Ambiguous text is never guessed: `1,000` is neither an id nor two
+ids, and two columns of numbers without a header are no list. The caller decides about rows without an id.
 """
 
 import re
@@ -28,7 +28,7 @@ _LINE_END = re.compile(r"\r\n?|\n")
 
 
 def read_words(words: Iterable[str]) -> IdList:
-    """Read ids that were typed one by one, as the arguments of a command."""
+    """Read ids from the arguments of a command."""
     found = IdList()
     for number, word in enumerate(words, 1):
         found.add(f"argument {number}", word.strip(BLANKS))
@@ -38,10 +38,10 @@ def read_words(words: Iterable[str]) -> IdList:
 def read_id_list(
     data: bytes, name: str, column: str | None = None, *, only: Only | None = None, option: str = "--column"
 ) -> IdList:
-    """Read a plain list or a column of CSV; errors: UserError when the list as a whole cannot be read.
+    """Read a plain list or a column of CSV; errors: UserError when the whole list cannot be read.
 
-    `column` is the column's name, or its number; `option` is where the user gives it. `only` takes the rows alone that
-    have one of some values in a column, if there is such a column.
+    `column` is the name or number of the column; `option` is where the user names it. `only` restricts the rows by the
+    values of another column, if the list has it.
     """
     text = _decode(data, name)
     first_line, separators = 1, [mark for mark in ";\t," if mark in text] or [","]
@@ -61,7 +61,7 @@ def read_id_list(
     whole = [reading for reading in readings if isinstance(reading, IdList) and not reading.bad]
     if any(reading.ids.keys() != whole[0].ids.keys() for reading in whole):
         names = " or by ".join(SEPARATORS[mark] for mark in separators)
-        raise UserError(f"{name} holds other ids when separated by {names}. Begin it with a line like sep=;")
+        raise UserError(f"{name} has different ids when separated by {names}. Begin it with a line like sep=;")
     found = (whole or readings)[0]
     if isinstance(found, UserError):
         raise found
@@ -69,7 +69,7 @@ def read_id_list(
 
 
 def join(lists: Sequence[IdList]) -> IdList:
-    """Put lists together: an id of two of them is a repeat."""
+    """Join lists; an id in two of them is a repetition."""
     joined = IdList(column=", ".join(each.column for each in lists if each.column))
     for each in lists:
         for id_, place in each.ids.items():
@@ -82,13 +82,13 @@ def join(lists: Sequence[IdList]) -> IdList:
 
 def _decode(data: bytes, name: str) -> str:
     if len(data) > MAX_BYTES:
-        raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MiB, so it is no list of ids.")
+        raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MiB, so it is not a list of ids.")
     start = data[:100].lstrip(b"\xef\xbb\xbf \r\n\t")
     for magic, what in _FORMATS.items():
         if start.startswith(magic):
             raise UserError(f"{name} is {what}, not a list in text. {SAVE}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise UserError(f"{name} is text in UTF-16, or no text at all, instead of UTF-8. {SAVE}")
+        raise UserError(f"{name} is UTF-16 or binary instead of UTF-8. {SAVE}")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

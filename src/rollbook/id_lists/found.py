@@ -1,4 +1,4 @@
-"""What a list of ids holds: each id once, the rows that hold none and why, and what stands there twice."""
+"""The content of a list of ids: each id once, rows without an id and why, and repeated ids."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rollbook.wire.values import read_identifier
 
-SHOWN = 20  # of the rows that hold no id
+SHOWN = 20  # of the rows without an id
 SHOWN_REPEATS = 5
-# What spreadsheets and web pages leave around a number without showing it: any blank, and marks of no width.
+# The invisible characters that spreadsheets and web pages put around a number: blanks, and marks without a width.
 BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200e\u200f\u2060\u202a\u202c"
 
 _REASONS = (
@@ -16,13 +16,13 @@ _REASONS = (
     (r"[+-]?[0-9]+[.,][0-9]*", "is a decimal number: format the column as text or whole numbers"),
     (r"[+-]?[0-9.,]+[eE][+-]?[0-9]+", "was rounded by a spreadsheet: format the column as text"),
     (r"[0-9]{19,}", "is larger than any id"),
-    (r"-[0-9]+|0+", "is no id: ids begin at 1"),
+    (r"-[0-9]+|0+", "is not an id: ids begin at 1"),
     (r"\d+", "is not in the digits 0 to 9"),
 )
 
 
 class BadRow(NamedTuple):
-    """A row, or one value of it, that holds no id, and why."""
+    """A row, or one value of it, that is not an id, and why."""
 
     place: str
     value: str
@@ -35,9 +35,9 @@ class BadRow(NamedTuple):
 
 @dataclass
 class IdList:
-    """Ids in their order, with the place where each stands first; and what else the list holds.
+    """Ids in their order, each with its first place, bad rows, and repetitions.
 
-    `column` is what was read, in words; `left_out` counts the rows that the caller did not want.
+    `column` describes what was read; `left_out` counts the rows that `only` excluded.
     """
 
     ids: dict[int, str] = field(default_factory=dict)
@@ -57,17 +57,24 @@ class IdList:
             self.ids[id_] = place
 
     def complaints(self) -> list[str]:
-        """Name the rows that hold no id: the first of them, and how many more there are."""
+        """Describe the first rows without an id, and count the others."""
         more = len(self.bad) - SHOWN
         return [*map(str, self.bad[:SHOWN]), *([f"and {more:,} more"] if more > 0 else [])]
 
     def describe_repeats(self) -> str:
-        """Name the first of the ids that stand in the list again, and where; empty when none does."""
+        """Describe the first repeated ids and their places; empty without any."""
         named = [f"{id_} ({place})" for id_, place in self.repeats[:SHOWN_REPEATS]]
         return ", ".join([*named, "…"] if len(self.repeats) > SHOWN_REPEATS else named)
 
 
+def is_number(value: str) -> bool:
+    """Whether a value is an id, or would be one in another format."""
+    return read_identifier(value) is not None or _find_reason(value) is not None
+
+
 def _explain(value: str) -> str:
-    if not value:
-        return "the id is missing"
-    return next((why for form, why in _REASONS if re.fullmatch(form, value)), "is no id")
+    return (_find_reason(value) or "is not an id") if value else "the id is missing"
+
+
+def _find_reason(value: str) -> str | None:
+    return next((why for form, why in _REASONS if re.fullmatch(form, value)), None)

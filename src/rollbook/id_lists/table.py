@@ -1,4 +1,4 @@
-"""A list of ids whose fields are separated in one certain way: finds the column of the ids, or reads a plain list."""
+"""A list of ids with a given separator: finds the column of the ids, or reads a plain list."""
 
 import csv
 import io
@@ -7,19 +7,19 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from rollbook.errors import UserError
-from rollbook.id_lists.found import BLANKS, SHOWN, BadRow, IdList
+from rollbook.id_lists.found import BLANKS, SHOWN, BadRow, IdList, is_number
 from rollbook.wire.values import read_identifier
 
-GROUPED = "has a thousands separator, or is several ids: write one id a line, without it"
+GROUPED = "has a thousands separator, or is several ids: write one id per line, without it"
 ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID")
 
-# One number with its thousands set apart, or several ids: `1,000` can be both.
+# A number with thousands separators, or several ids: `1,000` can be both.
 _GROUPED = re.compile("(?<![0-9])[0-9]{1,3}([, \u00a0\u2007\u2009\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?![0-9])")
 _BETWEEN_IDS = re.compile(f"[,;|{re.escape(BLANKS)}]+")
 
 
 class Only(NamedTuple):
-    """The rows that are wanted, when there is a column of that name: those with one of the values in it."""
+    """Restricts the rows to those with one of the values in a column, if there is such a column."""
 
     column: str
     values: Collection[str]
@@ -27,8 +27,8 @@ class Only(NamedTuple):
 
 class _Row(NamedTuple):
     line: int
-    text: list[str]  # as it stands there
-    cells: list[str]  # without blanks around, and without empty cells at the end
+    text: list[str]  # the fields unchanged
+    cells: list[str]  # stripped, without empty ones at the end
 
     @property
     def place(self) -> str:
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
 
 class Table:
-    """The rows of a list; errors, also of `read`: UserError when it cannot be read as a whole."""
+    """The rows of a list; errors, also of `read`: UserError when the whole list cannot be read."""
 
     def __init__(self, text: str, separator: str, name: str, first_line: int, option: str) -> None:
         self._separator = separator
@@ -65,16 +65,16 @@ class Table:
         except csv.Error as error:
             if "unexpected end" not in str(error):
                 raise self._error(line, f"not in CSV format: {error}.") from None
-            *before, _ = next(csv.reader(lines[line:], delimiter=self._separator))  # the last field is the open one
+            *before, _ = next(csv.reader(lines[line:], delimiter=self._separator))  # the last field is open
             line += sum(len(list(io.StringIO(each, newline=""))) - 1 for each in before if each)
-            raise self._error(line, "a quotation mark opens there and is never closed.") from None
+            raise self._error(line, "a quotation mark opens there and is not closed.") from None
         return rows
 
     def _error(self, line: int, what: str) -> UserError:
         return UserError(f"{self._name}, line {line + self._first_line}: {what}")
 
     def _refuse_swallowed_rows(self, row: _Row, last: int) -> None:
-        """Refuse a field that holds whole rows: one quotation mark too many opens it, and a later one closes it."""
+        """Refuse a field that contains rows, between a stray quotation mark and a later one."""
         if last == row.line:
             return
         for line in (line for cell in row.text for line in cell.splitlines()[1:]):
@@ -105,7 +105,7 @@ class Table:
         return self._read_plain()
 
     def _find_header(self, wanted: Collection[str]) -> int | None:
-        """Find the row that names the column: the first row with an id, or one above it, below a title."""
+        """Find the header: a row with one of the names, not below the first row with an id."""
         for number, row in enumerate(self._rows):
             if any(cell.casefold() in wanted for cell in row.cells):
                 return number
@@ -117,7 +117,7 @@ class Table:
         cells = self._rows[header].cells
         folded = {name.casefold() for name in wanted}
         places = [place for place, cell in enumerate(cells) if cell.casefold() in folded]
-        if len(wanted) == 1:  # columns may differ by the case of letters alone, when one is named
+        if len(wanted) == 1:  # a named column: others may differ only in upper and lower case
             places = [place for place in places if cells[place] == wanted[0]] or places
         if len(places) > 1:
             names = " and ".join(f"{cells[place]} (column {place + 1})" for place in places)
@@ -136,19 +136,17 @@ class Table:
         return self._read_column(number - 1, 0 if first and _is_a_name(first[0]) else None, None)
 
     def _read_without_header(self) -> IdList:
-        """Read the one column that holds ids."""
+        """Read the only column with numbers."""
         columns = enumerate(zip(*(row.text for row in self._rows), strict=True))
-        places = [place for place, texts in columns if any(read_identifier(text.strip(BLANKS)) for text in texts)]
+        places = [place for place, texts in columns if any(is_number(text.strip(BLANKS)) for text in texts)]
         if len(places) > 1:
             if odd := next((row for row in self._rows if self._is_grouped(row)), None):
                 raise self._error(odd.line - self._first_line, f"{self._separator.join(odd.cells)!r} {GROUPED}.")
             numbers = " and ".join(str(place + 1) for place in places)
-            what = (
-                f"has no header, and ids in columns {numbers}. {self._how[:-1]}, by its number; or write one id a line."
-            )
+            what = f"has no header, and numbers in columns {numbers}. {self._how[:-1]}, or write one id per line."
             raise UserError(f"{self._name} {what}")
         if any(text.startswith(" ") for row in self._rows for text in row.text[1:]):
-            return self._read_plain()  # people write a blank after a comma, programs do not
+            return self._read_plain()  # a blank after a comma is typed by a person, not written by a program
         return self._read_column(places[0], None, None)
 
     def _read_column(self, place: int, header: int | None, only: Only | None) -> IdList:
@@ -168,11 +166,11 @@ class Table:
         return found
 
     def _read_plain(self) -> IdList:
-        """Read a list without columns, of one or several ids a line."""
+        """Read a list without columns, with one or several ids per line."""
         found = IdList(column="a plain list")
         for row in self._rows:
             if not all(text.strip(BLANKS) for text in row.text[:-1]):
-                what = "an empty field, in a list without a header that names the column of ids."
+                what = "an empty field in a list without a header for the column of ids."
                 raise self._error(row.line - self._first_line, what)
             if self._is_grouped(row):
                 found.bad.append(self._odd_row(row, ""))
@@ -191,5 +189,5 @@ class Table:
 
 
 def _is_a_name(cell: str) -> bool:
-    """Tell the header of a column from a mistyped id: it has letters and no digit."""
+    """Whether a cell is a header rather than a mistyped id: it has letters and no digit."""
     return any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell))

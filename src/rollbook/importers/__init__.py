@@ -1,1 +1,1 @@
-"""Reads other systems' files into canonical rows; what they mean to the database is store/roster' part."""
+"""Reads the files of other systems into staged rows, which store/roster imports."""

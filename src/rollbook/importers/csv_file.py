@@ -1,4 +1,4 @@
-"""Reads one CSV file record by record, in bounded memory; what is wrong with the file as a whole is one sentence."""
+"""Reads a CSV file record by record in bounded memory; a mistake of the whole file is one error."""
 
 import csv
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from rollbook.errors import UserError
 if TYPE_CHECKING:
     import _csv
 
-# A longer line is read in parts, each of which is a row with the wrong number of fields.
+# A longer line is read in parts, each a row with a wrong number of fields.
 MAX_LINE = 1 << 20
 SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
-# What the csv module says when a quotation mark opens a field and none closes it.
+# The csv module's errors for a quotation mark that is not closed.
 NEVER_CLOSED = ("unexpected end of data", "field larger than field limit")
 
 Record = list[str] | str
 
 
 def read_csv(name: str, stream: BinaryIO) -> tuple[list[str], Iterator[tuple[int, Record]]]:
-    """Give the header of the file, and its records, each with the number of its first line.
+    """Return the header of the file, and its records, each with the number of its first line.
 
-    A record that is not in CSV format is the reason why, and an empty one is skipped. Errors, at any time: UserError
-    when the file is in another encoding, has other separators, or has a field that never ends.
+    In place of a record that is not in CSV format stands the reason; empty records are skipped. Errors, at any time:
+    UserError for another encoding, other separators, or a field without an end.
     """
     buffered = BufferedReader(cast("RawIOBase", stream), 65536)
     _refuse_foreign(name, buffered.peek(65536))
@@ -55,7 +55,7 @@ def _read_records(name: str, reader: "_csv.Reader") -> Iterator[tuple[int, Recor
         except csv.Error as error:
             if str(error).startswith(NEVER_CLOSED):
                 raise UserError(
-                    f"{name}:{line}: a field of this row never ends, or has more than {csv.field_size_limit():,} "
+                    f"{name}:{line}: a field of this row has no end, or more than {csv.field_size_limit():,} "
                     "characters. Is a quotation mark not closed?"
                 ) from None
             yield line, f"not in CSV format: {error}"

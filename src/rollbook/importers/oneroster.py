@@ -1,6 +1,6 @@
-"""Reads a OneRoster CSV archive, version 1.1 or 1.2: checks its manifest, the files' headers and the form of every row.
+"""Reads a OneRoster CSV archive, version 1.1 or 1.2: checks its manifest, headers and the values of every row.
 
-What the rows refer to, and whether they fit together, is for store/roster to find out.
+References between rows are checked by store/roster.
 """
 
 import re
@@ -21,14 +21,14 @@ from rollbook.importers.oneroster_columns import COLUMNS, CONTROL, STATUS, USER_
 Row = tuple[object, ...]
 Watch = Callable[[BinaryIO], BinaryIO]
 
-# In the order in which they depend on each other.
+# Each after the files that it refers to.
 FILES = ("orgs", "academicSessions", "courses", "classes", "users", "roles", "enrollments")
 VERSION = re.compile(r"1\.[12](\.\d+)*", re.ASCII)
 MAX_MANIFEST = 1 << 20
-# So many bad rows of a file are named; the others are counted.
+# Further bad rows of a file are counted, not listed.
 MAX_BAD_ROWS = 1000
-# What zipfile and the decompressors raise when something is damaged, or (RuntimeError) encrypted; a file name that is
-# no UTF-8 is a ValueError, a damaged bz2 file an OSError, an LZMA file that asks for gigabytes a MemoryError.
+# The errors of zipfile and the decompressors for damaged or (RuntimeError) encrypted files: ValueError for a file name
+# that is not UTF-8, OSError for a damaged bz2 file, MemoryError for an LZMA file with a dictionary of gigabytes.
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, MemoryError),
@@ -37,7 +37,7 @@ ARCHIVE_ERRORS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the columns of a file stand in its rows, None for what it lacks."""
+    """The places of the columns in the rows of a file, None for a missing column."""
 
     width: int
     columns: tuple[CsvColumn, ...]
@@ -48,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive whose manifest was checked: its version, and the mode (bulk or delta) of each file that is read."""
+    """An archive with a valid manifest: its version, and the mode (bulk or delta) of each file to read."""
 
     name: str
     content: zipfile.ZipFile
@@ -57,19 +57,19 @@ class Archive:
 
     @property
     def size(self) -> int:
-        """The bytes that `read_rows` will read."""
+        """The number of bytes that `read_rows` reads."""
         return sum(self.content.getinfo(f"{file}.csv").file_size for file in self.modes)
 
     @property
     def complete(self) -> frozenset[str]:
-        """The files that name everything of their kind."""
+        """The files that list all records of their kind."""
         return frozenset(file for file, mode in self.modes.items() if mode == "bulk")
 
     def read_rows(self, watch: Watch) -> Iterator[tuple[str, Row]]:
-        """Yield every row with the name of its staging table; what is wrong with a row is a row of `problems`.
+        """Yield every row with the name of its staging table; a mistake in a row is a row of `problems`.
 
-        `watch` may wrap each file to follow the reading. Errors: UserError when a file as a whole, or the archive
-        itself, is wrong; every file's header is read before the first row.
+        `watch` wraps each file, to show progress. Errors: UserError for a mistake of the archive or a whole file; the
+        headers of all files are checked before the first row.
         """
         wrong = []
         for file in self.modes:
@@ -99,7 +99,7 @@ class Archive:
 def open_archive(path: Path) -> Iterator[Archive]:
     """Open an archive and check its manifest; errors: UserError."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no file. Name a OneRoster archive (zip).")
+        raise UserError(f"{path} is not a file. Name a OneRoster archive (zip).")
     with _damage_reported(path.name):
         try:
             content = zipfile.ZipFile(path)
@@ -108,7 +108,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     with content:
         names = set(content.namelist())
         if "manifest.csv" not in names:
-            raise UserError(f"{path.name} has no manifest.csv at its top, so it is no OneRoster archive.")
+            raise UserError(f"{path.name} has no manifest.csv in its top folder, so it is not a OneRoster archive.")
         manifest = _read_manifest(path.name, content)
         version = manifest.get("oneroster.version", "")
         if not VERSION.fullmatch(version):
@@ -118,7 +118,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
             if mode not in ("bulk", "delta", "absent"):
                 raise UserError(f"manifest.csv: file.{file} is '{mode}', which is none of bulk, delta, absent.")
             if mode != "absent" and f"{file}.csv" not in names:
-                raise UserError(f"manifest.csv says that there is a {file}.csv, and the archive has none.")
+                raise UserError(f"manifest.csv lists {file}.csv, which the archive does not contain.")
         read = {file: mode for file, mode in modes.items() if mode != "absent"}
         if version.startswith("1.1"):
             read.pop("roles", None)
@@ -133,7 +133,7 @@ def _read_manifest(archive: str, content: zipfile.ZipFile) -> dict[str, str]:
     for line, record in ((1, header), *records):
         if isinstance(record, str):
             raise UserError(f"manifest.csv:{line}: {record}.")
-        # A spreadsheet gives every row as many fields as the longest one.
+        # Spreadsheets pad every row to the length of the longest one.
         name, *values = (field.strip() for field in record)
         if values and not any(values[1:]):
             manifest[name] = values[0]
@@ -178,19 +178,19 @@ def _read_file(file: str, layout: Layout, records: Iterator[tuple[int, Record]])
 def _read_row(
     file: str, line: int, record: Record, layout: Layout, problems: list[tuple[str, str]]
 ) -> Iterator[tuple[str, Row]]:
-    """Yield what is staged of a row; of a bad one what refers to it must know that it is there."""
+    """Yield the staged rows of a record, also of a bad one, so that references to it are not reported as missing."""
     if isinstance(record, str):
         problems.append(("", record))
         return
     columns, named, deleted = layout.columns, 1, False
     while len(record) > layout.width and not record[-1].strip():
-        record.pop()  # a spreadsheet's
+        record.pop()  # padding by a spreadsheet
     if len(record) != layout.width:
         problems.append(("", f"the row has {len(record)} fields, the header has {layout.width}"))
         record.extend([""] * layout.width)
     else:
         deleted = bool(_read_value(record, layout.status_place, layout.status, problems))
-        named = 1 if deleted else len(columns)  # a row that takes something away has to name it, no more
+        named = 1 if deleted else len(columns)  # a row that deletes needs only the sourcedId
     pairs = zip(layout.places[:named], columns, strict=False)
     values = [_read_value(record, place, column, problems) for place, column in pairs]
     yield from _arrange(file, line, deleted, values + [None] * (len(columns) - named))
@@ -217,7 +217,7 @@ def _read_value(row: list[str], place: int | None, column: CsvColumn, problems: 
 
 
 def _arrange(file: str, line: int, deleted: bool, values: list[object]) -> Iterator[tuple[str, Row]]:
-    """Give the row of the file's staging table, and one for each value of its list."""
+    """Yield the row of the file's staging table, and one for each value of its list."""
     source, *rest = values
     if file == "roles":
         yield "memberships", (file, line, source, deleted, *rest[:3])

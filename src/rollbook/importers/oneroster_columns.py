@@ -1,4 +1,4 @@
-"""The columns of a OneRoster archive that are read, in the order of their staging tables, and the form of values."""
+"""The columns of a OneRoster archive that Rollbook reads, in the order of the staging tables, and their values."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from datetime import date
 Parse = Callable[[str], object]
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# Line breaks, control characters, and what no XML answer could carry.
+# Line breaks, control characters, and characters that XML cannot hold.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
 TEXT_LIMIT = 255
 
-# The words of both versions; `ext:` stands for the extensions that 1.2 allows.
+# The words of both versions; `ext:` is the prefix of extensions in 1.2.
 ORG_TYPES = "department school district local state national ext:"
 ENROLLMENT_ROLES = "administrator proctor student teacher ext:"
 USER_ROLES = (
@@ -29,18 +29,18 @@ def _parse_text(text: str) -> str:
 
 
 def parse_name(text: str) -> str:
-    """Read a name, with blanks for its line breaks and control characters."""
+    """Read a name; blanks replace line breaks and control characters."""
     return _parse_text(text if text.isprintable() else CONTROL.sub(" ", text).strip())
 
 
 def _parse_date(text: str) -> str:
     try:
         if DATE.fullmatch(text):
-            # Midnight in UTC, as both databases read it.
+            # Midnight in UTC, in the format of both databases.
             return f"{date.fromisoformat(text)} 00:00:00.000000"
     except ValueError:
         pass
-    raise ValueError(f"'{text[:60]}' is no date like 2026-01-31")
+    raise ValueError(f"'{text[:60]}' is not a date like 2026-01-31")
 
 
 def _parse_list(text: str) -> list[str]:
@@ -51,7 +51,7 @@ def _parse_list(text: str) -> list[str]:
 
 
 def _one_of(words: str, wanted: str = "") -> Callable[[str], bool]:
-    """Accept one of the words, and tell whether it is the wanted one."""
+    """Accept one of the words, and return whether it is the wanted one."""
     known = words.split()
 
     def parse(text: str) -> bool:
@@ -66,7 +66,7 @@ _IS_STUDENT = _one_of(USER_ROLES, "student")
 
 
 def _parse_role(text: str) -> str:
-    """Tell whether the role is a student's, a relative's or, like all others, staff's."""
+    """Classify the role as student, relative or staff."""
     if _IS_STUDENT(text):
         return "student"
     return "relative" if text in RELATIVES else "staff"
@@ -74,7 +74,7 @@ def _parse_role(text: str) -> str:
 
 @dataclass(frozen=True)
 class CsvColumn:
-    """A column that is read; `parse` gives its value or raises ValueError with the reason."""
+    """A column; `parse` returns its value or raises ValueError with the reason."""
 
     name: str
     parse: Parse = _parse_text
@@ -82,9 +82,9 @@ class CsvColumn:
 
 
 STATUS = _one_of("active tobedeleted", "tobedeleted")
-ENABLED = _one_of("true false", "true")  # in any case of letters: spreadsheets write TRUE
+ENABLED = _one_of("true false", "true")  # in lower case: spreadsheets write TRUE
 _ID = CsvColumn("sourcedId")
-# Lists, and columns that are not the row's own, stand last.
+# Lists and columns of other tables are last.
 COLUMNS: dict[str, tuple[CsvColumn, ...]] = {
     "orgs": (_ID, CsvColumn("name", parse_name), CsvColumn("type", _one_of(ORG_TYPES, "school"))),
     "academicSessions": (_ID, CsvColumn("title", parse_name)),
@@ -105,5 +105,5 @@ COLUMNS: dict[str, tuple[CsvColumn, ...]] = {
         *(CsvColumn("beginDate", _parse_date, required=False), CsvColumn("endDate", _parse_date, required=False)),
     ),
 }
-# Version 1.2 has moved these two to roles.csv.
+# In version 1.2 these two are in roles.csv.
 USER_COLUMNS_1_1 = (CsvColumn("orgSourcedIds", _parse_list), CsvColumn("role", _parse_role))
