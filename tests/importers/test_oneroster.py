@@ -443,7 +443,7 @@ def test_a_file_that_is_no_archive_is_wrong_usage(
         ("1.10", {}, "oneroster.version is '1.10'"),
         ("", {}, "oneroster.version is ''"),
         ("1.1", {"orgs": "full"}, "file.orgs is 'full'"),
-        ("1.2", {"roles": "bulk"}, "there is a roles.csv, and the archive has none"),
+        ("1.2", {"roles": "bulk"}, "lists roles.csv, which the archive does not contain"),
     ],
 )
 def test_a_manifest_that_is_not_to_be_trusted_is_wrong_usage(
