@@ -96,6 +96,8 @@ class Action(StrEnum):
     SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
     ADD_GROUP = "add-group"
     UPDATE_GROUP = "update-group"
+    ADD_COURSE = "add-course"
+    ARCHIVE_COURSE = "archive-course"
     GRANT = "grant"
     NEW_KEY = "new-key"
     REVOKE_KEY = "revoke-key"

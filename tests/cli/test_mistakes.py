@@ -44,6 +44,8 @@ REQUIRED = {
     "role": "learner",
     "group": "North",
     "key_id": "1",
+    "course": "1",
+    "start": "2027-01-31",
 }
 # Read by another module than the options: lists of ids have tests of their own. --watch does not end.
 LISTS = {("unenroll", "ids"), ("unenroll", "file"), ("unenroll", "column"), ("remove", "ids"), ("restore", "ids")}

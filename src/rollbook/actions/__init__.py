@@ -4,7 +4,9 @@ Each action does the store's work, keeps the refusals and writes the audit line.
 """
 
 from rollbook.actions.authorize import authorize_learner as authorize_learner
+from rollbook.actions.courses import add_course as add_course
 from rollbook.actions.courses import add_session as add_session
+from rollbook.actions.courses import archive_course as archive_course
 from rollbook.actions.enroll import enroll as enroll
 from rollbook.actions.groups import GroupChanges as GroupChanges
 from rollbook.actions.groups import create_group as create_group

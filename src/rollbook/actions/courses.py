@@ -5,10 +5,31 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rollbook import store
-from rollbook.model import Action, Actor, Change
+from rollbook.model import Action, Actor, Change, utc_now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+def add_course(
+    connection: "Connection", by: Actor, account_id: int, name: str, *, term: str | None, duration: str | None
+) -> int:
+    """Add an active course, and return its number."""
+    number = store.courses.add_course(connection, account_id, name, utc_now(), term=term, duration=duration)
+    store.audit.record_change(connection, account_id, by, Change(Action.ADD_COURSE, name, {"course": number}))
+    return number
+
+
+def archive_course(connection: "Connection", by: Actor, account_id: int, course_id: int) -> str | None:
+    """Archive a course, whose enrollments stay, and return its name; None when the account has no such course."""
+    found = store.courses.archive_course(connection, account_id, course_id, utc_now())
+    if found is None:
+        return None
+    name, before = found
+    if details := store.audit.compare({"status": before}, {"status": "Archived"}):
+        change = Change(Action.ARCHIVE_COURSE, name, {"course": course_id, **details})
+        store.audit.record_change(connection, account_id, by, change)
+    return name
 
 
 def add_session(
@@ -18,7 +39,7 @@ def add_session(
     course_id: int,
     *,
     starts_at: datetime,
-    ends_at: datetime,
+    ends_at: datetime | None,
     grade_type: str | None = None,
     details: Mapping[str, object] | None = None,
 ) -> int:

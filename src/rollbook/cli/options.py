@@ -27,7 +27,12 @@ def read_day(text: str) -> date:
 
 
 def read_since(text: str) -> datetime:
-    """Read a day or a time, in UTC unless it names a zone; errors: UserError."""
+    """Read the value of --since."""
+    return read_moment("--since", text)
+
+
+def read_moment(option: str, text: str) -> datetime:
+    """Read a day or a time, in UTC unless it names a zone; errors: UserError, which names the option."""
     written = text.strip()
     try:
         if "T" in written.upper():
@@ -39,7 +44,7 @@ def read_since(text: str) -> datetime:
             return moment
     except (ValueError, OverflowError, typer.BadParameter):
         pass
-    raise UserError(f"--since is a time like 2026-01-31 or 2026-01-31T08:00, not {text!r}.")
+    raise UserError(f"{option} is a time like 2026-01-31 or 2026-01-31T08:00, not {text!r}.")
 
 
 def check_reason(text: str | None) -> str | None:

@@ -21,7 +21,11 @@ def list_courses(
     """List the courses whose names match, by id, and whether they have sessions."""
     c = courses.c
     has_sessions = sa.exists().where(sessions.c.course_id == c.id).label("has_sessions")
-    query = sa.select(c.id, c.name, c.status, has_sessions).where(c.account_id == account_id).order_by(c.id)
+    query = (
+        sa.select(c.id, c.name, c.status, c.term, c.duration, has_sessions)
+        .where(c.account_id == account_id)
+        .order_by(c.id)
+    )
     if status is not None:
         query = query.where(c.status == status)
     # Matched here, because SQLite compares only ASCII letters case-insensitively.
@@ -32,6 +36,27 @@ def has_course(connection: sa.Connection, account_id: int, course_id: int) -> bo
     """Tell whether the account has a course, whatever its status."""
     query = sa.select(courses.c.id).where(unindexed(courses.c.account_id) == account_id, courses.c.id == course_id)
     return connection.execute(query).first() is not None
+
+
+def add_course(
+    connection: sa.Connection, account_id: int, name: str, now: datetime, *, term: str | None, duration: str | None
+) -> int:
+    """Add an active course and return its id."""
+    values = {"account_id": account_id, "name": name, "term": term, "duration": duration, "status": "Active"}
+    added = sa.insert(courses).values(**values, created_at=now, modified_at=now)
+    number: int = connection.execute(added.returning(courses.c.id)).scalar_one()
+    return number
+
+
+def archive_course(connection: sa.Connection, account_id: int, course_id: int, now: datetime) -> tuple[str, str] | None:
+    """Archive a course; return its name and the status that it had, None when the account has no such course."""
+    mine = sa.and_(unindexed(courses.c.account_id) == account_id, courses.c.id == course_id)
+    found = connection.execute(sa.select(courses.c.name, courses.c.status).where(mine).with_for_update()).one_or_none()
+    if found is None:
+        return None
+    if found.status != "Archived":
+        connection.execute(sa.update(courses).where(mine).values(status="Archived", modified_at=now))
+    return found.name, found.status
 
 
 def list_sessions(connection: sa.Connection, account_id: int, course_id: int) -> list[dict[str, Any]]:
