@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served
 from rollbook.model import utc_now
+from rollbook.server.operations.call_log import MAX_QUEUE, CallLog
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import calls
@@ -127,7 +128,10 @@ def _count(database: Database) -> int:
 def test_call_log_keeps_the_latest_calls_of_each_account(database: Database) -> None:
     busy, quiet = Campus(database), Campus(database)
     with database.write() as connection:
-        keep_calls(connection, [_call(busy, str(number)) for number in range(25)] + [_call(quiet, "quiet")])
+        keep_calls(
+            connection,
+            [_call(busy.account.id, str(number)) for number in range(25)] + [_call(quiet.account.id, "quiet")],
+        )
     while purge_calls(database, utc_now(), 7, most=4, limit=10):
         pass
     with database.read() as connection:
@@ -142,9 +146,20 @@ def test_call_log_keeps_the_latest_calls_of_each_account(database: Database) -> 
     assert _count(database) == 0
 
 
-def _call(campus: Campus, request_id: str) -> AnsweredCall:
+def test_calls_that_an_unreachable_database_cannot_keep_are_counted() -> None:
+    dropped: list[int] = []
+    call_log = CallLog(Database("postgresql://127.0.0.1:1/none"), dropped.append)
+    for number in range(MAX_QUEUE + 5):
+        call_log.add(_call(1, str(number)))
+    assert dropped == [1] * 5
+    call_log.start()
+    call_log.stop()
+    assert sum(dropped) == MAX_QUEUE + 5
+
+
+def _call(account_id: int, request_id: str) -> AnsweredCall:
     return AnsweredCall(
-        account_id=campus.account.id,
+        account_id=account_id,
         user_id=1,
         method="getLearnerReport",
         status=200,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 # Executes a statement with the parameters of the import and returns the number of its rows.
-Run = Callable[[str], int]
+Execute = Callable[[str], int]
 
 
 class Match(StrEnum):
@@ -199,7 +199,7 @@ _EMAIL = {
 _LETTERS = _EMAIL | {"wanted": "lower(s.email)", "same": "lower(u.email) = lower(s.email)"}
 
 
-def match_people(run: Run, match: Match | None) -> None:
+def match_people(run: Execute, match: Match | None) -> None:
     """Match the people of the staged rows with users, and resolve who has which address and identifier."""
     run(_FIND_KNOWN)
     _leave_out_relatives(run)
@@ -222,7 +222,7 @@ def match_people(run: Run, match: Match | None) -> None:
                 run(_FORGET_CLAIMS)
 
 
-def _leave_out_relatives(run: Run) -> None:
+def _leave_out_relatives(run: Execute) -> None:
     if run(_FIND_RELATIVES):
         for sql in (_KEEP_ENROLLED, _LEAVE_OUT, _TELL_LEFT_OUT):
             run(sql)
