@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from campus import Campus
+from conflicts import deadlock
 from conftest import Served, Visitors
 from rollbook.model import utc_now
 from rollbook.store.database.tables import drafts, enrollments
@@ -79,3 +80,25 @@ def test_draft_confirmed_twice_at_once_is_queued_once(
         connection.execute(drafts.update().where(drafts.c.account_id == campus.account.id).values(total=3))
     assert [visitor.answer.status_code for visitor in (owner, second)] == [200, 200]
     assert all("Twice" in visitor.text() for visitor in (owner, second))
+
+
+@pytest.mark.parametrize("served", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "fields", "change"),
+    [
+        ("/console/account", {"hold_seconds": "7"}, "UPDATE accounts SET name = name"),
+        (
+            "/console/account/users",
+            {"email": "administrator@example.org", "role": "owner"},
+            "UPDATE users SET title = title",
+        ),
+    ],
+)
+def test_change_on_a_page_that_is_ended_by_a_deadlock_is_made_in_another_transaction(
+    served: Served, owner: Visitor, path: str, fields: dict[str, str], change: str
+) -> None:
+    owner.open(path)
+    with deadlock(served.database, change):
+        owner.submit(path, **fields)
+    assert owner.answer.status_code == 200
+    assert "Saved." in owner.text()

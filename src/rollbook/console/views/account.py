@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import timedelta
 
+import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook.console.request import ConsoleRequest, redirect
@@ -45,12 +46,17 @@ def change_policies(request: ConsoleRequest) -> Response:
     except UserError as error:
         return show_account(request, str(error))
     days = asked.retention_days
-    with request.database.write() as connection:
+
+    def work(connection: sa.Connection) -> int:
         lost = count_lost_undos(connection, request.caller.account_id, days, utc_now())
         if lost and request.text("confirmed") != str(days):
-            return show_account(request, asked=asked, lost=lost)
+            return lost
         set_policies(connection, account_of(request), asdict(asked), by=request.actor)
         request.notify(connection, "/account", "Saved.")
+        return 0
+
+    if lost := request.database.transact(work):
+        return show_account(request, asked=asked, lost=lost)
     return redirect("/account")
 
 
@@ -72,8 +78,9 @@ def change_password(request: ConsoleRequest) -> Response:
     if check_password(request, caller.account, caller.email, old) is None:
         return show_account(request, "The current password is wrong.")
     try:
-        with request.database.write() as connection:
-            set_password(connection, account_of(request), caller.email, new, by=request.actor)
+        request.database.transact(
+            lambda connection: set_password(connection, account_of(request), caller.email, new, by=request.actor)
+        )
     except UserError as error:
         return show_account(request, str(error))
     return redirect_to_sign_in("changed")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook.console.request import ConsoleRequest, PageError, redirect
@@ -24,11 +25,14 @@ def create_key(request: ConsoleRequest) -> Response:
     if email is None:
         request.require_owner()
     try:
-        with request.database.write() as connection:
+
+        def work(connection: sa.Connection) -> None:
             if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
                 request.require_owner()
             key = new_key(connection, account_of(request), email, by=request.actor)
             request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
+
+        request.database.transact(work)
     except UserError as error:
         return show_keys(request, str(error).split(" See: ", maxsplit=1)[0])
     return redirect("/account/keys")
@@ -39,9 +43,12 @@ def revoke(request: ConsoleRequest) -> Response:
     number = request.number("key")
     if number not in [row["id"] for row in _keys(request)]:
         raise PageError(404, "There is no such key, or you may not revoke it.")
-    with request.database.write() as connection:
+
+    def work(connection: sa.Connection) -> None:
         revoke_key(connection, account_of(request), int(number or 0), by=request.actor)
         request.notify(connection, "/account/keys", "The key is revoked. Calls with it are refused from now on.")
+
+    request.database.transact(work)
     return redirect("/account/keys")
 
 

@@ -71,15 +71,21 @@ def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str)
 
 def pause(request: ConsoleRequest) -> Response:
     """Pause the queue."""
-    with request.database.write() as connection:
+
+    def work(connection: sa.Connection) -> None:
         actions.pause(connection, request.actor, request.caller.account_id, utc_now())
         request.notify(connection, "/queue", "The queue is paused. Nothing is processed until it is resumed.")
+
+    request.database.transact(work)
     return redirect("/queue")
 
 
 def resume(request: ConsoleRequest) -> Response:
     """Resume the queue."""
-    with request.database.write() as connection:
+
+    def work(connection: sa.Connection) -> None:
         actions.resume(connection, request.actor, request.caller.account_id)
         request.notify(connection, "/queue", "The queue is running again.")
+
+    request.database.transact(work)
     return redirect("/queue")

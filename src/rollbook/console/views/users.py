@@ -1,5 +1,6 @@
 """The page of administrators and owners; owners change roles, add users and create passwords."""
 
+import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook.console.request import ConsoleRequest, redirect
@@ -25,9 +26,12 @@ def change_role(request: ConsoleRequest) -> Response:
     """Change the role of a user."""
     request.require_owner()
     try:
-        with request.database.write() as connection:
+
+        def work(connection: sa.Connection) -> None:
             set_role(connection, account_of(request), request.text("email"), _role(request), by=request.actor)
             request.notify(connection, "/account/users", "Saved.")
+
+        request.database.transact(work)
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
@@ -38,9 +42,12 @@ def add(request: ConsoleRequest) -> Response:
     request.require_owner()
     names = {name: request.text(name) for name in ("given_name", "family_name")}
     try:
-        with request.database.write() as connection:
+
+        def work(connection: sa.Connection) -> None:
             add_user(connection, account_of(request), request.text("email"), _role(request), by=request.actor, **names)
             request.notify(connection, "/account/users", "Saved.")
+
+        request.database.transact(work)
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
@@ -51,9 +58,12 @@ def create_password(request: ConsoleRequest) -> Response:
     request.require_owner()
     email, password = request.text("email"), generate_password()
     try:
-        with request.database.write() as connection:
+
+        def work(connection: sa.Connection) -> None:
             set_password(connection, account_of(request), email, password, by=request.actor)
             request.notify(connection, "/account/users", HAND_OVER, f"Password of {email}", password)
+
+        request.database.transact(work)
     except UserError as error:
         return show_users(request, _plain(error))
     return redirect("/account/users")
