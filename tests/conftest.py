@@ -125,9 +125,10 @@ def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str
 class Served:
     """A server and the database behind it."""
 
-    def __init__(self, server: ServerProcess, database: Database) -> None:
+    def __init__(self, server: ServerProcess, database: Database, database_url: str) -> None:
         self.server = server
         self.database = database
+        self.database_url = database_url
 
 
 def _serve(database_url: str, folder: Path) -> Iterator[Served]:
@@ -137,7 +138,7 @@ def _serve(database_url: str, folder: Path) -> Iterator[Served]:
     with run_server(
         database_url, folder, *options, forked=False, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
     ) as server:
-        yield Served(server, database)
+        yield Served(server, database, database_url)
     database.close()
 
 

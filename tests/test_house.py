@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": {"actions", "id_lists", "methods", "spreadsheets", "store", "wire"},
     "server": {"console", "methods", "store", "wire", "settings", "logs"},
     "worker": {"store"},
-    "importers": {"actions", "store"},
+    "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
@@ -74,6 +75,15 @@ class RejectReason(StrEnum):
     WRONG_STATUS = "wrong status"
     ENROLLED_AGAIN = "enrolled again"
     PURGED = "purged"
+
+
+class Remark(NamedTuple):
+    """A remark on a row of an imported file: `line` is where the row begins, 0 for the file as a whole."""
+
+    file: str
+    line: int
+    column: str
+    reason: str
 
 
 class Action(StrEnum):

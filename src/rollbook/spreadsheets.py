@@ -22,5 +22,10 @@ class Writer:
         (self._quoting if returns else self._writer).writerow(cells)
 
 
+def read_cell(cell: str) -> str:
+    """Read a cell that Writer may have written."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
 def _defuse(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -9,16 +9,15 @@ import itertools
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from lxml import etree
 
 from campus import Campus, read_outcomes
-from rollbook.model import utc_now
+from rollbook import Client, ReportFilters
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013"
@@ -40,14 +39,17 @@ def test_a_year_of_real_withdrawals_is_unenrolled_and_drained(
     with (DATA / "unregistrations.csv").open(newline="") as file:
         leaving = [ids[f"{row['classSourcedId']}-{row['userSourcedId']}"] for row in csv.DictReader(file)]
     assert len(leaving) == len(set(leaving)) == 3_723
+    _rollbook(database_url, tmp_path, "import", "progress", str(DATA / "progress.csv"))
+    campus.set(protect_completed=True)
 
     with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
-        assert _unenrol_all(server, campus, leaving) == {"accepted": 3_723}
+        _compare_progress(server, campus, ids)
+        assert _unenrol_all(server, campus, leaving) == {"accepted": 3_714, "ULM:03": 9}
         campus.wait_until_drained()
-        assert Counter(campus.queue().values()) == {"Complete": 3_723}
-        assert campus.current() == 9_806
+        assert Counter(campus.queue().values()) == {"Complete": 3_714}
+        assert campus.current() == 9_815
         assert _unenrol_all(server, campus, leaving) == {"ULM:03": 3_723}
-    assert campus.current() == 9_806
+    assert campus.current() == 9_815
 
 
 @needs_data
@@ -56,7 +58,7 @@ def test_a_term_that_was_ended_by_mistake_is_undone_to_the_byte(
 ) -> None:
     campus = Campus(database, "The Open University")
     _rollbook(database_url, tmp_path, "import", "oneroster", str(DATA / "oneroster.zip"))
-    _give_progress(database)
+    _rollbook(database_url, tmp_path, "import", "progress", str(DATA / "progress.csv"))
     with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
         term = Term(server, campus)
         newcomers = term.enroll_newcomers(["s23629@example.org", "s25107@example.org"])
@@ -149,13 +151,19 @@ class Term:
         return Counter(changed + [element.text or "" for element in answer.iterfind("Errors/Error/ErrorID")])
 
 
-def _give_progress(database: Database) -> None:
-    """Give every learner something to lose: no two of them have come equally far."""
-    moments = {"started_at": utc_now(), "last_accessed_at": utc_now()}
-    done = sa.cast(enrollments.c.id % 100, sa.Text)
-    values = {"progress": done, "grade": "B+", "grade_percentage": done + ".25", "points": done, **moments}
-    with database.write() as connection:
-        connection.execute(sa.update(enrollments).values(status="In Progress", **values))
+def _compare_progress(server: ServerProcess, campus: Campus, ids: Mapping[str, str]) -> None:
+    """Compare every row of the report, status by status, with what was imported."""
+    with (DATA / "progress.csv").open(newline="") as file:
+        expected = {ids[row["sourcedId"]]: row for row in csv.DictReader(file)}
+    names = ("Progress", "Grade", "Points", "StartedDate", "CompletedDate", "LastAccessedDate")
+    columns = ["PROGRESS", "GRADE", "POINTS", "STARTED_DATE", "COMPLETED_DATE", "LAST_ACCESSED_DATE"]
+    with Client(server.url, campus.account_key, campus.owner_key, ca_file=server.ca_file) as client:
+        for status, count in (("Completed", 9_812), ("In Progress", 2_494), ("Enrolled", 1_223)):
+            rows = list(client.learner_report(ReportFilters(statuses=[status]), columns=columns))
+            assert len(rows) == count
+            assert {expected[row["ID"]]["EnrollmentStatus"] for row in rows} == {status}
+            told = [[row[name].removesuffix(" 00:00:00.0") for name in names] for row in rows]
+            assert told == [[expected[row["ID"]][name] for name in names] for row in rows]
 
 
 def _unenrol_all(server: ServerProcess, campus: Campus, identifiers: list[str]) -> Counter[str]:

@@ -8,7 +8,7 @@ from rollbook import store
 from rollbook.actions.memberships import record_auto_enrolled
 from rollbook.actions.unenroll import unenroll
 from rollbook.errors import WireCode
-from rollbook.model import Account, Action, Actor, Change, RejectReason, utc_now
+from rollbook.model import Account, Action, Actor, Change, RejectReason, Remark, utc_now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,7 +34,7 @@ def import_roster(
         outcome = store.apply.describe_import(connection, account.id, counts, options)
         if outcome.counts and enrolled:
             told = f"{len(enrolled)} auto-enrolled: new members of a group, in its auto-enroll courses"
-            note = store.apply.Remark("enrollments", 0, "", told)
+            note = Remark("enrollments.csv", 0, "", told)
             outcome = replace(outcome, notes=[*outcome.notes, note])
         record_auto_enrolled(connection, by, account.id, enrolled)
         store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))

@@ -1,6 +1,7 @@
 """Writes progress into enrollments, and the audit line."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,40 +11,55 @@ from rollbook.model import Action, Actor, Change, EnrollmentStatus, RejectReason
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+Wanted = Mapping[int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """The enrollments that changed, and by id the reasons why others could not."""
+
+    changed: list[int]
+    refused: dict[int, RejectReason]
+
 
 def update_progress(
-    connection: "Connection",
-    by: Actor,
-    account_id: int,
-    wanted: Mapping[int, Mapping[str, Any]],
-    *,
-    refused: int,
-    now: datetime,
+    connection: "Connection", by: Actor, account_id: int, wanted: Wanted, *, refused: int, now: datetime
 ) -> dict[int, RejectReason]:
-    """Write what is wanted of each enrollment, and give by id the reason why one could not be changed.
+    """Write progress as `write_progress` does, and give the reasons by id; the audit counts `refused` items too."""
+    written = write_progress(connection, account_id, wanted, now)
+    if written.changed:
+        details = {"enrollments": written.changed, "refused": refused + len(written.refused)}
+        store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_PROGRESS, details=details))
+    return written.refused
+
+
+def write_progress(connection: "Connection", account_id: int, wanted: Wanted, now: datetime) -> Written:
+    """Write what is wanted of each enrollment, without an audit line.
 
     A column that is not named keeps its value. An enrollment that becomes Completed without a date is completed now.
-    `refused` items are counted in the audit.
     """
     held = store.progress.find_progress(connection, account_id, wanted)
-    changes = {id_: _changes(row, wanted[id_], now) for id_, row in held.items()}
-    reopened = [row for id_, row in held.items() if _reopens(row, changes[id_])]
+    rows = {id_: {**row, **_complete(row, wanted[id_], now)} for id_, row in held.items()}
+    reopened = [row for id_, row in held.items() if _reopens(row, rows[id_])]
     rivals = store.progress.find_rivals(connection, account_id, reopened) if reopened else set()
-    done = {id_: values for id_, values in changes.items() if values and id_ not in rivals}
-    if done:
-        store.progress.write_progress(connection, account_id, done, now)
-        details = {"enrollments": [*done], "refused": refused + len(wanted) - len(held) + len(rivals)}
-        store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_PROGRESS, details=details))
+    changed = {id_: row for id_, row in rows.items() if row != held[id_] and id_ not in rivals}
+    if changed:
+        store.progress.write_progress(connection, account_id, changed, now)
     unknown = {id_: RejectReason.UNKNOWN for id_ in wanted if id_ not in held}
-    return unknown | dict.fromkeys(rivals, RejectReason.ENROLLED_AGAIN)
+    return Written([*changed], unknown | dict.fromkeys(rivals, RejectReason.ENROLLED_AGAIN))
 
 
-def _changes(row: Mapping[str, Any], wanted: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    completes = wanted.get("status") is EnrollmentStatus.COMPLETED
-    if completes and not wanted.get("completed_at", row["completed_at"]):
-        wanted = {**wanted, "completed_at": now}
-    return {name: value for name, value in wanted.items() if value != row[name]}
+def _complete(row: Mapping[str, Any], wanted: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
+    # A time of the wire has milliseconds.
+    wanted = {name: row[name] if _in_milliseconds(row[name]) == value else value for name, value in wanted.items()}
+    if wanted.get("status") is EnrollmentStatus.COMPLETED and not wanted.get("completed_at", row["completed_at"]):
+        return {**wanted, "completed_at": now}
+    return wanted
 
 
-def _reopens(row: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
-    return row["status"] == EnrollmentStatus.COMPLETED and "status" in changes
+def _in_milliseconds(value: object) -> object:
+    return value.replace(microsecond=value.microsecond // 1000 * 1000) if isinstance(value, datetime) else value
+
+
+def _reopens(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return bool(before["status"] == EnrollmentStatus.COMPLETED != after["status"])

@@ -1,8 +1,9 @@
-"""`rollbook import`: imports the rosters of other systems."""
+"""`rollbook import`: imports rosters and progress of other systems."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, BinaryIO, TextIO
 
 import typer
 from rich.console import Console
@@ -14,14 +15,16 @@ from rollbook.cli.local_database import open_database, operator
 from rollbook.cli.options import check_target
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.errors import UserError
+from rollbook.importers.apply_progress import import_progress
 from rollbook.importers.oneroster import Archive, open_archive
+from rollbook.importers.progress import ProgressFile
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
-from rollbook.model import Account, RejectReason
+from rollbook.model import Account, RejectReason, Remark
 from rollbook.spreadsheets import Writer
 from rollbook.store.database.database import Database, repeat
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_all_emails
-from rollbook.store.roster.apply import COUNTED, Options, Outcome, Remark, list_enrollment_ids
+from rollbook.store.roster.apply import COUNTED, Options, Outcome, list_enrollment_ids
 from rollbook.store.roster.people import Match
 from rollbook.store.roster.staging import stage_rows
 
@@ -64,10 +67,7 @@ def oneroster(
 
 
 def _import(archive: Archive, database: Database, account: Account, options: Options, output: TextIO | None) -> Outcome:
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with database.session() as connection, bar:
+    with database.session() as connection, _progress_bar() as bar:
         task = bar.add_task("Reading", total=archive.size)
         stage_rows(connection, archive.read_rows(lambda stream: bar.wrap_file(stream, task_id=task)))
         bar.update(task, description="Importing")
@@ -80,6 +80,46 @@ def _import(archive: Archive, database: Database, account: Account, options: Opt
             for row in list_enrollment_ids(connection, account):
                 writer.write(row)
     return outcome
+
+
+@app.command()
+def progress(
+    file: Annotated[Path, typer.Argument(help="A CSV file in UTF-8, with the columns of the report.")],
+    account: AccountOption = None,
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import all rows but the bad ones.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the import would do; change nothing.")] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Import progress, grades and dates; with bad rows nothing is imported, and they are listed."""
+    with _open_file(file) as stream, open_database() as database, _progress_bar() as bar:
+        task = bar.add_task("Importing", total=file.stat().st_size)
+        rows = ProgressFile(file, bar.wrap_file(stream, task_id=task))
+        with database.read() as connection:
+            target = find_account(connection, account)
+        fold_all_emails(database)
+        outcome = import_progress(database, target, rows, skip_bad_rows=skip_bad_rows, dry_run=dry_run, by=operator())
+    if rows.ignored:
+        typer.echo(f"Columns that are ignored: {', '.join(rows.ignored)}.", err=True)
+    imported = skip_bad_rows or not outcome.refused
+    _print_remarks(outcome.problems, outcome.refused - len(outcome.problems), "problems")
+    if imported:
+        counts = ("rows", "changed", "unchanged", "refused")
+        print_rows([{name: getattr(outcome, name) for name in counts}], counts, form)
+    _print_end(dry_run=dry_run, imported=imported)
+    raise typer.Exit(1 if outcome.refused else 0)
+
+
+def _open_file(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _progress_bar() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _open_output(ids: Path | None, archive: Path) -> TextIO:
@@ -96,19 +136,27 @@ def _print_outcome(outcome: Outcome, form: Format, dry_run: bool) -> None:
         (outcome.problems, outcome.more_problems, "problems"),
         (outcome.notes if outcome.counts else [], outcome.more_notes if outcome.counts else 0, "notes"),
     ):
-        for remark in remarks:
-            typer.echo(_describe(remark), err=True)
-        if more:
-            typer.echo(f"and {more:,} more {noun}", err=True)
-    if not outcome.counts:
+        _print_remarks(remarks, more, noun)
+    if outcome.counts:
+        print_rows(outcome.counts, COUNTED, form)
+    _print_end(dry_run=dry_run, imported=bool(outcome.counts))
+
+
+def _print_remarks(remarks: Sequence[Remark], more: int, noun: str) -> None:
+    for remark in remarks:
+        typer.echo(_describe(remark), err=True)
+    if more:
+        typer.echo(f"and {more:,} more {noun}", err=True)
+
+
+def _print_end(*, dry_run: bool, imported: bool) -> None:
+    if not imported:
         typer.echo("Nothing was imported. Correct the rows, or leave them out with --skip-bad-rows.", err=True)
-        return
-    print_rows(outcome.counts, COUNTED, form)
-    if dry_run:
+    elif dry_run:
         typer.echo("This was a dry run: nothing was imported.", err=True)
 
 
 def _describe(remark: Remark) -> str:
-    place = f"{remark.file}.csv:" + (f"{remark.line}:" if remark.line else "")
+    place = f"{remark.file}:" + (f"{remark.line}:" if remark.line else "")
     text = " ".join([place, *([f"{remark.column}:"] if remark.column else []), remark.reason])
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -20,14 +20,16 @@ NEVER_CLOSED = ("unexpected end of data", "field larger than field limit")
 Record = list[str] | str
 
 
-def read_csv(name: str, stream: BinaryIO) -> tuple[list[str], Iterator[tuple[int, Record]]]:
+def read_csv(
+    name: str, stream: BinaryIO, kind: str = "A OneRoster archive"
+) -> tuple[list[str], Iterator[tuple[int, Record]]]:
     """Return the header of the file, and its records, each with the number of its first line.
 
     In place of a record that is not in CSV format stands the reason; empty records are skipped. Errors, at any time:
     UserError for another encoding, other separators, or a field without an end.
     """
     buffered = BufferedReader(cast("RawIOBase", stream), 65536)
-    _refuse_foreign(name, buffered.peek(65536))
+    _refuse_foreign(name, buffered.peek(65536), kind)
     text = TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="")
     records = _read_records(name, csv.reader(iter(partial(text.readline, MAX_LINE), ""), strict=True))
     line, header = next(records, (1, "it is empty"))
@@ -36,13 +38,13 @@ def read_csv(name: str, stream: BinaryIO) -> tuple[list[str], Iterator[tuple[int
     return [field.strip() for field in header], records
 
 
-def _refuse_foreign(name: str, head: bytes) -> None:
+def _refuse_foreign(name: str, head: bytes, kind: str) -> None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:2]:
-        raise UserError(f"{name} is in UTF-16. A OneRoster archive is in UTF-8: save the file as CSV in UTF-8.")
+        raise UserError(f"{name} is in UTF-16. {kind} is in UTF-8: save the file as CSV in UTF-8.")
     first = head.partition(b"\n")[0]
     for mark, noun in SEPARATORS.items():
         if mark in first and b"," not in first:
-            raise UserError(f"{name} separates its fields by {noun}. A OneRoster archive separates them by commas.")
+            raise UserError(f"{name} separates its fields by {noun}. {kind} separates them by commas.")
 
 
 def _read_records(name: str, reader: "_csv.Reader") -> Iterator[tuple[int, Record]]:

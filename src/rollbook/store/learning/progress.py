@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
 from rollbook.model import EnrollmentStatus
+from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import enrollments
 
@@ -14,7 +16,57 @@ from rollbook.store.database.tables import enrollments
 TEXTS = ("status", "progress", "grade", "grade_percentage", "points")
 TIMES = ("started_at", "completed_at", "last_accessed_at", "due_at", "grace_period_at", "access_ends_at")
 
-Changes = Mapping[int, Mapping[str, Any]]
+Rows = Mapping[int, Mapping[str, Any]]
+
+_WRITE = """
+    UPDATE enrollments
+    SET status = item ->> 'status',
+        progress = item ->> 'progress',
+        grade = item ->> 'grade',
+        grade_percentage = item ->> 'grade_percentage',
+        points = item ->> 'points',
+        started_at = CAST(item ->> 'started_at' AS {time_type}),
+        completed_at = CAST(item ->> 'completed_at' AS {time_type}),
+        last_accessed_at = CAST(item ->> 'last_accessed_at' AS {time_type}),
+        due_at = CAST(item ->> 'due_at' AS {time_type}),
+        grace_period_at = CAST(item ->> 'grace_period_at' AS {time_type}),
+        access_ends_at = CAST(item ->> 'access_ends_at' AS {time_type}),
+        modified_at = :now_at
+    FROM {rows} AS r
+    WHERE enrollments.id = CAST(item ->> 'id' AS BIGINT) AND enrollments.{unindexed_account_id} = :account_id
+"""
+
+
+class Key(StrEnum):
+    """By what a row of an import names its enrollment."""
+
+    ID = "ID"
+    EXTERNAL_ID = "sourcedId"
+    EMPLOYEE_ID = "EmployeeID"
+    EMAIL = "Email"
+
+
+_OF_LEARNER = """
+    SELECT block, e.id FROM {{rows}} AS r
+    JOIN users AS u ON u.account_id = :account_id AND {learner}
+    JOIN courses AS c ON c.account_id = :account_id
+      AND (c.name = item ->> 'course' OR c.id = CAST(item ->> 'course_id' AS BIGINT))
+    JOIN enrollments AS e ON e.user_id = u.id AND e.course_id = c.id AND e.unenrolled_at IS NULL
+"""
+_FIND = {
+    Key.ID: """
+        SELECT block, e.id FROM {rows} AS r
+        JOIN enrollments AS e ON e.id = CAST(item ->> 'id' AS BIGINT)
+        WHERE e.{unindexed_account_id} = :account_id AND e.unenrolled_at IS NULL
+    """,
+    Key.EXTERNAL_ID: """
+        SELECT block, e.id FROM {rows} AS r
+        JOIN enrollments AS e ON e.account_id = :account_id AND e.external_id = item ->> 'external_id'
+        WHERE e.unenrolled_at IS NULL
+    """,
+    Key.EMPLOYEE_ID: _OF_LEARNER.format(learner="u.employee_id = item ->> 'employee_id'"),
+    Key.EMAIL: _OF_LEARNER.format(learner="u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email"),
+}
 
 
 def find_progress(connection: sa.Connection, account_id: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
@@ -41,15 +93,20 @@ def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[M
     return set(connection.execute(query).scalars())
 
 
-def write_progress(connection: sa.Connection, account_id: int, changes: Changes, now: datetime) -> None:
-    """Write the given columns of enrollments; all others keep their values."""
-    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for id_, values in changes.items():
-        by_columns.setdefault(tuple(sorted(values)), []).append({"id_": id_, **values})
-    for columns, rows in by_columns.items():
-        written = {name: sa.bindparam(name, type_=enrollments.c[name].type) for name in columns}
-        one = sa.update(enrollments).where(_current(account_id), enrollments.c.id == sa.bindparam("id_"))
-        connection.execute(one.values(**written, modified_at=now), rows)
+def write_progress(connection: sa.Connection, account_id: int, rows: Rows, now: datetime) -> None:
+    """Write every column of the progress of enrollments, by their ids."""
+    given = [{"id": id_, **{name: row[name] for name in (*TEXTS, *TIMES)}} for id_, row in rows.items()]
+    execute(connection, _WRITE, {"account_id": account_id, "rows": given, "now_at": now})
+
+
+def find_ids(
+    connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]]
+) -> dict[int, list[int]]:
+    """Find the current enrollments that rows name, by the places of the rows from 1."""
+    found: dict[int, list[int]] = {}
+    for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": rows}):
+        found.setdefault(block, []).append(id_)
+    return found
 
 
 def _current(account_id: int) -> sa.ColumnElement[bool]:

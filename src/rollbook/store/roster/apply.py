@@ -6,13 +6,12 @@ Enrollments that end are for actions/import_roster to queue.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import ConflictError
-from rollbook.model import Account, utc_now
+from rollbook.model import Account, Remark, utc_now
 from rollbook.store.database.execute import execute, execute_count
 from rollbook.store.database.tables import enrollments
 from rollbook.store.learning.auto_enroll import HAS_AUTO_ENROLL
@@ -72,15 +71,6 @@ _COUNT_NOTES = "SELECT COUNT(*) FROM staged_notes"
 
 Given = dict[str, object]
 Counts = dict[str, dict[str, int]]
-
-
-class Remark(NamedTuple):
-    """A remark about a row of a file; `line` is where the row begins, 0 for the whole file."""
-
-    file: str
-    line: int
-    column: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -197,6 +187,6 @@ def _describe(table: str, counts: dict[str, int]) -> Given:
 
 def _list_remarks(connection: sa.Connection, listed: str, counted: str, options: Options) -> tuple[list[Remark], int]:
     given: Given = {"all_of_them": options.skip_bad_rows, "most": MAX_NAMED}
-    remarks = [Remark(*row) for row in execute(connection, listed, given)]
+    remarks = [Remark(f"{file}.csv", *place) for file, *place in execute(connection, listed, given)]
     [(count,)] = execute(connection, counted, given)
     return remarks, count - len(remarks)

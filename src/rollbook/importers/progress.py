@@ -1,0 +1,114 @@
+"""Reads a CSV file of progress: its columns by the names of the report's elements, and the values of its rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rollbook.errors import UserError
+from rollbook.importers.csv_file import read_csv
+from rollbook.methods.update_enrollments import ITEM
+from rollbook.model import Remark, fold_email
+from rollbook.spreadsheets import read_cell
+from rollbook.store.learning.progress import Key
+from rollbook.wire.messages import Element
+from rollbook.wire.values import NUMBER
+
+# The columns that hold progress, by their names in lower case.
+VALUES: Mapping[str, Element] = {child.name.lower(): child for child in ITEM.children if child.field != "id"}
+# The columns that name an enrollment. The first of them that a file has counts; a learner needs a course beside it.
+KEYS = {"id": Key.ID, "sourcedid": Key.EXTERNAL_ID, "employeeid": Key.EMPLOYEE_ID, "email": Key.EMAIL}
+KEYS |= {"learneremail": Key.EMAIL}
+COURSES = ("learningmoduleid", "coursename")
+
+
+@dataclass(frozen=True)
+class ProgressRow:
+    """A row that can be looked for: `named` are the values by which the store finds the enrollment."""
+
+    line: int
+    named: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+
+class ProgressFile:
+    """The rows of a file. Errors, when it is opened: UserError for columns that do not say what to write where."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.name = path.name
+        header, self._records = read_csv(path.name, stream, "A file of progress")
+        names = [name.lower() for name in header]
+        known = {*VALUES, *KEYS, *COURSES}
+        if twice := sorted({name for name in names if name in known and names.count(name) > 1}):
+            raise UserError(f"{self.name}: the column {header[names.index(twice[0])]} stands in it twice.")
+        self._key_column = next((name for name in KEYS if name in names), "")
+        if not self._key_column:
+            raise UserError(f"{self.name} names no enrollment. Add a column ID, sourcedId, EmployeeID or Email.")
+        self.key = KEYS[self._key_column]
+        needs_course = self.key in (Key.EMPLOYEE_ID, Key.EMAIL)
+        self._course_column = next((name for name in COURSES if needs_course and name in names), "")
+        if needs_course and not self._course_column:
+            raise UserError(f"{self.name} names learners and no course. Add a column CourseName or LearningModuleID.")
+        used = {*VALUES, self._key_column, self._course_column}
+        self.values = [name for name, low in zip(header, names, strict=True) if low in VALUES]
+        if not self.values:
+            raise UserError(
+                f"{self.name} has no progress. Its columns can be {', '.join(e.name for e in VALUES.values())}."
+            )
+        self.ignored = [name for name, low in zip(header, names, strict=True) if low not in used]
+        self._names, self._header = names, header
+
+    def read_rows(self) -> Iterator[ProgressRow | Remark]:
+        """Read the rows; one that cannot be used is a remark."""
+        for line, record in self._records:
+            if isinstance(record, str):
+                yield Remark(self.name, line, "", record)
+            elif len(record) != len(self._names):
+                yield Remark(self.name, line, "", f"{len(record)} fields, where the header has {len(self._names)}")
+            else:
+                yield self._read(line, dict(zip(self._names, map(read_cell, record), strict=True)))
+
+    def _read(self, line: int, cells: Mapping[str, str]) -> ProgressRow | Remark:
+        for name, cell in cells.items():
+            if reason := _unstorable(cell):
+                return Remark(self.name, line, self._header[self._names.index(name)], reason)
+        values: dict[str, Any] = {}
+        for name, element in VALUES.items():
+            # An empty cell leaves the value as it is.
+            if text := cells.get(name, "").strip():
+                try:
+                    values[element.field] = element.kind.read(text)
+                except ValueError:
+                    return Remark(self.name, line, element.name, f"{_shown(text)} is no {element.kind.name}")
+        named = self._name(cells)
+        if named is None:
+            column = self._header[self._names.index(self._key_column)]
+            return Remark(self.name, line, column, f"{_shown(cells[self._key_column])} names no enrollment")
+        return ProgressRow(line, named, values)
+
+    def _name(self, cells: Mapping[str, str]) -> dict[str, Any] | None:
+        text, course = cells[self._key_column].strip(), cells.get(self._course_column, "").strip()
+        by_number = self._course_column == "learningmoduleid"
+        try:
+            place = {"course": None if by_number else course, "course_id": NUMBER.read(course) if by_number else None}
+            if self.key is Key.ID:
+                return {"id": NUMBER.read(text)}
+        except ValueError:
+            return None
+        if not text or (self._course_column and not course):
+            return None
+        if self.key is Key.EXTERNAL_ID:
+            return {"external_id": text}
+        who = {"employee_id": text} if self.key is Key.EMPLOYEE_ID else {"email_folded": fold_email(text)}
+        return who | place
+
+
+def _unstorable(cell: str) -> str:
+    """Say why no database can keep a text; what is no UTF-8 has been read as lone surrogates."""
+    if "\0" in cell:
+        return "the character U+0000 is no text"
+    return "not in UTF-8" if any("\ud800" <= character <= "\udfff" for character in cell) else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
