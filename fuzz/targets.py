@@ -15,7 +15,7 @@ from unittest import mock
 import httpx
 
 from rollbook import Client, ClientError
-from rollbook.cli import main, profiles
+from rollbook.cli import main, server_profiles
 from rollbook.cli.selection import find_ids, preview_ids
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
@@ -118,7 +118,7 @@ def options(data: bytes) -> None:
         keys = {"ROLLBOOK_URL": "https://localhost/apiv2/", "ROLLBOOK_ACCOUNT_KEY": "a", "ROLLBOOK_USER_KEY": "b"}
         for patch in (
             mock.patch.dict(os.environ, {**keys, "HOME": folder, "COLUMNS": "80"}),
-            mock.patch.object(profiles, "Client", partial(Client, transport=_server, attempts=1)),
+            mock.patch.object(server_profiles, "Client", partial(Client, transport=_server, attempts=1)),
             mock.patch.multiple(
                 sys, argv=arguments, stdin=_text(b"1\n"), stdout=_text(), stderr=_text(errors="replace")
             ),

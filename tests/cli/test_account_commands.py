@@ -90,7 +90,7 @@ def everything_in(database: Database) -> dict[str, list[tuple[object, ...]]]:
         return {name: [tuple(row) for row in connection.execute(sa.select(t))] for name, t in metadata.tables.items()}
 
 
-def test_init_gives_two_keys_that_open_the_account_as_its_owner(acme: dict[str, str], open_database: Database) -> None:
+def test_init_makes_two_keys_of_the_accounts_owner(acme: dict[str, str], open_database: Database) -> None:
     assert list(acme) == ["account_key", "user_key"]
     assert all(re.fullmatch("[0-9a-f]{64}", key) for key in acme.values())
     caller = caller_of(open_database, **acme)
@@ -99,7 +99,7 @@ def test_init_gives_two_keys_that_open_the_account_as_its_owner(acme: dict[str, 
     assert caller.policies == Policies()
 
 
-def test_init_tells_people_both_keys_that_they_are_shown_once_and_how_to_go_on(rollbook: Run) -> None:
+def test_init_prints_both_keys_and_the_next_step(rollbook: Run) -> None:
     done = rollbook(*INIT)
     assert done.code == 0
     assert re.search(r"^account key +[0-9a-f]{64}$", done.out, re.MULTILINE)
@@ -120,9 +120,7 @@ def test_a_second_init_adds_an_account_and_leaves_the_first(
     assert caller_of(open_database, acme["account_key"], second.json["user_key"]) is None
 
 
-def test_an_account_name_that_is_taken_changes_nothing(
-    acme: dict[str, str], rollbook: Run, open_database: Database
-) -> None:
+def test_existing_account_name_is_refused(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
     before = everything_in(open_database)
     for command in (("init", "--account"), ("account", "add")):
         done = rollbook(*command, " Acme ", "--owner", "bob@acme.example")
@@ -132,7 +130,7 @@ def test_an_account_name_that_is_taken_changes_nothing(
 
 
 @default_database
-def test_init_on_no_terminal_runs_as_a_program_of_its_own(environment: Path) -> None:
+def test_init_runs_without_a_terminal(environment: Path) -> None:
     command = [sys.executable, "-m", "rollbook", *INIT, "--format", "json"]
     first = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (first.returncode, first.stderr) == (0, "")
@@ -145,7 +143,7 @@ def test_init_on_no_terminal_runs_as_a_program_of_its_own(environment: Path) -> 
 
 @default_database
 @pytest.mark.parametrize("command", [INIT, ("migrate",)])
-def test_a_new_data_directory_and_database_are_for_the_owner_alone(
+def test_new_data_directory_and_database_are_readable_only_by_their_owner(
     rollbook: Run, environment: Path, command: tuple[str, ...]
 ) -> None:
     before = os.umask(0o022)
@@ -183,7 +181,7 @@ def test_migrate_makes_the_schema_and_does_nothing_the_second_time(rollbook: Run
     database.close()
 
 
-def test_migrate_keeps_what_is_there(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
+def test_migrate_keeps_existing_records(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
     before = everything_in(open_database)
     assert rollbook("migrate").code == 0
     assert everything_in(open_database) == before
@@ -235,7 +233,7 @@ def test_a_list_of_keys_tells_them_apart_and_shows_none(acme: dict[str, str], ro
         assert not any(key[:16] in shown.out for key in acme.values())
 
 
-def test_a_revoked_key_opens_nothing_and_the_new_one_does(
+def test_revoked_key_is_refused_and_a_new_one_works(
     acme: dict[str, str], rollbook: Run, open_database: Database
 ) -> None:
     new = rollbook("key", "new", "--user", "ANN@acme.example", "--format", "json")
@@ -301,7 +299,7 @@ def test_an_account_keeps_its_last_active_owner(acme: dict[str, str], rollbook: 
     assert roles() == ["learner", "owner", "owner"]
 
 
-def test_policies_change_one_at_a_time(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
+def test_changing_one_policy_keeps_the_others(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
     def policies() -> Policies:
         caller = caller_of(open_database, **acme)
         assert caller is not None
@@ -335,9 +333,7 @@ def test_authorization_addresses_are_set_listed_audited_and_taken_away(acme: dic
     assert taken["details"] == {"authorization_addresses": {"from": "192.0.2.7, 2001:db8::/32", "to": None}}
 
 
-def test_a_shorter_retention_says_what_can_no_longer_be_undone_and_wants_a_yes(
-    rollbook: Run, database: Database
-) -> None:
+def test_shorter_retention_shows_the_lost_undos_and_asks(rollbook: Run, database: Database) -> None:
     campus = Campus(database, "Acme")
     campus.accept(campus.enroll(2))
     campus.drain()
@@ -366,9 +362,7 @@ def test_the_account_must_be_named_only_when_there_are_several(acme: dict[str, s
     assert "bea@beta.example" in rollbook("user", "list", "--account", "Beta").out
 
 
-def test_what_cannot_be_done_is_a_sentence_and_exit_code_2_and_changes_nothing(
-    rollbook: Run, open_database: Database
-) -> None:
+def test_impossible_request_is_an_error_and_changes_nothing(rollbook: Run, open_database: Database) -> None:
     rollbook("user", "add", "idle@acme.example", "--employee-id", "E-1")
     with open_database.write() as connection:
         connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'idle@acme.example'"))
@@ -388,7 +382,7 @@ def test_what_cannot_be_done_is_a_sentence_and_exit_code_2_and_changes_nothing(
         ("user role bo@acme.example administrator", "UPDATE users SET given_name = 'Bo'", "set-role"),
     ],
 )
-def test_command_whose_transaction_is_ended_by_a_deadlock_does_its_work_in_another(
+def test_command_repeats_a_transaction_after_a_deadlock(
     rollbook: Run, open_database: Database, command: str, change: str, action: str
 ) -> None:
     rollbook("user", "add", "bo@acme.example")

@@ -50,7 +50,7 @@ class Examination:
         return bad
 
 
-def test_what_is_well_is_left_in_peace(examine: Examination, database: Database, environment: Path) -> None:
+def test_doctor_reports_nothing_when_all_is_well(examine: Examination, database: Database, environment: Path) -> None:
     campus = Campus(database)
     campus.set(hold_seconds=3600)
     campus.accept(campus.enroll(3))
@@ -59,7 +59,7 @@ def test_what_is_well_is_left_in_peace(examine: Examination, database: Database,
 
 
 @pytest.mark.parametrize("database_url", ["sqlite:///rollbook.db"], ids=["sqlite"])
-def test_the_size_of_the_write_ahead_log_is_told(rollbook: Run, tmp_path: Path, migrated_file: Path) -> None:
+def test_doctor_reports_the_size_of_the_write_ahead_log(rollbook: Run, tmp_path: Path, migrated_file: Path) -> None:
     shutil.copyfile(migrated_file, tmp_path / "rollbook.db")
     holding = sqlite3.connect(tmp_path / "rollbook.db")  # keeps the log from being emptied when the last one closes
     holding.execute("SELECT count(*) FROM accounts").fetchall()
@@ -71,7 +71,7 @@ def test_the_size_of_the_write_ahead_log_is_told(rollbook: Run, tmp_path: Path, 
     assert f"{size:,.1f} MB" in told["wal"]
 
 
-def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(
+def test_doctor_distinguishes_a_queue_without_a_worker_from_a_paused_one(
     examine: Examination, database: Database
 ) -> None:
     late, paused = Campus(database), Campus(database)
@@ -90,7 +90,7 @@ def test_a_queue_that_nobody_drains_and_one_that_is_paused_are_told_apart(
     assert "rollbook resume" in bad["pause"][1]
 
 
-def test_a_time_from_the_future_means_that_a_clock_was_wrong(examine: Examination, database: Database) -> None:
+def test_doctor_reports_a_recorded_time_in_the_future(examine: Examination, database: Database) -> None:
     campus = Campus(database)
     campus.accept(campus.enroll(1))
     with database.write() as connection:
@@ -100,7 +100,7 @@ def test_a_time_from_the_future_means_that_a_clock_was_wrong(examine: Examinatio
     assert "in the future" in said
 
 
-def test_another_schema_is_named_with_the_way_out(examine: Examination, database: Database) -> None:
+def test_doctor_reports_another_schema_with_advice(examine: Examination, database: Database) -> None:
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     state, said = examine()["schema"]
@@ -113,7 +113,7 @@ def test_another_schema_is_named_with_the_way_out(examine: Examination, database
     [("postgresql://nobody@127.0.0.1:1/none", "Start it"), ("sqlite:////nowhere/rollbook.db", "rollbook init")],
     ids=["postgresql", "sqlite"],
 )
-def test_a_database_that_is_not_there_is_a_finding_like_others(rollbook: Run, way_out: str) -> None:
+def test_doctor_reports_a_missing_database(rollbook: Run, way_out: str) -> None:
     done = rollbook("doctor", "--format", "json")
     assert done.code == 1
     [finding] = [row for row in done.json if row["part"] == "database"]
@@ -121,7 +121,7 @@ def test_a_database_that_is_not_there_is_a_finding_like_others(rollbook: Run, wa
     assert way_out in finding["advice"]
 
 
-def test_the_machine_is_looked_at_too(
+def test_doctor_checks_the_machine(
     examine: Examination, database: Database, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (self_signed_certificate(tmp_path / name) for name in ("one", "two"))

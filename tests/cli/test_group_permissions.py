@@ -36,7 +36,7 @@ def _permissions(campus: Campus) -> list[tuple[bool, bool]]:
         return [(manager, users) for manager, users in connection.execute(query)]
 
 
-def test_a_permission_is_given_and_taken_and_the_other_stays(campus: Campus, grant: Grant) -> None:
+def test_permissions_are_granted_and_withdrawn_one_by_one(campus: Campus, grant: Grant) -> None:
     steps = [
         ("--group-manager", (True, False)),
         ("--manage-group-users", (True, True)),
@@ -49,7 +49,7 @@ def test_a_permission_is_given_and_taken_and_the_other_stays(campus: Campus, gra
         assert _permissions(campus) == [expected]
 
 
-def test_taking_from_one_who_is_no_member_makes_a_member_without_it(campus: Campus, grant: Grant) -> None:
+def test_withdrawing_a_permission_makes_a_member_without_it(campus: Campus, grant: Grant) -> None:
     assert grant("learner@example.org --group North --no-group-manager")[0] == 0
     assert _permissions(campus) == [(False, False)]
 

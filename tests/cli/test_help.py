@@ -30,7 +30,7 @@ def test_help_fits_80_columns_and_says_what_the_command_does(names: tuple[str, .
     assert purpose.endswith((".", ":", ",")) or len(purpose) > 60
 
 
-def test_a_command_for_people_starts_without_loading_a_server_or_a_database() -> None:
+def test_client_commands_load_neither_server_nor_database() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "rollbook", "queue", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -268,7 +268,7 @@ def test_without_a_database_a_command_says_how_to_make_one_and_leaves_nothing(
 
 @pytest.mark.parametrize("database_url", ["sqlite:///broken.db"], ids=["sqlite"])
 @pytest.mark.parametrize("command", [*READING, "migrate", "init --account B --owner b@b.example"])
-def test_a_damaged_database_is_told_by_every_command(
+def test_every_command_reports_a_damaged_database(
     rollbook: Run, tmp_path: Path, migrated_file: Path, command: str
 ) -> None:
     content = bytearray(migrated_file.read_bytes())
@@ -281,7 +281,7 @@ def test_a_damaged_database_is_told_by_every_command(
 
 
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)
-def test_csv_of_any_command_holds_no_formula(shell: Shell) -> None:
+def test_csv_output_has_no_formulas(shell: Shell) -> None:
     shell.run("user", "add", "=cmd@acme.example", "--account", "Acme", "--given-name", "+1", "--family-name", "@x")
     listed = shell.run("user", "list", "--account", "Acme", "--format", "csv")
     assert "'=cmd@acme.example" in listed.out
@@ -291,7 +291,7 @@ def test_csv_of_any_command_holds_no_formula(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)
-def test_the_other_spelling_of_unenroll_works_and_is_not_shown(shell: Shell) -> None:
+def test_british_spelling_of_unenroll_works_and_is_hidden(shell: Shell) -> None:
     assert shell.run("unenrol", "1", "--max", "0", "--yes").code == 4
     assert "unenrol " not in shell.run("--help").out
 

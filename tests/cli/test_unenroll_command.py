@@ -119,7 +119,7 @@ def test_every_id_of_a_list_is_read_from_a_file_and_through_a_pipe(desk: Desk, n
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_list_that_is_not_clear_is_refused_by_name_before_anything_happens(desk: Desk, name: str) -> None:
+def test_ambiguous_list_is_refused_with_a_reason_before_the_first_call(desk: Desk, name: str) -> None:
     data, sentence = REFUSED[name]
     (desk.folder / "list").write_bytes(data.encode())
     from_file = desk.run("unenroll", "--file", "list", "--yes", "--output", "out.csv", expect=2)
@@ -141,7 +141,7 @@ def test_other_encodings_are_refused_in_one_sentence(desk: Desk) -> None:
         assert said.count("\n") == 1
 
 
-def test_bad_rows_are_named_and_exactly_they_are_left_out_when_asked(desk: Desk) -> None:
+def test_bad_rows_are_listed_and_left_out_on_demand(desk: Desk) -> None:
     ids = desk.campus.enroll(3)
     desk.campus.enroll(7)
     bad = "".join(f"x{number}\n" for number in range(23))
@@ -284,7 +284,7 @@ def test_the_output_of_a_run_undoes_that_run_and_no_other(desk: Desk) -> None:
     assert "names no enrollment" in desk.run("restore", "--file", "tried.csv", "--yes", expect=2).err
 
 
-def test_an_interrupted_run_goes_on_only_with_what_was_begun(desk: Desk) -> None:
+def test_interrupted_run_continues_only_with_the_same_options(desk: Desk) -> None:
     ids = desk.campus.enroll(1000)
     others_there = desk.campus.enroll(1000)
     (desk.folder / "list").write_text("\n".join(map(str, ids)))

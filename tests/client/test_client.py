@@ -160,20 +160,20 @@ def test_ids_are_taken_no_sooner_than_they_are_needed(school: School) -> None:
     assert taken <= 200
 
 
-def test_a_call_whose_every_item_is_refused_is_no_exception(school: School) -> None:
+def test_call_with_only_refused_items_raises_nothing(school: School) -> None:
     outcomes = list(school.client().unenroll([UNKNOWN, "1\x002", "<x>"]))
     assert [outcome.code for outcome in outcomes] == ["ULM:03", "ULM:01", "ULM:01"]
     assert list(school.client().unenroll([])) == []
 
 
-def test_one_id_is_not_taken_for_its_digits(school: School) -> None:
+def test_single_id_is_not_split_into_digits(school: School) -> None:
     ids = school.campus.enroll(9)
     with pytest.raises(TypeError, match="list"):
         list(school.client().unenroll("".join(map(str, ids))))
     assert school.campus.queue() == {}
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(school: School) -> None:
+def test_dry_run_has_the_same_outcomes_and_changes_nothing(school: School) -> None:
     ids = [*school.campus.enroll(3), UNKNOWN]
     client = school.client()
     tried = list(client.unenroll(ids, dry_run=True))
@@ -186,7 +186,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(school: School) -> None:
     assert set(school.campus.queue().values()) == {"Pending"}
 
 
-def test_a_dry_run_is_not_sent_to_a_server_that_would_do_the_work() -> None:
+def test_dry_run_is_not_sent_to_a_server_without_dry_runs() -> None:
     sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -200,7 +200,7 @@ def test_a_dry_run_is_not_sent_to_a_server_that_would_do_the_work() -> None:
         list(Client(URL, "a", "u", transport=httpx.MockTransport(lambda _: _answer())).unenroll([1], dry_run=True))
 
 
-def test_learners_are_enrolled_and_every_refusal_is_told(school: School) -> None:
+def test_learners_are_enrolled_and_every_refusal_has_a_code(school: School) -> None:
     campus = school.campus
     person = {"given_name": "Ada", "family_name": "L & M", "role": "learner", "active": True}
     for name, number in (("ada@example.org", "E1"), ("bo@example.org", "E2")):
@@ -229,7 +229,7 @@ def test_learners_are_enrolled_and_every_refusal_is_told(school: School) -> None
         Enrollment(campus.course_id, "North")
 
 
-def test_the_report_comes_whole_whatever_the_page_and_by_every_filter(school: School) -> None:
+def test_report_is_complete_for_every_page_size_and_filter(school: School) -> None:
     started = school.campus.enroll(15, EnrollmentStatus.IN_PROGRESS)
     completed = school.campus.enroll(5, EnrollmentStatus.COMPLETED)
     client = school.client()
@@ -251,7 +251,7 @@ def test_the_report_comes_whole_whatever_the_page_and_by_every_filter(school: Sc
         ReportFilters(courses="Fire Safety")
 
 
-def test_the_queue_is_paused_watched_and_goes_on(school: School) -> None:
+def test_queue_is_paused_read_and_resumed(school: School) -> None:
     client = school.client()
     assert (client.queue().paused, client.queue().oldest_pending_seconds) == (False, None)
     ids = school.campus.enroll(3)
@@ -263,7 +263,7 @@ def test_the_queue_is_paused_watched_and_goes_on(school: School) -> None:
     assert (client.resume().paused, client.queue().paused_at) == (False, None)
 
 
-def test_enrolments_and_batches_are_removed_and_restored(school: School) -> None:
+def test_enrollments_and_batches_are_removed_and_restored(school: School) -> None:
     client, ids = school.client(), school.campus.enroll(120)
     first = {outcome.batch_id for outcome in client.unenroll(ids[:60])}.pop()
     second = {outcome.batch_id for outcome in client.unenroll(ids[60:])}.pop()
@@ -311,7 +311,7 @@ def test_the_history_is_read_by_filters_and_as_a_feed(school: School) -> None:
 
 
 @pytest.mark.parametrize("foreign", [False, True], ids=["rollbook", "another_server"])
-def test_answers_that_are_lost_leave_the_result_exact(school: School, foreign: bool) -> None:
+def test_lost_answers_do_not_change_the_result(school: School, foreign: bool) -> None:
     ids = school.campus.enroll(1000)
     losing = LosingTransport(school.transport, foreign=foreign)
     wrong: list[int | str] = [] if foreign else ["abc", UNKNOWN]
@@ -327,14 +327,14 @@ def test_answers_that_are_lost_leave_the_result_exact(school: School, foreign: b
         assert len({outcome.batch_id for outcome in outcomes if outcome.accepted}) == 1
 
 
-def test_only_a_lost_call_can_have_been_accepted_before(school: School) -> None:
+def test_only_items_of_a_lost_call_count_as_accepted_before(school: School) -> None:
     ids = school.campus.enroll(2)
     list(school.client().unenroll(ids))
     losing = LosingTransport(school.transport, foreign=True)
     assert _statuses(list(school.client(losing).unenroll(ids))) == {"refused": 2}
 
 
-def test_a_program_that_was_cut_off_goes_on_with_its_keys_and_its_batch(school: School) -> None:
+def test_interrupted_program_continues_with_its_keys_and_its_batch(school: School) -> None:
     ids = school.campus.enroll(250)
     cut_off = school.client().unenroll(ids, keys=["run-1", "run-2", "run-3"])
     first = [next(cut_off) for _ in range(101)]
@@ -350,7 +350,7 @@ def test_a_program_that_was_cut_off_goes_on_with_its_keys_and_its_batch(school: 
     [["a"], [], ["a", "a"], ["a", ""], ["a", "b c"], ["a", "x" * 256]],
     ids=["too_few", "none", "twice", "empty", "blank", "too_long"],
 )
-def test_keys_that_do_not_do_are_refused_before_the_first_call(school: School, keys: list[str]) -> None:
+def test_invalid_keys_are_refused_before_the_first_call(school: School, keys: list[str]) -> None:
     ids = school.campus.enroll(101)
     with pytest.raises(ValueError, match="key"):
         next(school.client().unenroll(ids, keys=keys))
@@ -374,7 +374,7 @@ def test_a_dry_run_of_many_calls_counts_repeats_as_the_real_run_does(school: Sch
     assert told(True, client.remove) == told(False, client.remove)
 
 
-def test_dates_that_are_none_are_refused_before_the_call(school: School) -> None:
+def test_values_that_are_not_dates_are_refused_before_the_call(school: School) -> None:
     client, text, day = school.client(), cast("date", "2026-11-25"), date(2026, 1, 1)
     wrong: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: client.changes(since=text), TypeError, "expected a date or datetime"),
@@ -390,7 +390,7 @@ def test_dates_that_are_none_are_refused_before_the_call(school: School) -> None
             ask()
 
 
-def test_other_changes_are_made_once_though_answers_are_lost(school: School) -> None:
+def test_lost_answers_do_not_repeat_other_changes(school: School) -> None:
     ids = school.campus.enroll(450)
     client = school.client(LosingTransport(school.transport))
     list(client.unenroll(ids))
@@ -401,7 +401,7 @@ def test_other_changes_are_made_once_though_answers_are_lost(school: School) -> 
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again_when_it_says(school: School, status: int) -> None:
+def test_busy_server_is_retried_after_its_retry_after(school: School, status: int) -> None:
     ids = school.campus.enroll(1)
     keys, moments = [], []
 
@@ -445,7 +445,7 @@ def test_another_status_is_an_error_at_once(status: int) -> None:
         _answer(),
     ],
 )
-def test_what_is_no_answer_is_an_error_that_names_the_url(answer: httpx.Response) -> None:
+def test_other_response_than_an_answer_is_an_error_with_the_url(answer: httpx.Response) -> None:
     sent = []
 
     def give(request: httpx.Request) -> httpx.Response:
@@ -466,7 +466,7 @@ def test_what_is_no_answer_is_an_error_that_names_the_url(answer: httpx.Response
         f"<Unenrollments><Unenrollment><BatchID>1</BatchID><Block>x</Block><{IDENTIFIER}/></Unenrollment></Unenrollments>",
     ],
 )
-def test_rows_that_tell_too_little_are_no_answer(info: str) -> None:
+def test_rows_without_needed_elements_are_an_error(info: str) -> None:
     text = (
         f"<SmarterU><Result>Success</Result><Info>{info}</Info><Errors><Error block='1'><ErrorID>RES:05</ErrorID>"
         "</Error></Errors></SmarterU>"
@@ -490,7 +490,7 @@ def test_no_server_can_make_the_client_wait_for_ever(monkeypatch: pytest.MonkeyP
     assert slept == [300, 300]
 
 
-def test_an_item_that_the_answer_passes_over_counts_as_refused() -> None:
+def test_item_missing_in_the_answer_counts_as_refused() -> None:
     client = Client(URL, "a", "u", transport=httpx.MockTransport(lambda _: _answer()))
     (outcome,) = client.unenroll([1])
     assert (outcome.accepted, outcome.status, outcome.code) == (False, "refused", None)
@@ -563,7 +563,7 @@ def test_over_real_https_the_certificate_is_verified(
         stranger.queue()
 
 
-def test_a_server_that_is_not_there_is_named_after_all_attempts() -> None:
+def test_unreachable_server_is_an_error_after_all_attempts() -> None:
     with (
         Client("https://127.0.0.1:1/apiv2/", "a", "u", attempts=3) as client,
         pytest.raises(ServerUnreachableError, match=r"https://127\.0\.0\.1:1/apiv2/.* was not carried out"),
@@ -571,7 +571,7 @@ def test_a_server_that_is_not_there_is_named_after_all_attempts() -> None:
         client.queue()
 
 
-def test_the_client_brings_no_server_with_it() -> None:
+def test_client_imports_no_server() -> None:
     script = "import sys, rollbook; print('httpx' in sys.modules); from rollbook import Client; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     first, modules = done.stdout.splitlines()

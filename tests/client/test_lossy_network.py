@@ -37,10 +37,10 @@ class LossyProxy:
             for number in itertools.count(1):
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._server_port))
-                Connection(self, client, server, loses=number % 3 == 0).start()
+                LossyConnection(self, client, server, loses=number % 3 == 0).start()
 
 
-class Connection:
+class LossyConnection:
     """One connection, passed on in both directions."""
 
     def __init__(self, proxy: LossyProxy, client: socket.socket, server: socket.socket, *, loses: bool) -> None:
@@ -84,7 +84,7 @@ def proxy(served: Served) -> Iterator[LossyProxy]:
     proxy.close()
 
 
-def test_every_id_is_accepted_once_though_every_third_answer_is_lost(
+def test_every_id_is_accepted_once_when_every_third_answer_is_lost(
     served: Served, campus: Campus, proxy: LossyProxy
 ) -> None:
     ids = campus.enroll(1000)

@@ -94,7 +94,7 @@ def test_draft_confirmed_twice_at_once_is_queued_once(
         ),
     ],
 )
-def test_change_on_a_page_that_is_ended_by_a_deadlock_is_made_in_another_transaction(
+def test_page_repeats_a_change_after_a_deadlock(
     served: Served, owner: Visitor, path: str, fields: dict[str, str], change: str
 ) -> None:
     owner.open(path)

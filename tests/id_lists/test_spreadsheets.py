@@ -93,7 +93,7 @@ def test_exactly_the_ids_of_a_sheet_are_read_or_it_is_refused(sheet: Sheet) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(sheet=sheets())
-def test_what_is_left_after_bad_rows_is_part_of_the_sheet(sheet: Sheet) -> None:
+def test_ids_beside_bad_rows_are_ids_of_the_sheet(sheet: Sheet) -> None:
     with suppress(UserError):
         assert {*read_id_list(sheet.data, "sheet").ids} <= {*sheet.ids}
 

@@ -91,7 +91,7 @@ def test_importing_the_same_archive_again_changes_nothing(
         ("enrollments", "e1,c1,s1,u1,student,2026-02-01,", "enrollments", tables.enrollments, "access_ends_at", None),
     ],
 )
-def test_a_changed_row_updates_what_it_stands_for_and_nothing_else(
+def test_changed_row_updates_only_its_record(
     file: str,
     line: str,
     kind: str,
@@ -118,7 +118,7 @@ def test_rows_that_are_missing_in_a_later_archive_are_left_alone(campus: Campus,
     assert everything_in(campus) == before
 
 
-def test_a_partial_archive_refers_to_what_the_database_has(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_partial_archive_can_refer_to_existing_records(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     part = {
         "classes": [V1_1["classes"][0], "c1,Logic,k1,s1,t1"],
@@ -177,7 +177,7 @@ def test_an_unenrolled_learner_stays_unenrolled(campus: Campus, run: Import, tmp
     assert run(pack(tmp_path / "r.zip", anew))[1]["enrollments"] == {"unchanged": 3, "added": 1}
 
 
-def test_what_was_deleted_comes_back_with_the_next_roster(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_deleted_records_return_with_the_next_roster(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     deleted = {
         "orgs": ["status,sourcedId,name,type", "tobedeleted,s1,,"],
@@ -192,7 +192,7 @@ def test_what_was_deleted_comes_back_with_the_next_roster(campus: Campus, run: I
     assert rows_of(campus, tables.users, "active")[0] == (True,)
 
 
-def test_what_a_delta_deletes_is_archived_deactivated_or_queued(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_delta_archives_deactivates_or_queues_deleted_records(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     campus.set(hold_seconds=60)
     deleted = {
@@ -335,9 +335,7 @@ def test_every_bad_row_is_reported_with_its_place_and_nothing_is_imported(
     assert everything_in(campus) == before
 
 
-def test_what_another_user_or_enrollment_of_the_account_keeps_is_reported(
-    campus: Campus, run: Import, tmp_path: Path
-) -> None:
+def test_values_of_another_user_or_enrollment_are_reported(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     other = {
         "users": [f"{V1_1['users'][0]},status", "u9,true,s1,student,Ed,Five,,E1,,active"],
@@ -379,7 +377,7 @@ def test_a_delta_needs_a_status_in_every_row(run: Import, tmp_path: Path) -> Non
     assert (code, said) == (2, ["rollbook: orgs.csv has no column status. Its first row is: sourcedId, name, type"])
 
 
-def test_with_skip_bad_rows_what_depends_on_them_is_left_out_too(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_skip_bad_rows_also_leaves_out_rows_that_depend_on_them(campus: Campus, run: Import, tmp_path: Path) -> None:
     files = changed("orgs", "s2,,school", base=appended("users", "u4,no,s1,student,Di,Four,,,"))
     archive = pack(tmp_path / "r.zip", appended("enrollments", "e5,c1,s1,u4,student,,", base=files))
     assert run(archive)[2][:-1] == [
@@ -426,7 +424,7 @@ def test_the_ids_file_names_every_current_enrollment_of_the_archive(
         ("no.zip", b"PK but not really", "no.zip is not a zip archive"),
     ],
 )
-def test_a_file_that_is_no_archive_is_wrong_usage(
+def test_file_that_is_not_an_archive_is_an_error(
     name: str, content: bytes | None, said: str, run: Import, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -446,7 +444,7 @@ def test_a_file_that_is_no_archive_is_wrong_usage(
         ("1.2", {"roles": "bulk"}, "lists roles.csv, which the archive does not contain"),
     ],
 )
-def test_a_manifest_that_is_not_to_be_trusted_is_wrong_usage(
+def test_invalid_manifest_is_an_error(
     version: str, declared: dict[str, str], said: str, run: Import, tmp_path: Path
 ) -> None:
     code, _, lines = run(pack(tmp_path / "r.zip", V1_1, version=version, **declared))
@@ -454,7 +452,7 @@ def test_a_manifest_that_is_not_to_be_trusted_is_wrong_usage(
     assert said in lines[0]
 
 
-def test_wrong_usage_names_what_is_wrong(run: Import, tmp_path: Path) -> None:
+def test_wrong_usage_has_a_reason(run: Import, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bare.zip", "w") as archive:
         archive.writestr("orgs.csv", "sourcedId,name,type")
     with zipfile.ZipFile(tmp_path / "overlong.zip", "w") as archive:
@@ -492,7 +490,7 @@ FIELD = st.sampled_from(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(rows=st.lists(st.lists(FIELD, min_size=1, max_size=9).map(",".join), max_size=4))
-def test_whatever_the_rows_are_they_are_imported_or_reported(rows: list[str], run: Import, tmp_path: Path) -> None:
+def test_any_rows_are_imported_or_reported(rows: list[str], run: Import, tmp_path: Path) -> None:
     files = V1_1 | {"enrollments": [V1_1["enrollments"][0], *rows]}
     code, counts, said = run(pack(tmp_path / "r.zip", files))
     assert bool(counts) == (code == 0)

@@ -77,7 +77,7 @@ def test_a_manifest_saved_by_a_spreadsheet_is_read(run: Import, tmp_path: Path) 
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_as_a_whole_is_one_sentence(
+def test_mistake_of_a_whole_file_is_one_error(
     file: str, content: bytes, said: str, campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     before = everything_in(campus)
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_file_as_a_whole_is_one_sentence(
     assert everything_in(campus) == before
 
 
-def test_every_file_that_is_wrong_as_a_whole_is_named(run: Import, tmp_path: Path) -> None:
+def test_all_files_with_a_mistake_as_a_whole_are_listed(run: Import, tmp_path: Path) -> None:
     files = V1_1 | {"orgs": ["sourcedId;name;type"], "users": ["sourcedId"]}
     code, _, lines = run(pack(tmp_path / "r.zip", files))
     assert (code, len(lines)) == (2, 2)
@@ -129,7 +129,7 @@ def test_a_learner_who_left_and_came_back_has_the_running_stay(campus: Campus, r
     assert run(archive) == (0, UNCHANGED | {"enrollments": {"unchanged": 3, "ignored": 2}}, note)
 
 
-def test_a_stay_that_goes_on_by_another_id_keeps_the_enrollment_and_its_progress(
+def test_stay_continued_with_another_id_keeps_its_enrollment_and_progress(
     campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
@@ -171,7 +171,7 @@ YEAR_2 = ["u9,true,s1,student,Ann,Nine,ANN@example.org,E1,"]
 
 
 @pytest.mark.parametrize("left", ["is not named", "is inactive", "leaves"])
-def test_what_a_learner_had_who_is_gone_goes_to_the_next_one(
+def test_address_of_an_inactive_learner_can_be_reassigned(
     left: str, campus: Campus, run: Import, tmp_path: Path
 ) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
@@ -188,9 +188,7 @@ def test_what_a_learner_had_who_is_gone_goes_to_the_next_one(
     assert (addresses(campus)["u1"], addresses(campus)["u9"]) == ((None, None), ("ANN@example.org", "E1"))
 
 
-def test_addresses_and_identifiers_are_swapped_and_handed_on_in_a_ring(
-    campus: Campus, run: Import, tmp_path: Path
-) -> None:
+def test_addresses_and_identifiers_can_be_swapped_in_a_ring(campus: Campus, run: Import, tmp_path: Path) -> None:
     people = [f"u{n},true,s1,student,P,{n},p{n}@example.org,E{n}," for n in range(1, 5)]
     ring = [f"u{n},true,s1,student,P,{n},p{n % 4 + 1}@example.org,E{n % 4 + 1}," for n in range(1, 5)]
     swapped = [f"u{n},true,s1,student,P,{n},p{n ^ 1}@example.org,E{n ^ 1}," for n in range(1, 5)]
@@ -203,9 +201,7 @@ def test_addresses_and_identifiers_are_swapped_and_handed_on_in_a_ring(
         assert {key: addresses(campus)[key] for key in wanted} == wanted
 
 
-def test_an_active_learner_outside_a_delta_keeps_the_identifier_and_what_needs_it_is_left_out(
-    campus: Campus, run: Import, tmp_path: Path
-) -> None:
+def test_active_learner_outside_a_delta_keeps_the_identifier(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", appended("users", "u4,true,s1,student,Di,Four,,E4,")))
     chain = ["u4,true,s1,student,Di,Four,,E1,,active", "u5,true,s1,student,Ed,Five,,E4,,active"]
     archive = delta(tmp_path / "d.zip", users=chain)
@@ -237,7 +233,7 @@ def test_of_siblings_with_one_address_the_second_is_imported_without_it(
     assert addresses(campus)["u7"] == (None, None)
 
 
-def test_addresses_are_one_in_any_case_of_their_letters(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_addresses_match_in_upper_and_lower_case(campus: Campus, run: Import, tmp_path: Path) -> None:
     def written(text: str) -> str:
         return text.encode().decode("latin-1")  # as pack writes it
 
@@ -251,7 +247,7 @@ def test_addresses_are_one_in_any_case_of_their_letters(campus: Campus, run: Imp
     assert (addresses(campus)["u1"][0], addresses(campus)["u9"][0]) == (None, "jörg@example.org")
 
 
-def test_every_address_is_handed_on_in_seconds(run: Import, tmp_path: Path, soaks: bool) -> None:
+def test_reassigning_every_address_takes_seconds(run: Import, tmp_path: Path, soaks: bool) -> None:
     size = 20_000 if soaks else 2_000
 
     def people(shift: int) -> Path:
@@ -363,7 +359,7 @@ def test_matching_refuses_to_guess_between_two_people(campus: Campus, run: Impor
     assert said[:-1] == [f"users.csv:{n}: email: 2 persons of this roster could be user 'u1'" for n in (2, 3)]
 
 
-def test_a_class_that_is_tobedeleted_is_told_as_what_it_is(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_enrollments_of_a_deleted_class_are_reported(campus: Campus, run: Import, tmp_path: Path) -> None:
     files = {
         name: [f"{line},status" if not i else f"{line},active" for i, line in enumerate(lines)]
         for name, lines in V1_1.items()
@@ -413,7 +409,9 @@ def test_a_protected_completed_enrollment_is_refused_reported_and_kept_with_the_
     assert run(archive)[1]["enrollments"] == {"refused": 1, "unchanged": 1}
 
 
-def test_a_dry_run_says_what_the_import_does_and_changes_nothing(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_dry_run_of_an_import_has_the_same_outcome_and_changes_nothing(
+    campus: Campus, run: Import, tmp_path: Path
+) -> None:
     archive = pack(tmp_path / "r.zip", V1_1)
     before = everything_in(campus)
     assert run(archive, "--dry-run") == (0, ADDED, ["This was a dry run: nothing was imported."])
@@ -423,9 +421,7 @@ def test_a_dry_run_says_what_the_import_does_and_changes_nothing(campus: Campus,
     assert not (tmp_path / "ids.csv").exists()
 
 
-def test_the_first_thousand_problems_are_named_and_the_others_counted(
-    campus: Campus, run: Import, tmp_path: Path
-) -> None:
+def test_first_thousand_problems_are_listed_and_others_counted(campus: Campus, run: Import, tmp_path: Path) -> None:
     many = 30_000
     rows = "\n".join([ENROLLMENTS, *(f"x{n}" for n in range(many)), *V1_1["enrollments"][1:]]).encode()
     archive = rewrite(tmp_path / "r.zip", "enrollments", rows)
@@ -467,7 +463,7 @@ def test_millions_of_bad_rows_take_little_memory(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_an_import_that_is_ended_by_a_deadlock_begins_again(campus: Campus, run: Import, tmp_path: Path) -> None:
+def test_import_repeats_after_a_deadlock(campus: Campus, run: Import, tmp_path: Path) -> None:
     run(pack(tmp_path / "r.zip", V1_1))
     archive = pack(tmp_path / "new.zip", changed("orgs", "s2,West School,school"))
     with deadlock(campus.database, "UPDATE groups SET modified_at = modified_at"):

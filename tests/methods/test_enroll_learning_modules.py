@@ -106,7 +106,7 @@ def registrar(served: Served, campus: Campus) -> Registrar:
     return Registrar(served, campus)
 
 
-def test_an_accepted_item_is_an_enrolment_with_all_that_was_sent_and_nothing_else(registrar: Registrar) -> None:
+def test_accepted_item_is_an_enrollment_with_exactly_the_sent_values(registrar: Registrar) -> None:
     before = utc_now()
     session = f"<LearningModuleSessionID>{registrar.session}</LearningModuleSessionID>"
     answer = registrar.post(registrar.item(more=f"{session}<EnrollmentTag> a &amp; ü </EnrollmentTag>"))
@@ -129,7 +129,7 @@ def test_an_accepted_item_is_an_enrolment_with_all_that_was_sent_and_nothing_els
     assert {name: value for name, value in row.items() if value is not None} == expected
 
 
-def test_an_item_is_told_the_first_of_its_mistakes_in_the_documented_order(registrar: Registrar) -> None:
+def test_item_gets_its_first_error_in_the_documented_order(registrar: Registrar) -> None:
     key = registrar.manager_key(registrar.east, group_manager=True)
     registrar.add_learner("eve@example.org", registrar.west)
     more = "<LearningModuleSessionID>{}</LearningModuleSessionID><DueDateSettings>{}</DueDateSettings>"
@@ -175,7 +175,7 @@ def test_a_learner_is_an_active_user_of_the_account_by_email_or_employee_id(
     assert registrar.outcomes(registrar.item(user)) == [outcome]
 
 
-def test_everything_of_another_account_does_not_exist(registrar: Registrar) -> None:
+def test_records_of_another_account_do_not_exist(registrar: Registrar) -> None:
     foreign = Registrar(registrar.served, Campus(registrar.served.database))
     foreign.campus.add(groups, name="Theirs", active=True)
     session = f"<LearningModuleSessionID>{foreign.session}</LearningModuleSessionID>"
@@ -183,7 +183,7 @@ def test_everything_of_another_account_does_not_exist(registrar: Registrar) -> N
     assert registrar.outcomes(*items) == ["ELM:03", "ELM:05", "ELM:06"]
 
 
-def test_what_is_no_number_of_a_course_or_session_is_told_so(registrar: Registrar) -> None:
+def test_malformed_course_or_session_number_is_unknown(registrar: Registrar) -> None:
     wrong = ["0", "-1", "+1", "1e3", "٣", "9223372036854775808", "9" * 5000, "9223372036854775807", "abc"]
     by_course = [registrar.item(course=text) for text in ["", *wrong]]
     session = "<LearningModuleSessionID>{}</LearningModuleSessionID>"
@@ -191,7 +191,7 @@ def test_what_is_no_number_of_a_course_or_session_is_told_so(registrar: Registra
     assert registrar.outcomes(*by_course, *by_session) == ["ELM:05"] * 10 + ["ELM:06"] * 9
 
 
-def test_what_is_inactive_or_of_another_course_is_not_there(registrar: Registrar) -> None:
+def test_inactive_records_and_sessions_of_other_courses_are_unknown(registrar: Registrar) -> None:
     archived = registrar.campus.add(courses, name="Old", status="Archived")
     inactive = registrar.campus.add(courses, name="Asleep", status="Inactive")
     other = registrar.campus.add(courses, name="Physics", status="Active")
@@ -207,7 +207,7 @@ def test_what_is_inactive_or_of_another_course_is_not_there(registrar: Registrar
     ) == ["ELM:05", "ELM:05", "ELM:06", "ELM:03", "ELM:03", "accepted"]
 
 
-def test_of_groups_with_one_name_that_counts_which_the_learner_is_in(registrar: Registrar) -> None:
+def test_of_groups_with_the_same_name_the_learners_group_counts(registrar: Registrar) -> None:
     first, second, third = (registrar.campus.add(groups, name="Twin", active=True) for _ in range(3))
     registrar.join(registrar.ada, third)
     registrar.join(registrar.ada, second)
@@ -234,7 +234,7 @@ def test_course_that_is_in_groups_is_enrolled_only_through_these(registrar: Regi
 
 @pytest.mark.parametrize("permission", [None, "group_manager", "manage_group_users"])
 @pytest.mark.parametrize("role", list(Role))
-def test_who_may_enrol_in_which_group(registrar: Registrar, role: Role, permission: str | None) -> None:
+def test_enrolling_needs_a_permission_for_the_group(registrar: Registrar, role: Role, permission: str | None) -> None:
     registrar.join(registrar.ada, registrar.west)
     key = registrar.manager_key(registrar.east, role, **({permission: True} if permission else {}))
     in_west = registrar.item(group="West", course=registrar.campus.add(courses, name="Art", status="Active"))
@@ -247,13 +247,13 @@ def test_who_may_enrol_in_which_group(registrar: Registrar, role: Role, permissi
         assert outcomes == ["ELM:01 for the whole call"]
 
 
-def test_a_learner_without_a_permission_learns_nothing_of_the_structure(registrar: Registrar) -> None:
+def test_forbidden_caller_gets_no_structure_error(registrar: Registrar) -> None:
     assert registrar.outcomes("<Wrong/>", key=registrar.campus.learner_key) == ["ELM:01 for the whole call"]
     key = registrar.manager_key(registrar.west, manage_group_users=True)
     assert registrar.outcomes("<Wrong/>", key=key) == ["SU:12 for the whole call"]
 
 
-def test_from_1_to_100_items_are_a_call(registrar: Registrar) -> None:
+def test_call_has_1_to_100_items(registrar: Registrar) -> None:
     item = registrar.item()
     assert registrar.outcomes() == ["SU:12 for the whole call"]
     assert registrar.outcomes(*[item] * 101) == ["SU:12 for the whole call"]
@@ -261,7 +261,7 @@ def test_from_1_to_100_items_are_a_call(registrar: Registrar) -> None:
     assert registrar.outcomes(*[item] * 100) == ["accepted"] + ["ELM:19"] * 99
 
 
-def test_an_enrolment_that_ended_or_was_completed_does_not_stand_in_the_way(registrar: Registrar) -> None:
+def test_ended_or_completed_enrollment_does_not_prevent_a_new_one(registrar: Registrar) -> None:
     assert registrar.outcomes(registrar.item()) == ["accepted"]
     first = registrar.rows()[0]["id"]
     assert isinstance(first, int)
@@ -275,7 +275,7 @@ def test_an_enrolment_that_ended_or_was_completed_does_not_stand_in_the_way(regi
     assert registrar.outcomes(registrar.item()) == ["accepted"]
 
 
-def test_what_was_enrolled_is_unenrolled_by_the_id_that_the_answer_gave(registrar: Registrar) -> None:
+def test_id_of_the_answer_unenrolls_the_new_enrollment(registrar: Registrar) -> None:
     for _ in range(2):
         answer = registrar.post(registrar.item())
         id_ = answer.findtext(f"Info/Enrollments/Enrollment/{IDENTIFIER}") or ""
@@ -301,7 +301,7 @@ DATES: list[tuple[str, object, object]] = [
 
 
 @pytest.mark.parametrize(("settings", "due_at", "access_ends_at"), DATES)
-def test_a_date_is_kept_as_the_first_moment_of_its_day(
+def test_date_is_stored_as_the_start_of_its_day(
     registrar: Registrar, settings: str, due_at: object, access_ends_at: object
 ) -> None:
     assert registrar.outcomes(registrar.item(more=f"<DueDateSettings>{settings}</DueDateSettings>")) == ["accepted"]
@@ -320,7 +320,7 @@ def test_a_date_is_kept_as_the_first_moment_of_its_day(
     ],
     ids=["due date", "due days", "access date", "access days", "completion days"],
 )
-def test_a_date_that_makes_no_sense_refuses_the_item(registrar: Registrar, place: str) -> None:
+def test_invalid_date_refuses_the_item(registrar: Registrar, place: str) -> None:
     values = ["soon", "31-Feb-32", "2032-02-30", "20320701", "1-Jul-2032", "-1", "3651", "1.5", "٣", "9" * 5000]
     settings = [f"<DueDateSettings>{place.format(value)}</DueDateSettings>" for value in values]
     assert registrar.outcomes(*(registrar.item(more=text) for text in settings)) == ["ELM:07"] * len(values)
@@ -328,14 +328,14 @@ def test_a_date_that_makes_no_sense_refuses_the_item(registrar: Registrar, place
 
 
 @pytest.mark.parametrize("kind", ["DueDateSetup DueDate DueDateDays", "AccessSetup AccessEndDate AccessEndDays"])
-def test_a_date_and_a_number_of_days_together_are_no_call(registrar: Registrar, kind: str) -> None:
+def test_date_and_number_of_days_together_are_refused(registrar: Registrar, kind: str) -> None:
     setup, day, days = kind.split()
     both = f"<{setup}><{day}>2032-07-01</{day}><{days}>1</{days}></{setup}>"
     item = registrar.item(more=f"<DueDateSettings>{both}</DueDateSettings>")
     assert registrar.outcomes(item) == ["SU:12 for the whole call"]
 
 
-def test_two_clients_that_enrol_the_same_learners_at_once_share_the_work(registrar: Registrar) -> None:
+def test_concurrent_enrolling_of_the_same_learners_enrolls_each_once(registrar: Registrar) -> None:
     names = [f"learner{number}@example.org" for number in range(100)]
     for name in names:
         registrar.add_learner(name, registrar.east)

@@ -250,13 +250,13 @@ def _nest(contents: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize(("place", "content", "found"), CASES)
-def test_each_filter_picks_exactly_its_rows(population: Population, place: str, content: str, found: str) -> None:
+def test_each_filter_selects_exactly_its_rows(population: Population, place: str, content: str, found: str) -> None:
     assert population.find(_nest({place: content})) == found
 
 
 @given(chosen=st.fixed_dictionaries({}, optional={place: st.sampled_from(cases) for place, cases in FILTERS.items()}))
 @settings(max_examples=50, deadline=None)
-def test_filters_together_leave_the_rows_that_agree_with_all(
+def test_combined_filters_select_rows_that_match_all(
     population: Population, chosen: dict[str, tuple[str, str]]
 ) -> None:
     left = set(ALL).intersection(*(set(found) for _, found in chosen.values()))
@@ -264,11 +264,11 @@ def test_filters_together_leave_the_rows_that_agree_with_all(
 
 
 @pytest.mark.parametrize("parameters", ["", "<Filters/>", "<Columns/>", "<CustomFields/>", "<Page/><PageSize/>"])
-def test_nothing_asked_for_gives_the_whole_account_in_order(population: Population, parameters: str) -> None:
+def test_report_without_filters_is_the_whole_account_by_id(population: Population, parameters: str) -> None:
     assert population.ids(parameters) == [population.letters[letter] for letter in ALL]
 
 
-def test_empty_containers_are_no_filter(population: Population) -> None:
+def test_empty_containers_do_not_filter(population: Population) -> None:
     inner = "<Groups/><LearningModules/><Enrollments/><Users/>"
     assert population.find(inner) == ALL
     assert population.find("<LearningModules><LearningModule/></LearningModules>") == ALL
@@ -435,7 +435,7 @@ def _ask_for(names: Sequence[str]) -> str:
     [[], *([name] for name in COLUMNS), list(COLUMNS), list(COLUMNS)[::-1], ["TITLE", "GRADE", "TITLE"]],
     ids=lambda names: "+".join(names) if len(names) < 4 else f"all from {names[0]}",
 )
-def test_each_column_stands_where_it_was_asked_for(detailed: tuple[Office, dict[str, int]], names: list[str]) -> None:
+def test_columns_are_in_the_order_of_the_call(detailed: tuple[Office, dict[str, int]], names: list[str]) -> None:
     office, ids = detailed
     columns = [*FIRST, *(COLUMNS[name] for name in dict.fromkeys(names)), *LAST]
     assert office.rows(_ask_for(names)) == [[(name, value.format(**ids)) for name, value in columns]]
@@ -448,7 +448,7 @@ def test_a_column_without_a_value_is_an_empty_element(office: Office) -> None:
     assert {name for name, value in row[4:-4] if value} == given
 
 
-def test_custom_fields_may_be_asked_for_and_are_left_out(detailed: tuple[Office, dict[str, int]]) -> None:
+def test_custom_fields_are_ignored(detailed: tuple[Office, dict[str, int]]) -> None:
     office, _ = detailed
     assert office.rows("<CustomFields><FieldName>Shoe size</FieldName></CustomFields>") == office.rows()
 
@@ -463,7 +463,7 @@ def test_custom_fields_may_be_asked_for_and_are_left_out(detailed: tuple[Office,
         ("no\ufffe characters\uffff", "no characters"),
     ],
 )
-def test_any_name_comes_out_as_it_is_without_what_xml_cannot_hold(office: Office, name: str, written: str) -> None:
+def test_names_are_unchanged_but_for_characters_that_xml_cannot_hold(office: Office, name: str, written: str) -> None:
     user = office.campus.add(users, given_name=name, family_name=name, title=name, role="learner", active=True)
     group = office.campus.add(groups, name=name, active=True)
     course = office.campus.add(courses, name=name, status="Active")
@@ -481,7 +481,7 @@ def test_the_pages_together_are_the_whole_report(office: Office, size: int) -> N
     assert [id_ for page in pages for id_ in page] == ids
 
 
-def test_a_page_has_fifty_rows_unless_another_size_is_asked_for(office: Office) -> None:
+def test_default_page_has_50_rows(office: Office) -> None:
     ids = office.campus.enroll(51)
     assert office.ids() == office.ids("<Page>1</Page>") == ids[:50]
     assert office.ids("<Page>2</Page>") == ids[50:]
@@ -498,7 +498,7 @@ def test_a_pending_learner_is_in_the_report_and_an_unenrolled_one_is_not(office:
 
 
 @pytest.mark.parametrize("role", ["owner", "administrator"])
-def test_those_who_administer_the_account_may_ask(office: Office, role: str) -> None:
+def test_administrators_and_owners_may_call_the_report(office: Office, role: str) -> None:
     office.campus.enroll(1)
     answer = office.ask(user_key=getattr(office.campus, f"{role}_key"))
     assert len(answer.findall("Info/LearnerReport/Learner")) == 1
@@ -506,9 +506,7 @@ def test_those_who_administer_the_account_may_ask(office: Office, role: str) -> 
 
 @pytest.mark.parametrize("permissions", [None, "group_manager", "manage_group_users"])
 @pytest.mark.parametrize("parameters", ["", "<Page>x</Page>", "<Colour/>"])
-def test_a_learner_may_not_ask_whatever_the_call_and_the_groups(
-    office: Office, permissions: str | None, parameters: str
-) -> None:
+def test_learner_may_not_call_the_report(office: Office, permissions: str | None, parameters: str) -> None:
     if permissions is not None:
         columns = {"group_manager": False, "manage_group_users": False, permissions: True}
         group = office.campus.add(groups, name="Mine", active=True)
@@ -519,7 +517,7 @@ def test_a_learner_may_not_ask_whatever_the_call_and_the_groups(
     assert office.error(parameters, office.campus.learner_key) == "GLR:01"
 
 
-def test_a_report_costs_the_same_queries_whatever_its_length(served: Served, campus: Campus) -> None:
+def test_report_of_any_length_takes_the_same_number_of_queries(served: Served, campus: Campus) -> None:
     columns = _ask_for(list(COLUMNS))
     filters = "<Filters><Users><UserStatus>Active</UserStatus></Users></Filters>"
     package = campus.call("getLearnerReport", f"<Report>{filters}{columns}</Report>")

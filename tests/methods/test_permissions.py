@@ -76,14 +76,14 @@ FOREIGN = {
 CALLERS = ["owner", "administrator", "learner", "group_manager", "manage_group_users"]
 
 
-def test_the_table_names_every_method() -> None:
+def test_table_has_every_method() -> None:
     assert set(METHODS) == set(PARAMETERS) >= set(FOREIGN)
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own_account", "other_account"])
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("method", PARAMETERS)
-def test_who_may_call_what(served: Served, campus: Campus, method: str, caller: str, own: bool) -> None:
+def test_permissions_of_every_method(served: Served, campus: Campus, method: str, caller: str, own: bool) -> None:
     owner_of_things = campus if own else Campus(served.database)
     parameters = PARAMETERS[method].format(**_things(owner_of_things))
     answer = served.server.post(campus.call(method, parameters, _key(campus, caller)))

@@ -80,7 +80,7 @@ def _set(office: Office, ids: Sequence[int], **values: object) -> None:
         connection.execute(sa.update(enrollments).where(enrollments.c.id.in_(ids)).values(**values))
 
 
-def test_an_item_is_shown_with_all_that_the_queue_knows(office: Office) -> None:
+def test_item_has_all_its_values(office: Office) -> None:
     (id_,) = office.campus.enroll(1, EnrollmentStatus.IN_PROGRESS)
     with office.served.database.write() as connection:
         course = sa.select(enrollments.c.course_id).where(enrollments.c.id == id_).scalar_subquery()
@@ -113,7 +113,7 @@ def test_an_item_is_shown_with_all_that_the_queue_knows(office: Office) -> None:
     assert (item["Status"], item["Progress"], item["FinishedDate"] > "2000") == ("Complete", "40%", True)
 
 
-def test_items_are_chosen_by_every_filter(office: Office) -> None:
+def test_every_filter_selects_its_items(office: Office) -> None:
     ids = office.campus.enroll(6)
     first, second = office.unenroll(ids[:4]), office.unenroll(ids[4:])
     office.change("removeUnenrollments", ids[:1])
@@ -141,7 +141,7 @@ def test_items_are_chosen_by_every_filter(office: Office) -> None:
     assert chosen(exactly) == ids[4:]
 
 
-def test_the_pages_put_together_are_the_whole(office: Office) -> None:
+def test_pages_together_are_the_whole_list(office: Office) -> None:
     ids = office.campus.enroll(25)
     office.unenroll(ids)
     pages = [office.items(f"<Page>{page}</Page><PageSize>10</PageSize>") for page in (1, 2, 3, 4)]
@@ -187,7 +187,7 @@ def test_a_paused_queue_accepts_and_processes_nothing_until_it_is_resumed(office
     assert (state["Pending"], state["Complete"], state["OldestPendingSeconds"]) == ("0", "3", "")
 
 
-def test_removing_takes_pending_items_alone(office: Office) -> None:
+def test_remove_takes_only_pending_items(office: Office) -> None:
     pending, complete, idle = office.campus.enroll(3)
     office.unenroll([complete])
     office.campus.drain()
@@ -201,7 +201,7 @@ def test_removing_takes_pending_items_alone(office: Office) -> None:
     assert office.change_batch("removeUnenrollments", batch, [pending]) == {pending: "REM:05"}
 
 
-def test_restoring_brings_an_enrolment_back_to_the_byte(office: Office) -> None:
+def test_restored_enrollment_is_identical_byte_for_byte(office: Office) -> None:
     ids = office.campus.enroll(4, EnrollmentStatus.IN_PROGRESS)
     _set(office, ids, progress="73.5", grade="B+", points="12", started_at=utc_now(), last_accessed_at=utc_now())
     before = _rows(office, ids)
@@ -216,7 +216,7 @@ def test_restoring_brings_an_enrolment_back_to_the_byte(office: Office) -> None:
     assert office.unenroll(ids) > batch
 
 
-def test_undoing_a_batch_removes_what_is_pending_and_restores_the_rest(office: Office) -> None:
+def test_undoing_a_batch_removes_pending_items_and_restores_complete_ones(office: Office) -> None:
     office.campus.set(hold_seconds=3600)
     ids = office.campus.enroll(4)
     batch = office.unenroll(ids)
@@ -230,7 +230,7 @@ def test_undoing_a_batch_removes_what_is_pending_and_restores_the_rest(office: O
     assert office.campus.current() == 4
 
 
-def test_an_enrolment_is_not_restored_over_a_newer_one(office: Office) -> None:
+def test_enrollment_is_not_restored_beside_a_newer_one(office: Office) -> None:
     old, alone = office.campus.enroll(2)
     office.unenroll([old, alone])
     office.campus.drain()
@@ -245,7 +245,7 @@ def test_an_enrolment_is_not_restored_over_a_newer_one(office: Office) -> None:
     assert office.change("restoreUnenrollments", [old, newer]) == {old: "RES:06", newer: "Restored"}
 
 
-def test_a_completed_enrolment_comes_back_beside_a_newer_one_unless_that_was_made_since(office: Office) -> None:
+def test_completed_enrollment_is_restored_beside_a_newer_one_made_before_the_unenrollment(office: Office) -> None:
     (completed,) = office.campus.enroll(1, EnrollmentStatus.COMPLETED)
 
     def enroll_again() -> int:
@@ -269,7 +269,7 @@ def test_a_completed_enrolment_comes_back_beside_a_newer_one_unless_that_was_mad
     assert office.change("restoreUnenrollments", [completed, since]) == {completed: "RES:06", since: "Restored"}
 
 
-def test_an_enrolment_whose_retention_is_over_is_not_restored(office: Office) -> None:
+def test_enrollment_is_not_restored_after_retention(office: Office) -> None:
     office.campus.set(retention_days=0)
     (id_,) = office.campus.enroll(1)
     office.unenroll([id_])
@@ -280,7 +280,7 @@ def test_an_enrolment_whose_retention_is_over_is_not_restored(office: Office) ->
     assert office.items()[0]["Progress"] == ""
 
 
-def test_the_feed_tells_every_change_once_in_a_stable_order(office: Office) -> None:
+def test_feed_has_every_change_once_in_a_stable_order(office: Office) -> None:
     ids = office.campus.enroll(30)
     seen: list[tuple[int, str]] = []
     after = ""
@@ -317,7 +317,7 @@ def test_the_feed_tells_every_change_once_in_a_stable_order(office: Office) -> N
     assert seen == complete + removed + restored + [(id_, "Complete") for id_ in ids[22:]]
 
 
-def test_a_batch_keeps_who_when_why_and_every_outcome(office: Office) -> None:
+def test_batch_keeps_user_time_reason_and_every_outcome(office: Office) -> None:
     current, other = office.campus.enroll(2)
     package = office.campus.package([current, "abc", 2**62, other, current])
     answer = office.served.server.post(package, headers={"Rollbook-Reason": "term over", "Idempotency-Key": "k1"})
@@ -345,7 +345,7 @@ def test_a_batch_keeps_who_when_why_and_every_outcome(office: Office) -> None:
     assert refusals == [("2", "abc", "ULM:01"), ("3", str(2**62), "ULM:03"), ("5", str(current), "ULM:05")]
 
 
-def test_nothing_of_another_account_is_seen_or_changed(served: Served, office: Office) -> None:
+def test_records_of_another_account_are_neither_read_nor_changed(served: Served, office: Office) -> None:
     foreign = Office(served, Campus(served.database))
     ids = foreign.campus.enroll(2)
     batch = foreign.unenroll(ids)

@@ -51,7 +51,7 @@ def _many(part: str, size: int = SIZE) -> str:
     ],
     ids=lambda value: "" if isinstance(value, str) else value[:24].decode() + "…",
 )
-def test_a_body_made_to_take_long_is_read_or_refused_at_once(body: bytes, content_type: str) -> None:
+def test_costly_body_is_read_or_refused_quickly(body: bytes, content_type: str) -> None:
     began = time.process_time()
     with suppress(CallError):
         read_call(read_package(body, content_type), Extensions())

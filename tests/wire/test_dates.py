@@ -37,7 +37,7 @@ def test_a_time_that_was_written_is_read_as_the_same_millisecond(moment: datetim
 
 
 @given(moment=moments)
-def test_a_written_time_is_in_utc_and_ends_in_one_zero_at_most(moment: datetime) -> None:
+def test_written_time_is_utc_with_at_most_one_trailing_zero(moment: datetime) -> None:
     seconds, fraction = write_time(moment).split(".")
     assert seconds == str(moment.astimezone(UTC).replace(tzinfo=None, microsecond=0))
     assert 1 <= len(fraction) <= 3
@@ -48,7 +48,7 @@ def test_a_written_time_is_in_utc_and_ends_in_one_zero_at_most(moment: datetime)
     ("microsecond", "fraction"),
     [(0, "0"), (999, "0"), (1000, "001"), (10_999, "01"), (120_000, "12"), (500_000, "5"), (999_999, "999")],
 )
-def test_milliseconds_are_cut_off_not_rounded(microsecond: int, fraction: str) -> None:
+def test_fraction_is_truncated_to_milliseconds(microsecond: int, fraction: str) -> None:
     moment = datetime(2022, 7, 1, 12, 0, 0, microsecond, UTC)
     assert write_time(moment) == f"2022-07-01 12:00:00.{fraction}"
 
@@ -95,19 +95,19 @@ NO_TIMES = (
 
 
 @pytest.mark.parametrize("text", [*NONSENSE, "2022-07-01 12:00:00.0"])
-def test_what_is_no_date_is_refused(text: str) -> None:
+def test_other_text_than_a_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_date(text)
 
 
 @pytest.mark.parametrize("text", [*NONSENSE, *NO_TIMES])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_other_text_than_a_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_time(text)
 
 
 @given(text=st.text() | st.from_regex(r"\A[0-9]{1,4}-[0-9A-Za-z]{1,3}-[0-9]{1,4}( [0-9:.]{1,12})?\Z"))
-def test_any_text_at_all_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (read_date, read_time):
         try:
             read(text)

@@ -27,7 +27,7 @@ def test_an_urlencoded_package_is_read_as_it_was_written(
 @given(
     text=st.lists(st.sampled_from(["%", "=", "+", "\n", "\r", "%3C", "%3c", "3", "C", "x", "<", " ", "_"])).map("".join)
 )
-def test_escapes_whole_or_broken_are_read_as_every_program_reads_them(text: str) -> None:
+def test_complete_and_broken_escapes_are_decoded_like_the_standard_library(text: str) -> None:
     assert read_package(f"Package={text}".encode(), URLENCODED) == unquote_to_bytes(text.replace("+", " "))
 
 
@@ -38,6 +38,6 @@ def test_a_multipart_package_is_read_as_it_was_written(package: bytes, other: by
 
 
 @given(body=st.binary(), content_type=st.sampled_from([URLENCODED, "", "multipart/form-data; boundary=x", "text/xml"]))
-def test_any_body_at_all_is_read_or_refused(body: bytes, content_type: str) -> None:
+def test_any_body_is_read_or_refused(body: bytes, content_type: str) -> None:
     with suppress(CallError):
         read_call(read_package(body, content_type), Extensions())

@@ -69,7 +69,7 @@ CONTENTS = [
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-def test_content_without_a_meaning_is_given_back_as_it_came(content: str) -> None:
+def test_uninterpreted_content_is_returned_unchanged(content: str) -> None:
     user = _read(f"<ID>7</ID><Venues>\n {content}\n</Venues><Wages><Wage>1</Wage></Wages>")
     assert user == {"id": 7, "venues": content}
     written = write({"user": user})

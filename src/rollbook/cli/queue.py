@@ -9,9 +9,9 @@ import typer
 
 from rollbook.cli.options import check_reason
 from rollbook.cli.output import Format, FormatOption, print_rows
-from rollbook.cli.profiles import ProfileOption, open_client
 from rollbook.cli.prompts import confirm
 from rollbook.cli.selection import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
+from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
 from rollbook.client.results import ACCEPTED, ACCEPTED_BEFORE, Batch, Outcome, QueueState
 from rollbook.errors import UserError

@@ -7,8 +7,8 @@ import typer
 
 from rollbook.cli.options import DayOption, StatusOption, check_known
 from rollbook.cli.output import Format, FormatOption, print_rows
-from rollbook.cli.profiles import ProfileOption, open_client
 from rollbook.cli.selection import check_names
+from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
 from rollbook.methods.get_learner_report import COLUMNS

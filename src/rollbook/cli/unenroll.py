@@ -22,7 +22,6 @@ from rich.text import Text
 
 from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
 from rollbook.cli.output import Format, print_rows
-from rollbook.cli.profiles import ProfileOption, open_client
 from rollbook.cli.prompts import confirm
 from rollbook.cli.queue import say_silent
 from rollbook.cli.run_plan import Run, digest, open_run
@@ -36,6 +35,7 @@ from rollbook.cli.selection import (
     preview_ids,
     read_ids,
 )
+from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallRefusedError, ClientError, UserError
