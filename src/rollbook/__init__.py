@@ -11,7 +11,7 @@ from rollbook.errors import CallRefusedError, ClientError, NotAnAnswerError, Rol
 if TYPE_CHECKING:
     from rollbook.client.client import Client
     from rollbook.client.groups import Group, GroupCourse, GroupValues, Member, Tag
-    from rollbook.client.people import Authorization, User, UserGroup, UserValues
+    from rollbook.client.people import Authorization, User, UserFilters, UserGroup, UserValues
     from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters
     from rollbook.client.results import Batch, Outcome, QueueState
 
@@ -38,6 +38,7 @@ __all__ = [
     "ServerUnreachableError",
     "Tag",
     "User",
+    "UserFilters",
     "UserGroup",
     "UserValues",
 ]
@@ -46,6 +47,7 @@ _HOMES = {
     "Client": "rollbook.client.client",
     "Authorization": "rollbook.client.people",
     "User": "rollbook.client.people",
+    "UserFilters": "rollbook.client.people",
     "UserGroup": "rollbook.client.people",
     "UserValues": "rollbook.client.people",
     "Batch": "rollbook.client.results",

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from campus import Campus, read_outcomes
 from conftest import Served, Visitors
-from rollbook.store.database.tables import enrollments
+from rollbook.store.database.tables import enrollments, users
 from visitor import PASSWORD, Visitor, give_password
 
 
@@ -34,6 +34,9 @@ def test_learner_search_and_history(served: Served, campus: Campus, owner: Visit
         query = sa.select(enrollments.c.user_id).where(enrollments.c.id == id_)
         learner = connection.execute(query).scalar_one()
     assert owner.page().xpath(f"//a[@href='/console/learners/{learner}']")
+    named = campus.add(users, given_name="Élan", family_name="vital", role="learner", active=True)
+    owner.open("/console/learners", q="éLAN V")
+    assert owner.page().xpath(f"//a[@href='/console/learners/{named}']")
     owner.open(f"/console/learners/{learner}")
     events = [re.sub(r"\s+", " ", row.text_content()) for row in owner.page().xpath("//section[2]//tbody/tr")]
     told = [

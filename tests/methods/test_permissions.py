@@ -49,6 +49,7 @@ PARAMETERS = {
     "createUser": "<User><Info><Email>new@example.org</Email><GivenName>A</GivenName><Surname>B</Surname></Info>"
     "<Profile><HomeGroup>{group}</HomeGroup></Profile></User>",
     "updateUser": "<User><Identifier><EmployeeID>{employee}</EmployeeID></Identifier></User>",
+    "listUsers": "<User><Filters><GroupName>{group}</GroupName></Filters></User>",
     "getUserGroups": "<User><ID>{user}</ID></User>",
     "requestExternalAuthorization": "<Security><EmployeeID>{employee}</EmployeeID></Security>",
 }
@@ -99,6 +100,7 @@ def test_permissions_of_every_method(served: Served, campus: Campus, method: str
         assert b"Learner>" not in answer.content
         assert b"<BatchID>" not in answer.content
         assert b"<Group>" not in answer.content
+        assert b"<User>" not in answer.content
     else:
         assert outcomes == [foreign]
 

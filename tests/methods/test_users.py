@@ -3,15 +3,16 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from lxml import etree
 
 from campus import Campus, read_outcomes
 from conftest import Served
-from rollbook import CallRefusedError, Client, UserGroup, UserValues
+from rollbook import CallRefusedError, Client, UserFilters, UserGroup, UserValues
 from rollbook.model import Permission, utc_now
-from rollbook.store.database.tables import enrollments, groups
+from rollbook.store.database.tables import enrollments, groups, users
 
 NEW = "<Email>{email}</Email><GivenName>Ann &amp; Bo</GivenName><Surname>&lt;Ünal&gt;</Surname>"
 
@@ -164,3 +165,42 @@ def test_updateuser_changes_what_it_names_and_leaves_all_else(served: Served, ca
         },
         {"values": ["title", "City", "teams"], "groups": {}},
     ]
+
+
+def test_listusers_goes_page_by_page_in_a_stable_order_whatever_the_page_size(served: Served, campus: Campus) -> None:
+    for number, (given, family) in enumerate(
+        [("Bo", "Lee"), ("ann", "lee"), ("Ann", "Lee"), ("Ann", "Bo"), ("Cy", "")]
+    ):
+        person = {"given_name": given, "family_name": family, "employee_id": f"E{number}", "role": "learner"}
+        campus.add(users, **person, active=number % 2 == 0)
+    employees = UserFilters(employee_id="e", contains=True)
+
+    with _client(served, campus) as client:
+
+        def listed(filters: UserFilters = employees, page_size: int = 1000, **order: Any) -> list[str]:
+            return [user.employee_id for user in client.list_users(filters, page_size=page_size, **order)]
+
+        for size in (1, 2, 3, 5):
+            assert listed(page_size=size) == ["E3", "E1", "E2", "E0", "E4"]
+            assert listed(page_size=size, descending=True) == ["E4", "E0", "E2", "E1", "E3"]
+            assert listed(page_size=size, sort_by="EMPLOYEE_ID") == ["E0", "E1", "E2", "E3", "E4"]
+            assert listed(UserFilters(active=True), size, sort_by="EMPLOYEE_ID") == ["", "E0", "E2", "E4"]
+        assert listed(UserFilters(name="ANN LEE")) == ["E1", "E2"]
+        assert listed(UserFilters(name="Cy")) == ["E4"]
+
+
+@pytest.mark.parametrize("text", ["élan vital", "ÉLAN VITAL", "Élan Vital"])
+def test_letters_beyond_ascii_are_found_in_any_case(served: Served, campus: Campus, text: str) -> None:
+    campus.add(users, given_name="Élan", family_name="vital", employee_id="ÄÖ^]-[1", role="learner", active=True)
+    with _client(served, campus) as client:
+        for filters in (
+            *(
+                UserFilters(name=text),
+                UserFilters(name=text[2:7], contains=True),
+                UserFilters(name=text[:3], contains=True),
+            ),
+            *(UserFilters(employee_id="äö^]-[1"), UserFilters(employee_id="Ö^]-[", contains=True)),
+        ):
+            assert [user.employee_id for user in client.list_users(filters)] == ["ÄÖ^]-[1"], filters
+        assert list(client.list_users(UserFilters(name="élan vita"))) == []
+        assert list(client.list_users(UserFilters(employee_id="Ö.]", contains=True))) == []

@@ -270,7 +270,7 @@ MORE_VALUES = {
     **dict.fromkeys(("gg_", "lg_", "ggl", "cg_"), (_enrolling_values, _group_values)),
     "ug_": (_enrolling_values, _group_values, _twin_values),
     **dict.fromkeys(QUEUE_METHODS, (_queue_values,)),
-    **dict.fromkeys(("gu_", "gug", "cu_", "uu_", "rea"), (_people_values,)),
+    **dict.fromkeys(("gu_", "gug", "cu_", "uu_", "lu_", "rea"), (_people_values,)),
 }
 
 

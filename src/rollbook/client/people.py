@@ -1,18 +1,20 @@
 """The client's calls about people, and what they take and give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from rollbook.client.calls import Calls
+from rollbook.client.calls import Calls, all_pages
 from rollbook.client.requests import new_key
 from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.get_user import GET_USER
 from rollbook.methods.get_user_groups import GET_USER_GROUPS
+from rollbook.methods.list_users import LIST_USERS
 from rollbook.methods.request_external_authorization import REQUEST_EXTERNAL_AUTHORIZATION
 from rollbook.methods.update_user import UPDATE_USER
 from rollbook.wire.messages import Values
+from rollbook.wire.paging import MAX_SIZE
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,41 @@ class User:
 
 
 @dataclass(frozen=True)
+class UserFilters:
+    """Which users to list; what is None or empty leaves out nothing, and the last days count.
+
+    At most one of `email`, `employee_id` and `name`, in any letter case: `contains` lists users with the text in it.
+    """
+
+    email: str | None = None
+    employee_id: str | None = None
+    name: str | None = None
+    contains: bool = False
+    home_group: str | None = None
+    group: str | None = None
+    active: bool | None = None
+    created_from: date | None = None
+    created_to: date | None = None
+    modified_from: date | None = None
+    modified_to: date | None = None
+    teams: Sequence[str] = ()
+
+    def values(self) -> dict[str, Any]:
+        """Give the values of the filters of a call; errors: ValueError."""
+        match_type = "CONTAINS" if self.contains else "EXACT"
+        texts = {"email": self.email, "employee_id": self.employee_id, "name": self.name}
+        matches = {name: {"match_type": match_type, "value": text} for name, text in texts.items() if text}
+        if len(matches) > 1:
+            raise ValueError("at most one of email, employee_id and name")
+        spans = {
+            "created": {"first": self.created_from, "last": self.created_to},
+            "modified": {"first": self.modified_from, "last": self.modified_to},
+        }
+        same = {"home_group": self.home_group, "group": self.group, "active": self.active, "teams": self.teams}
+        return {**matches, **spans, **same}
+
+
+@dataclass(frozen=True)
 class Authorization:
     """Two keys, and the address with them that opens the learner's page once, within 60 seconds."""
 
@@ -107,6 +144,8 @@ class Authorization:
 
 
 _NAMES = ("email", "employee_id", "given_name", "family_name")
+
+EVERYBODY = UserFilters()
 
 
 class PeopleCalls(Calls):
@@ -127,6 +166,23 @@ class PeopleCalls(Calls):
             UserGroup(each["name"], each["group_id"], each.get("permissions", ()), is_home=each["is_home"])
             for each in groups
         ]
+
+    def list_users(
+        self,
+        filters: UserFilters = EVERYBODY,
+        *,
+        sort_by: str = "NAME",
+        descending: bool = False,
+        page_size: int = MAX_SIZE,
+    ) -> Iterator[User]:
+        """Give the learners of all pages, by `NAME` or by `EMPLOYEE_ID`."""
+        asked = {**filters.values(), "order": sort_by, "descending": descending, "page_size": page_size}
+
+        def ask(page: int) -> list[User]:
+            sent = self._send(LIST_USERS, {**asked, "page": page})
+            return self._read(lambda: [User.of(values) for values in sent.values.get("users", ())])
+
+        return all_pages(ask, page_size)
 
     def create_user(self, user: UserValues) -> None:
         """Add a learner to the groups; the home group is `home_group`, or else the first."""

@@ -21,6 +21,7 @@ from rollbook.methods.get_user_groups import GET_USER_GROUPS
 from rollbook.methods.list_groups import LIST_GROUPS
 from rollbook.methods.list_learning_modules import LIST_LEARNING_MODULES
 from rollbook.methods.list_sessions import LIST_SESSIONS
+from rollbook.methods.list_users import LIST_USERS
 from rollbook.methods.method import Method as Method
 from rollbook.methods.pause_unenrollments import PAUSE_UNENROLLMENTS
 from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
@@ -46,6 +47,7 @@ _ALL = (
     GET_USER,
     CREATE_USER,
     UPDATE_USER,
+    LIST_USERS,
     GET_USER_GROUPS,
     REQUEST_EXTERNAL_AUTHORIZATION,
     GET_GROUP,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rollbook.store.people import memberships as memberships
     from rollbook.store.people import permissions as permissions
     from rollbook.store.people import profiles as profiles
+    from rollbook.store.people import user_list as user_list
     from rollbook.store.queue import accept as accept
     from rollbook.store.queue import history as history
     from rollbook.store.queue import state as state
@@ -38,7 +39,7 @@ _ROOMS = {
     "apply": "roster",
     "audit": "operations",
     **dict.fromkeys(("group_changes", "group_search", "groups", "learner_sessions", "learners"), "people"),
-    **dict.fromkeys(("memberships", "permissions", "profiles"), "people"),
+    **dict.fromkeys(("memberships", "permissions", "profiles", "user_list"), "people"),
 }
 
 

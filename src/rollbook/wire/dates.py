@@ -10,6 +10,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 FIRST_OF_LAST_CENTURY = 70
 
 _NAMED_MONTH = re.compile(r"([0-9]{2})-([A-Za-z]{3})-([0-9]{2}|[0-9]{4})")
+_SLASHED = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(rf"{_ISO_DATE.pattern} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]{{1,6}})?")
 
@@ -25,6 +26,14 @@ def read_date(text: str) -> date:
     if _ISO_DATE.fullmatch(text):
         return date.fromisoformat(text)
     raise ValueError("neither dd-Mon-yy, dd-Mon-yyyy nor yyyy-mm-dd")
+
+
+def read_slashed_date(text: str) -> date:
+    """Read a date as `read_date` does, or `dd/mm/yyyy`; errors: ValueError."""
+    if slashed := _SLASHED.fullmatch(text):
+        day, month, year = map(int, slashed.groups())
+        return date(year, month, day)
+    return read_date(text)
 
 
 def read_time(text: str) -> datetime:

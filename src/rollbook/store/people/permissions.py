@@ -1,6 +1,6 @@
 """Permissions of learners in groups (protocol-neighbours §9), which are columns of a membership."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -13,6 +13,12 @@ COLUMNS = {permission: memberships.c[permission.column] for permission in Permis
 def holds(permissions: Collection[Permission]) -> sa.ColumnElement[bool]:
     """Match memberships with one of the permissions."""
     return sa.or_(*(COLUMNS[permission] for permission in permissions))
+
+
+def managed_groups(connection: sa.Connection, caller: Caller, permissions: Collection[Permission]) -> Sequence[int]:
+    """List the groups in which the caller has one of the permissions."""
+    query = sa.select(memberships.c.group_id).where(memberships.c.user_id == caller.user_id, holds(permissions))
+    return connection.execute(query).scalars().all()
 
 
 def holds_anywhere(connection: sa.Connection, caller: Caller, permissions: Collection[Permission]) -> bool:

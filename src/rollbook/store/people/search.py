@@ -1,5 +1,6 @@
 """Finds users by a part of their name or e-mail, and reads the enrollments of one."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,22 @@ Row = sa.Row[*tuple[Any, ...]]
 
 def holds(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
     """Match texts that contain a part, in any letter case."""
-    return sa.func.lower(text).contains(part.lower(), autoescape=True)
+    if part.isascii():
+        return sa.func.lower(text).contains(part.lower(), autoescape=True)
+    return text.regexp_match(_in_any_case(part))
+
+
+def equals(text: sa.ColumnElement[str], whole: str) -> sa.ColumnElement[bool]:
+    """Match texts that are the same, in any letter case."""
+    if whole.isascii():
+        return sa.func.lower(text) == whole.lower()
+    return text.regexp_match(rf"\A{_in_any_case(whole)}\Z")
+
+
+def _in_any_case(text: str) -> str:
+    """Return a regular expression for a text: SQLite, and PostgreSQL in some locales, know the case of ASCII only."""
+    variants = ({each for each in (char, char.lower(), char.upper()) if len(each) == 1} for char in text)
+    return "".join("[" + re.sub(r"([\]\[\\^-])", r"\\\1", "".join(sorted(each))) + "]" for each in variants)
 
 
 def named(account_id: int, part: str) -> sa.ColumnElement[bool]:

@@ -70,14 +70,20 @@ sa.Index("uq_users_account_id_email", users.c.account_id, sa.func.lower(users.c.
 # listUsers lists the learners by name or by employee id.
 _learner = sa.text("role = 'learner'")
 _name_order = (sa.func.lower(users.c.given_name), sa.func.lower(users.c.family_name))
-for _order, _columns in (("name", _name_order), ("employee_id", (sa.func.lower(users.c.employee_id),))):
+_employee_order = (sa.func.lower(sa.func.coalesce(users.c.employee_id, sa.literal_column("''"))),)
+for _order, _columns, _named in (
+    ("name", _name_order, ["given_name", "family_name"]),
+    ("employee_id", _employee_order, ["employee_id"]),
+):
     sa.Index(
         f"ix_users_{_order}",
         users.c.account_id,
         *_columns,
         users.c.id,
+        users.c.active,
         sqlite_where=_learner,
         postgresql_where=_learner,
+        postgresql_include=_named,  # without them PostgreSQL reads the row for every entry
     )
 _folded = sa.text("email_folded_from = email")
 sa.Index(

@@ -44,14 +44,18 @@ def _extend_users() -> None:
         op.add_column("users", sa.Column(name, sa.Text()))
     op.add_column("users", sa.Column("erased_at", TIME))
     learner = sa.text("role = 'learner'")
-    orders = {"name": ("lower(given_name)", "lower(family_name)"), "employee_id": ("lower(employee_id)",)}
-    for order, columns in orders.items():
+    orders = {
+        "name": (("lower(given_name)", "lower(family_name)"), ["given_name", "family_name"]),
+        "employee_id": (("lower(coalesce(employee_id, ''))",), ["employee_id"]),
+    }
+    for order, (columns, named) in orders.items():
         op.create_index(
             f"ix_users_{order}",
             "users",
-            ["account_id", *map(sa.text, columns), "id"],
+            ["account_id", *map(sa.text, columns), "id", "active"],
             sqlite_where=learner,
             postgresql_where=learner,
+            postgresql_include=named,
         )
     op.create_table(
         "user_teams",

@@ -1,0 +1,149 @@
+"""Lists the learners of an account, page by page, chosen by filters. The only SQL about it.
+
+A page costs as much as the first one: a page of the second half is read from the end.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rollbook.model import Caller, Permission, Role
+from rollbook.store.database.sql import unindexed
+from rollbook.store.database.tables import groups, memberships, user_teams, users
+from rollbook.store.people.emails import alike, exactly
+from rollbook.store.people.permissions import managed_groups
+from rollbook.store.people.profiles import HOME_GROUP
+from rollbook.store.people.search import equals, holds
+
+Row = sa.Row[*tuple[Any, ...]]
+Condition = sa.ColumnElement[bool]
+# From the first moment, before the second one.
+Span = tuple[datetime | None, datetime | None]
+
+_u = users.c
+_EMPLOYEE_ID = sa.func.coalesce(_u.employee_id, sa.literal_column("''"))
+# As the indexes have them.
+ORDERS = {
+    "NAME": (sa.func.lower(_u.given_name), sa.func.lower(_u.family_name), _u.id),
+    "EMPLOYEE_ID": (sa.func.lower(_EMPLOYEE_ID), _u.id),
+}
+# The predicate of the indexes.
+_LEARNER = _u.role == sa.literal_column(f"'{Role.LEARNER}'")
+
+
+@dataclass(frozen=True)
+class Match:
+    """A text in any letter case: exactly this one, or one that contains it."""
+
+    text: str
+    exact: bool
+
+    def of(self, column: sa.ColumnElement[Any]) -> Condition:
+        """Tell of a column whether it matches."""
+        return equals(column, self.text) if self.exact else holds(column, self.text)
+
+
+def _is_named(name: Match) -> Condition:
+    """Tell of a user whether given name, blank, surname match; wherever a blank parts them, so that an index serves."""
+    if not name.exact:
+        return name.of(_u.given_name + " " + _u.family_name)
+    words = name.text.split(" ")
+    parted = [(" ".join(words[:place]), " ".join(words[place:])) for place in range(len(words) + 1)]
+    return sa.or_(*(sa.and_(equals(_u.given_name, given), equals(_u.family_name, family)) for given, family in parted))
+
+
+@dataclass(frozen=True)
+class UserFilter:
+    """The users who agree with every field; a field that is None or empty leaves out nothing."""
+
+    email: Match | None = None
+    employee_id: Match | None = None
+    name: Match | None = None
+    home_group: str | None = None
+    group: str | None = None
+    active: bool | None = None
+    created: Span = (None, None)
+    modified: Span = (None, None)
+    teams: Sequence[str] = ()
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index finds these users, or all there are."""
+        texts = [match for match in (self.email, self.employee_id, self.name) if match]
+        return any(match.exact for match in texts) or self == UserFilter(active=self.active)
+
+    def conditions(self, connection: sa.Connection, account_id: int) -> list[Condition]:
+        """Tell of a user whether he or she is meant."""
+        found: list[Condition] = []
+        if self.email:
+            of_email = self.email.of(_u.email)
+            found.append(sa.or_(exactly([self.email.text]), alike([self.email.text])) if self.email.exact else of_email)
+        if self.employee_id:
+            found.append(self.employee_id.of(_EMPLOYEE_ID))
+        if self.name:
+            found.append(_is_named(self.name))
+        if self.group is not None:
+            found.append(_u.id.in_(_members(_named(connection, account_id, self.group))))
+        if self.home_group is not None:
+            found.append(_u.id.in_(_members(_named(connection, account_id, self.home_group)).where(_is_home())))
+        if self.active is not None:
+            found.append(_u.active == self.active)
+        if self.teams:
+            t = user_teams.c
+            of_teams = sa.select(t.user_id).where(t.account_id == account_id, t.name.in_(self.teams))
+            found.append(_u.id.in_(of_teams))
+        for column, (first, before) in ((_u.created_at, self.created), (_u.modified_at, self.modified)):
+            found += ([column >= first] if first else []) + ([column < before] if before else [])
+        return found
+
+
+def list_users(
+    connection: sa.Connection,
+    caller: Caller,
+    chosen: UserFilter,
+    permissions: Collection[Permission],
+    *,
+    order: str,
+    descending: bool,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[Row], int]:
+    """Read a page of the learners whom the caller reaches, with their home groups; return how many there are too."""
+    # SQLite takes the index of the order even where it has to read every user: reading the table is quicker.
+    is_scan = connection.dialect.name == "sqlite" and not (chosen.is_indexed and caller.administers)
+    account = unindexed(_u.account_id) if is_scan else _u.account_id
+    mine = [account == caller.account_id, _LEARNER, *chosen.conditions(connection, caller.account_id)]
+    if not caller.administers:
+        mine.append(_u.id.in_(_members(managed_groups(connection, caller, permissions))))
+    total = connection.execute(sa.select(sa.func.count()).select_from(users).where(*mine)).scalar_one()
+    limit = max(0, min(limit, total - offset))
+    backwards = offset > total // 2
+    if backwards:
+        offset = total - offset - limit
+    columns = [column.desc() if descending is not backwards else column for column in ORDERS[order]]
+    picked = sa.select(_u.id).where(*mine).order_by(*columns).limit(limit).offset(offset).subquery("page")
+    shown = [_u[name] for name in ("id", "email", "employee_id", "given_name", "family_name", "active", "title")]
+    shown += [_u[name] for name in ("division", "created_at", "modified_at")]
+    rows = sa.select(*shown, HOME_GROUP).join(picked, picked.c.id == _u.id).order_by(*columns)
+    page = connection.execute(rows).all() if limit else []
+    return page[::-1] if backwards else page, total
+
+
+def _named(connection: sa.Connection, account_id: int, group: str) -> Sequence[int]:
+    named = sa.select(groups.c.id).where(groups.c.account_id == account_id, groups.c.name == group)
+    return connection.execute(named).scalars().all()
+
+
+def _members(group_ids: Sequence[int]) -> sa.Select[tuple[int]]:
+    """Select the members of groups; of groups by their numbers PostgreSQL knows how many that are."""
+    return sa.select(memberships.c.user_id).where(memberships.c.group_id.in_(group_ids))
+
+
+def _is_home() -> Condition:
+    """Tell of a membership whether its group is the home group, or stands for it as the first one."""
+    other = memberships.alias()
+    earlier = sa.or_(other.c.is_home, other.c.group_id < memberships.c.group_id)
+    return sa.or_(memberships.c.is_home, ~sa.exists().where(other.c.user_id == memberships.c.user_id, earlier))
