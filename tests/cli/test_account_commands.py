@@ -1,4 +1,4 @@
-"""`rollbook init`, `migrate`, `account`, `user` and `key` do what they promise, and say in a sentence why not."""
+"""`rollbook init`, `migrate`, `account`, `user` and `key`, and their errors."""
 
 import csv
 import io
@@ -72,14 +72,14 @@ def acme(rollbook: Run) -> dict[str, str]:
 
 @pytest.fixture
 def open_database(acme: dict[str, str], database_url: str) -> Iterator[Database]:
-    """The same database, to ask it what the server would."""
+    """The same database, opened directly."""
     database = Database(database_url)
     yield database
     database.close()
 
 
 def caller_of(database: Database, account_key: str, user_key: str) -> Caller | None:
-    """What a call with these keys is taken for."""
+    """The caller of a call with these keys."""
     with database.read() as connection:
         return find_caller(connection, account_key, user_key)
 

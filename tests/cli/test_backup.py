@@ -1,4 +1,4 @@
-"""A backup taken while the server works holds everything that was answered before it began, and can be served."""
+"""A backup under load contains every call that was answered before it, and can be served."""
 
 import copy
 import shutil
@@ -25,7 +25,7 @@ def _run(database_url: str, folder: Path, *arguments: str) -> subprocess.Complet
 
 
 class Load:
-    """Two clients that unenroll with hardly a pause; `answered` are the ids of the calls that have been answered."""
+    """Two clients that unenroll continuously; `answered` are the ids of answered calls."""
 
     def __init__(self, server: ServerProcess, campus: Campus, ids: list[int]) -> None:
         self.answered: list[int] = []

@@ -1,4 +1,4 @@
-"""`rollbook doctor` is content with what is well, and names what is not, with what to do."""
+"""`rollbook doctor` reports problems with advice, and nothing when all is well."""
 
 import shutil
 import sqlite3
@@ -17,13 +17,13 @@ from rollbook.store.database.tables import batches, unenrollments
 from rollbook.store.queue.state import pause_queue
 from rollbook.store.queue.workers import note_worker
 
-# The PostgreSQL of the tests does without fsync, which is what a doctor has to say first.
+# The PostgreSQL of the tests runs without fsync.
 USUAL = {"sqlite": {}, "postgresql": {"durability": "problem"}}
 
 
 @pytest.fixture
 def examine(rollbook: Run, environment: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> "Examination":
-    """An installation that any machine can bear, and what the doctor says of it."""
+    """An installation within the limits of any machine, and the doctor's findings about it."""
     environment.mkdir(mode=0o700)
     for file in environment.parent.glob("rollbook.db*"):
         file.chmod(0o600)
@@ -32,14 +32,14 @@ def examine(rollbook: Run, environment: Path, database: Database, monkeypatch: p
 
 
 class Examination:
-    """Runs the doctor; what is always said of the database of the tests is left out."""
+    """Runs the doctor; findings that the test database always has are left out."""
 
     def __init__(self, rollbook: Run, usual: dict[str, str]) -> None:
         self._rollbook = rollbook
         self._usual = usual
 
     def __call__(self) -> dict[str, tuple[str, str]]:
-        """Give the parts that are not well, each with its state and with all that was said."""
+        """Return the parts with findings, each with its state and texts."""
         done = self._rollbook("doctor", "--format", "json")
         bad = {
             row["part"]: (row["state"], f"{row['found']} {row['advice']}") for row in done.json if row["state"] != "ok"
@@ -61,7 +61,7 @@ def test_doctor_reports_nothing_when_all_is_well(examine: Examination, database:
 @pytest.mark.parametrize("database_url", ["sqlite:///rollbook.db"], ids=["sqlite"])
 def test_doctor_reports_the_size_of_the_write_ahead_log(rollbook: Run, tmp_path: Path, migrated_file: Path) -> None:
     shutil.copyfile(migrated_file, tmp_path / "rollbook.db")
-    holding = sqlite3.connect(tmp_path / "rollbook.db")  # keeps the log from being emptied when the last one closes
+    holding = sqlite3.connect(tmp_path / "rollbook.db")  # an open connection keeps the log from being truncated
     holding.execute("SELECT count(*) FROM accounts").fetchall()
     assert rollbook("account", "add", "Acme", "--owner", "ann@acme.example").code == 0
     size = (tmp_path / "rollbook.db-wal").stat().st_size / 1e6

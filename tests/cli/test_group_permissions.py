@@ -1,4 +1,4 @@
-"""`rollbook user grant` gives and takes the permissions by which a learner may enroll the members of a group."""
+"""`rollbook user grant` grants and withdraws the permissions by which a learner may enroll the members of a group."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def campus(database: Database) -> Campus:
 
 @pytest.fixture
 def grant(campus: Campus, rollbook: Run) -> Grant:
-    """Run the command for the account; gives its exit code and what it said."""
+    """Run the command for the account; return its exit code and output."""
 
     def run(arguments: str) -> tuple[int, str]:
         done = rollbook("user", "grant", *arguments.split(), "--account", campus.name)

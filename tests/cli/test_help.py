@@ -1,4 +1,4 @@
-"""What commands say of themselves fits a terminal of 80 columns, and is plain text when nobody looks at it."""
+"""Help fits a terminal of 80 columns, and is plain text without a terminal."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whatever is given to a command, it ends with a sentence and a documented exit code, never with a traceback."""
+"""Any arguments of a command end with a sentence and a documented exit code, never with a traceback."""
 
 import io
 import itertools
@@ -35,7 +35,7 @@ NASTY = (
     ),
     *(".", "/", "/nonexistent/x", "/dev/full"),
 )
-# How a command is run when one of its other options is looked at.
+# The values of required arguments when another option is tested.
 REQUIRED = {
     "owner": "ann@acme.example",
     "email": "ann@acme.example",
@@ -47,7 +47,7 @@ REQUIRED = {
     "course": "1",
     "start": "2027-01-31",
 }
-# Read by another module than the options: lists of ids have tests of their own. --watch does not end.
+# Lists of ids have their own tests. --watch does not end.
 LISTS = {("unenroll", "ids"), ("unenroll", "file"), ("unenroll", "column"), ("remove", "ids"), ("restore", "ids")}
 OTHERS = {("queue", "watch")}
 
@@ -115,7 +115,7 @@ class Shell:
                 arguments += _write(each, next(self._names) if new else REQUIRED[each.name])
         if names[0] in ("unenroll", "remove", "restore") and option.name != "batch":
             arguments += [self._id]
-        if names == ("serve",):  # its options are read before the database is looked for
+        if names == ("serve",):  # its options are checked before the database is opened
             self._patch.setenv("ROLLBOOK_DATABASE_URL", "sqlite:////nowhere/rollbook.db")
         self.run(*arguments)
 
@@ -150,7 +150,7 @@ def test_any_value_of_an_option_ends_with_a_sentence(
         shell.try_option(names, command, option, value)
 
 
-# What the environment says, a command that heeds it, the exit code, and what the sentence says.
+# A setting, a command that uses it, the exit code, and a part of the error.
 ENVIRONMENT = [
     ("PORT=x", "account list", 2, "ROLLBOOK_PORT"),
     ("WORKERS=0", "account list", 2, "ROLLBOOK_WORKERS"),

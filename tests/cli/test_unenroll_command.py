@@ -1,4 +1,4 @@
-"""`rollbook unenroll`, `remove` and `restore` by lists: what was asked for happens, or is refused by name."""
+"""`rollbook unenroll`, `remove` and `restore` by lists: done as requested, or refused with a reason."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 
 
 class Desk:
-    """The command line of a user with a key of the campus, in a folder of its own."""
+    """The command line of a user with a key of the campus, in its own folder."""
 
     def __init__(self, served: Served, campus: Campus, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.campus = campus
@@ -297,7 +297,7 @@ def test_interrupted_run_continues_only_with_the_same_options(desk: Desk) -> Non
         while not output.exists() or output.read_text().count("\n") < 101:
             assert process.poll() is None
             time.sleep(0.01)
-        with desk.campus.database.write():  # the next call waits, so that the run is interrupted in it
+        with desk.campus.database.write():  # blocks the next call, in which the run is interrupted
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             assert b"Run the same command again" in process.communicate()[1]
@@ -313,7 +313,7 @@ def test_interrupted_run_continues_only_with_the_same_options(desk: Desk) -> Non
         said = desk.run(*others, expect=2).err
         assert named in said
         assert "remove r.csv.plan and choose another --output" in said
-    assert len(desk.campus.queue()) <= done + 100  # the call that was under way
+    assert len(desk.campus.queue()) <= done + 100  # the interrupted call
     assert "exists already" in desk.run(*base[:-1], *wide, "--dry-run", expect=2).err
     plan = desk.folder / "r.csv.plan"
     for path in (plan, output):

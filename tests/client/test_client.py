@@ -1,4 +1,4 @@
-"""The Python client: in process against the real app, over real HTTPS, and over connections that break."""
+"""The Python client: in process against the real app, over HTTPS, and over broken connections."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ UNKNOWN = 2**62
 
 
 class AppTransport(httpx.BaseTransport):
-    """Calls the real application without a socket, in an event loop of its own."""
+    """Calls the real application without a socket, in its own event loop."""
 
     def __init__(self, app: Starlette, portal: BlockingPortal) -> None:
         self._app = httpx.ASGITransport(app)
@@ -56,7 +56,7 @@ class AppTransport(httpx.BaseTransport):
 
 
 class LosingTransport(httpx.BaseTransport):
-    """Loses every third answer, after the server has done the work; a `foreign` server knows nothing of Rollbook."""
+    """Loses every third answer after the server has done the work; a `foreign` server is not Rollbook."""
 
     def __init__(self, inner: httpx.BaseTransport, *, foreign: bool = False) -> None:
         self.calls = 0
@@ -120,7 +120,7 @@ def _statuses(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def _answer(error: str = "", status: int = 200, **headers: str) -> httpx.Response:
-    """What some other server answers: Failed with that error, or a Success that holds nothing."""
+    """The answer of another server: Failed with that error, or an empty Success."""
     errors = f"<Error><ErrorID>{error}</ErrorID><ErrorMessage>No.</ErrorMessage></Error>" if error else ""
     result = "Failed" if error else "Success"
     text = f"<SmarterU><Result>{result}</Result><Info/><Errors>{errors}</Errors></SmarterU>"

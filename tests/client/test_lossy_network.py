@@ -1,4 +1,4 @@
-"""A network that loses every third answer after the server has done the work: the result is exact all the same."""
+"""A network that loses every third answer after the server has done the work does not change the result."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ CALL_BYTES = 4096
 
 
 class LossyProxy:
-    """Passes TCP connections on to a server; of every third, the answer to the first call is lost."""
+    """Forwards TCP connections to a server; on every third, the answer to the first call is lost."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
@@ -28,7 +28,7 @@ class LossyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        # shutdown wakes the thread that waits in accept; close alone would not.
+        # shutdown wakes the thread blocked in accept; close does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -41,7 +41,7 @@ class LossyProxy:
 
 
 class LossyConnection:
-    """One connection, passed on in both directions."""
+    """One connection, forwarded in both directions."""
 
     def __init__(self, proxy: LossyProxy, client: socket.socket, server: socket.socket, *, loses: bool) -> None:
         self._proxy = proxy
@@ -91,7 +91,7 @@ def test_every_id_is_accepted_once_when_every_third_answer_is_lost(
     address = f"https://127.0.0.1:{proxy.port}/apiv2/"
     accepted: list[str] = []
     for start in range(0, len(ids), 100):
-        # A client of its own, and so a connection of its own, for every call.
+        # A new client, and so a new connection, for every call.
         with Client(address, campus.account_key, campus.owner_key, ca_file=served.server.ca_file) as client:
             outcomes = list(client.unenroll([*ids[start : start + 100], 2**62]))
         assert Counter((outcome.status, outcome.code) for outcome in outcomes) == {

@@ -1,4 +1,4 @@
-"""Of whatever the writer of a spreadsheet makes of a set of ids, exactly that set is read, or the list is refused."""
+"""From any spreadsheet's file of a set of ids exactly that set is read, or the list is refused."""
 
 import csv
 import io
@@ -45,12 +45,12 @@ class Sheet:
     ids: list[int]
     data: bytes
     separator: str
-    is_plain: bool  # one column of known name, written as numbers without any format
+    is_plain: bool  # one column with a known name, of unformatted numbers
 
 
 @st.composite
 def sheets(draw: st.DrawFn) -> Sheet:
-    """Write ids as a column of a sheet, in any of the ways of any spreadsheet."""
+    """Write ids as a column of a sheet, in the format of any spreadsheet."""
     ids = draw(IDS)
     ids += ids[:1]  # a row alone, without a header, is a list of ids: `2001,2002`
     style = draw(st.sampled_from(["{}", "{}", "{}", "{:,}", "{}.0", "\u00a0{} ", " {}"]))
@@ -68,7 +68,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
     rows += [[""] * width] * draw(st.integers(0, 2))
     text = io.StringIO(newline="")
     ends = draw(st.sampled_from(["\r\n", "\n", "\r"]))
-    # The first quotes only what needs it; but with the line ends of old Macs it forgets those of others.
+    # The first quotes only where needed, but with old Mac line ends it does not quote other line ends.
     dialect = draw(st.sampled_from(["excel", "unix"])) if ends != "\r" else "unix"
     csv.writer(text, dialect, delimiter=separator, lineterminator=ends).writerows(rows)
     said = f"sep={separator}{ends}" if draw(st.booleans()) else ""

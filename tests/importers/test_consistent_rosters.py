@@ -19,7 +19,7 @@ EXAMPLES = 200 if "--soak" in sys.argv else 10
 
 
 class Person(NamedTuple):
-    """What a roster says of a user."""
+    """A user in a roster."""
 
     email: str
     identifier: str
@@ -35,7 +35,7 @@ class Roster(NamedTuple):
 
 
 def _written(value: str, numbers: int) -> st.SearchStrategy[list[str]]:
-    """Give distinct values, or none, to every person."""
+    """Draw distinct values, or none, for every person."""
     given = st.permutations(range(numbers))
     blank = st.lists(st.booleans(), min_size=numbers, max_size=numbers)
     written = st.lists(st.sampled_from([value, value.upper()]), min_size=numbers, max_size=numbers)

@@ -236,7 +236,7 @@ def test_an_import_with_bad_rows_queues_nothing(campus: Campus, run: Import, tmp
     assert len(campus.queue()) == 1
 
 
-# What is wrong, the archive, and every line that the report must have, in its order.
+# The archive, and every line of the report in its order.
 BAD: dict[str, tuple[Files, list[str]]] = {
     "no value": (
         appended("enrollments", ",c2,s1,u2,student,,", "e6,,s1,u2,student,,"),

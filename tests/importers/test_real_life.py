@@ -1,4 +1,4 @@
-"""Rosters as people have them: saved by spreadsheets, with people who leave, come back, share and hand on addresses."""
+"""Real rosters: saved by spreadsheets, with people who leave, return, and share or reassign addresses."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def delta(path: Path, **rows: list[str]) -> Path:
 
 
 def addresses(campus: Campus) -> dict[str, tuple[str | None, str | None]]:
-    """Tell e-mail and employee id of the campus's users by external id."""
+    """E-mail and employee id of the campus's users by external id."""
     rows = rows_of(campus, tables.users, "external_id", "email", "employee_id")
     return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -221,7 +221,7 @@ def test_of_siblings_with_one_address_the_second_is_imported_without_it(
     note = ["users.csv:5: email: the same as in line 2: imported without it"]
     assert run(archive) == (0, ADDED | {"users": {"added": 4}}, note)
     assert (addresses(campus)["u0"][0], addresses(campus)["u1"][0]) == (None, "ann@example.org")
-    # Who has it keeps it, wherever the row stands, and in a delta that does not name the holder too.
+    # The holder keeps it, wherever the row is, also if a delta does not list the holder.
     first = V1_1 | {"users": [USERS, "u0,true,s1,student,Al,One,ann@example.org,,", *V1_1["users"][1:]]}
     code, counts, said = run(pack(tmp_path / "r.zip", first))
     assert (code, counts, said) == (
@@ -430,7 +430,7 @@ def test_first_thousand_problems_are_listed_and_others_counted(campus: Campus, r
     assert said[-2] == f"and {many - 1000:,} more problems"
     code, counts, said = run(archive, "--skip-bad-rows")
     assert (code, counts["enrollments"], len(said)) == (1, {"added": 3, "skipped": many}, 1001)
-    # What needs a row that was only counted is left out, and not called unknown.
+    # Rows that refer to a counted bad row are left out, and not reported as unknown.
     users = "\n".join([USERS, *(f"x{n}" for n in range(1001)), "z1,maybe,s1,student,A,B,,,"]).encode()
     archive = rewrite(tmp_path / "r.zip", "users", users, appended("enrollments", "e9,c1,s1,z1,student,,"))
     code, counts, said = run(archive, "--skip-bad-rows")
@@ -451,7 +451,7 @@ def test_millions_of_bad_rows_take_little_memory(
         archive.writestr("enrollments.csv", ENROLLMENTS + "\n" + "e1,c1\n" * many)
     program = (
         "import pathlib, re, sys\nfrom rollbook.cli import main\nsys.argv = sys.argv[1:]\n"
-        "try: main()\n"  # ru_maxrss would begin with what the process it was forked from had
+        "try: main()\n"  # ru_maxrss begins with the memory of the forking process
         "except SystemExit: print(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1])"
     )
     command = [sys.executable, "-c", program, "rollbook", "import", "oneroster", str(path), "--account", campus.name]

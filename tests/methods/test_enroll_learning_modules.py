@@ -1,4 +1,4 @@
-"""enrollLearningModules through HTTPS: who may enroll whom, every way an item can be wrong, and calls at once."""
+"""enrollLearningModules over HTTPS: permissions, every error of an item, and concurrent calls."""
 
 import random
 from collections import Counter
@@ -49,7 +49,7 @@ class Registrar:
         self.campus.add(memberships, user_id=user_id, group_id=group_id, **{**no_permissions, **permissions})
 
     def manager_key(self, group_id: int, role: Role = Role.LEARNER, **permissions: bool) -> str:
-        """A key of a new user who holds the permissions in the group."""
+        """A key of a new user with the permissions in the group."""
         with self.campus.database.write() as connection:
             add_user(connection, self.campus.account, "manager@example.org", role, by=OPERATOR)
             key = new_key(connection, self.campus.account, "manager@example.org", by=OPERATOR)

@@ -1,4 +1,4 @@
-"""getLearnerReport through HTTPS: every filter, every column, paging, who may call, and what it costs (protocol §6)."""
+"""getLearnerReport over HTTPS: every filter, every column, pages, permissions and the number of queries (protocol §6)."""
 
 from collections.abc import Iterator, Sequence
 from contextvars import copy_context
@@ -58,7 +58,7 @@ def _times(place: int) -> dict[str, datetime | None]:
 
 
 def _populate(campus: Campus) -> dict[str, int]:
-    """Make the rows, and one more that is no longer current; return the ids by letter."""
+    """Make the rows, and an ended one; return the ids by letter."""
     learners = {
         name: campus.add(users, given_name=name, family_name="Learner", role="learner", **details)
         for name, details in LEARNERS.items()
@@ -80,7 +80,7 @@ def _populate(campus: Campus) -> dict[str, int]:
 
 
 class Office:
-    """Asks for the reports of one account, over one connection."""
+    """Requests the reports of one account over one connection."""
 
     def __init__(self, served: Served, campus: Campus) -> None:
         self.served = served
@@ -119,7 +119,7 @@ def office(served: Served, campus: Campus) -> Iterator[Office]:
 
 
 class Population(Office):
-    """The account with the eight rows, beside another one with the same; `find` gives the letters of a report."""
+    """The account with the eight rows, beside another with the same; `find` returns the letters of a report."""
 
     def __init__(self, served: Served) -> None:
         super().__init__(served, Campus(served.database))
@@ -173,7 +173,7 @@ def _module_dates() -> dict[str, list[tuple[str, str]]]:
     return cases
 
 
-# By the container that a filter stands in: what it may hold, and the rows that are then left.
+# By the container of a filter: its content, and the rows that match.
 FILTERS: dict[str, list[tuple[str, str]]] = {
     "EnrollmentID": [("{c}", "c"), (" 000{c}\n", "c"), ("{gone}", ""), ("{foreign}", ""), ("9" * 18, ""), ("", ALL)],
     "Groups/GroupStatus": [("Active", "abdfg"), ("Inactive", "ceh"), ("All", ALL)],
@@ -350,7 +350,7 @@ def test_a_thousand_values_of_a_filter_and_a_hundred_ranges_are_answered(populat
 
 
 NOON = datetime(2022, 7, 1, 12, tzinfo=UTC)
-# One enrollment with everything set: what the tables hold, and what the columns then say.
+# An enrollment with all values: the rows of the tables, and the report's columns.
 LEARNER: dict[str, object] = {
     "given_name": "Zoë",
     "family_name": "O'Neil & <Sons>",

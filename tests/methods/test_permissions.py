@@ -1,4 +1,4 @@
-"""Who may call what: every method, for every role and group permission, on the own account and on another one's."""
+"""The permissions of every method, for every role and group permission, on the own and on another account."""
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from rollbook.store.database.tables import memberships, sessions, users
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import new_key
 
-# What every method is asked about the account of the caller, and about another account.
+# A call of every method, on the records of the caller's account and of another one.
 PARAMETERS = {
     "unenrollLearningModules": "<LearningModuleEnrollment><Unenrollment><AccountUserLearningModuleRelID>{id}"
     "</AccountUserLearningModuleRelID></Unenrollment></LearningModuleEnrollment>",
@@ -53,7 +53,7 @@ PARAMETERS = {
     "getUserGroups": "<User><ID>{user}</ID></User>",
     "requestExternalAuthorization": "<Security><EmployeeID>{employee}</EmployeeID></Security>",
 }
-# The code for what only another account has; without one the answer is empty.
+# The code for records of another account; without one the answer is empty.
 FOREIGN = {
     "unenrollLearningModules": "ULM:03",
     "enrollLearningModules": "ELM:03",
@@ -106,7 +106,7 @@ def test_permissions_of_every_method(served: Served, campus: Campus, method: str
 
 
 def _things(campus: Campus) -> dict[str, object]:
-    """Make what a call can be about: an enrollment, a batch that is pending, a group with a learner, a course."""
+    """Make the records of a call: an enrollment, a pending batch, a group with a learner, a course."""
     (id_,) = campus.enroll(1)
     (queued,) = campus.enroll(1)
     batch = campus.accept([queued]).batch_id

@@ -1,4 +1,4 @@
-"""The queue's methods through HTTPS: seen, paused, removed from, undone, and followed as a feed (D19, D20)."""
+"""The methods of the queue over HTTPS: reading, pausing, removing, undoing, and the feed (D19, D20)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ IDENTIFIER = "AccountUserLearningModuleRelID"
 
 
 class Office:
-    """One account's administration, by calls alone."""
+    """The queue of one account, by calls."""
 
     def __init__(self, served: Served, campus: Campus) -> None:
         self.served = served
@@ -48,7 +48,7 @@ class Office:
         return [{child.tag: child.text or "" for child in row} for row in rows]
 
     def change(self, method: str, ids: Sequence[int], **headers: str) -> dict[int, str]:
-        """Remove or restore enrollments; gives the new status or the code of the error by id."""
+        """Remove or restore enrollments; return the new status or the error code by id."""
         chosen = "".join(f"<Unenrollment><{IDENTIFIER}>{id_}</{IDENTIFIER}></Unenrollment>" for id_ in ids)
         return self._outcomes(self.call(method, f"<Unenrollments>{chosen}</Unenrollments>", **headers), ids)
 
@@ -241,7 +241,7 @@ def test_enrollment_is_not_restored_beside_a_newer_one(office: Office) -> None:
     assert office.change("restoreUnenrollments", [old, alone]) == {old: "RES:06", alone: "Restored"}
     office.unenroll([newer])
     office.campus.drain()
-    # Both are gone now: asked for together, the later one comes back.
+    # Both have ended: of two in one call, the later one is restored.
     assert office.change("restoreUnenrollments", [old, newer]) == {old: "RES:06", newer: "Restored"}
 
 

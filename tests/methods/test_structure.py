@@ -1,4 +1,4 @@
-"""Every method refuses a call with one thing wrong, by the code that its messages name, wherever in the call it is."""
+"""Every method refuses a call with one mistake, anywhere in it, with the code of its messages."""
 
 import pytest
 from lxml import etree
@@ -17,7 +17,7 @@ def _inner(broken: Broken) -> str:
 
 
 def _read(name: str, broken: Broken) -> WireCode | None:
-    """Give the code that reading the call finds: of the call, or of its first item."""
+    """Return the code from reading the call: of the call, or of its first item."""
     envelope = f"<SmarterU><AccountAPI/><UserAPI/><Method>{name}</Method><Parameters>{{}}</Parameters></SmarterU>"
     try:
         call = read_call(envelope.format(_inner(broken)).encode(), Extensions())
@@ -35,7 +35,7 @@ def test_one_thing_wrong_is_read_as_its_code(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_server_answers_what_reading_finds(served: Served, campus: Campus, name: str) -> None:
-    """One call for each way of breaking it and each code."""
+    """One call for each kind of mistake and each code."""
     kinds = {(case.what.split()[0], case.code): case for case in break_call(METHODS[name])}
     for case in kinds.values():
         answer = served.server.post(campus.call(name, _inner(case)), headers={"Rollbook-Dry-Run": "true"})

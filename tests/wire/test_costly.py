@@ -1,4 +1,4 @@
-"""No stranger keeps the server busy: bodies made to take long are read or refused at once."""
+"""Bodies that are made to be expensive are read or refused quickly."""
 
 import time
 from contextlib import suppress
@@ -20,7 +20,7 @@ def _package(parameters: str) -> bytes:
 
 
 def _many(part: str, size: int = SIZE) -> str:
-    """Repeat a part, numbered where it has a place for it, until it is `size` long."""
+    """Repeat a part, with its number in place of `{0}`, up to `size`."""
     count = size // len(part.format(10_000))
     return "".join(part.format(number) for number in range(count))
 

@@ -1,4 +1,4 @@
-"""Whatever date or time the wire can carry comes back as it was written, and nonsense is refused."""
+"""Every date and time is read as it was written, and other text is refused."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -10,7 +10,7 @@ from rollbook.wire.dates import read_date, read_time, write_time
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-# Away from the ends of the calendar, where the same moment may have no date in another zone.
+# Not at the ends of the calendar, where a time has no date in another zone.
 moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones)
 spellings = st.sampled_from([str, str.lower, str.upper, str.swapcase])
 

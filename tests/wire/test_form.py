@@ -1,4 +1,4 @@
-"""Whatever a client can write into the form comes out the same, and nothing but the reader's own error comes out."""
+"""Every form is read as a client wrote it, or ends with the reader's own error."""
 
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes, urlencode

@@ -61,7 +61,7 @@ QUEUE_METHODS = ("gun", "gub", "guq", "pau", "rsm", "rem", "res")
 
 
 def _values(served: Served, campus: Campus) -> dict[str, object]:
-    """Make enrollments in every state that a call can meet, and name them and the keys."""
+    """Make enrollments in every state, and name them and the keys."""
     current, queued, gone = campus.enroll(3)
     with served.database.write() as connection:
         ended = sa.update(enrollments).where(enrollments.c.id == gone)
@@ -154,7 +154,7 @@ def _queue_values(campus: Campus) -> dict[str, object]:
         connection.execute(sa.update(enrollments).where(enrollments.c.id.in_(ids)).values(enrolled))
         learner = connection.execute(sa.select(enrollments.c.user_id).where(enrollments.c.id == again)).scalar_one()
     done_batch = campus.accept([complete, again, purged]).batch_id
-    with campus.database.write() as connection:  # what _values has queued is in nobody's way
+    with campus.database.write() as connection:  # the items that _values has queued do not interfere
         connection.execute(sa.delete(unenrollments).where(unenrollments.c.batch_id < done_batch, _is_of(campus)))
     campus.drain()
     pending_batch = campus.accept([pending, also_pending]).batch_id
@@ -261,7 +261,7 @@ def _twin_values(campus: Campus) -> dict[str, object]:
     return {name: campus.add(groups, name='Twin & "תאום"', active=True) for name in ("twin", "other_twin")}
 
 
-# What the cases need besides, by the beginning of their names.
+# The further records of cases, by the beginning of their names.
 MORE_VALUES = {
     **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values,)),
     "uen": (_progress_values,),
@@ -333,14 +333,14 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.code)
 def test_every_code_has_a_case_named_after_it_that_answers_it(code: WireCode) -> None:
-    if code is UNFORESEEN:  # what is foreseen cannot be asked for
+    if code is UNFORESEEN:  # no request produces it
         return
     cases = CASES.glob(f"{code.code.lower().replace(':', '_')}_*.answer.xml")
     assert any(f"<ErrorID>{code.code}</ErrorID>" in case.read_text() for case in cases)
 
 
 def _check_info(name: str, answer: bytes) -> None:
-    """Check that what the answer holds is what the method gives, and no more."""
+    """Check that the answer has exactly the structure that the method gives."""
     info = etree.fromstring(answer).find("Info")
     assert info is not None
     if name in METHODS and len(info):
@@ -348,7 +348,7 @@ def _check_info(name: str, answer: bytes) -> None:
 
 
 def _of_texts(element: Element) -> Element:
-    """Take the structure alone: any value of an answer can be empty."""
+    """Keep only the structure: any value of an answer can be empty."""
     return replace(
         element, kind=element.kind if element.kind.markup else TEXT, children=tuple(map(_of_texts, element.children))
     )

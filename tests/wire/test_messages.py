@@ -1,4 +1,4 @@
-"""What the trees of messages can express, on a message that uses all of it: reading, writing, breaking, documenting."""
+"""A message with every feature of the trees: read, written, broken and documented."""
 
 import pytest
 from lxml import etree
