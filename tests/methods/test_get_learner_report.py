@@ -1,4 +1,4 @@
-"""getLearnerReport over HTTPS: every filter, every column, pages, permissions and the number of queries (protocol §6)."""
+"""getLearnerReport over HTTPS: every filter, every column, pages, permissions, number of queries (protocol §6)."""
 
 from collections.abc import Iterator, Sequence
 from contextvars import copy_context
