@@ -133,10 +133,11 @@ def preprocess(request: RawRequest, keys: KeyCache, rate_limits: RateLimits) -> 
         rate_limits.count(Limit.WRONG_KEYS_PER_ADDRESS, record.address)
         raise
     record.caller = _authenticate(call, record.address, keys, rate_limits)
-    record.method = "".join(char if char.isprintable() else "?" for char in call.method[:MAX_METHOD_NAME])
     method = METHODS.get(call.method)
     if method is None:
+        record.method = "".join(char if char.isprintable() else "?" for char in call.method[:MAX_METHOD_NAME])
         raise CallError(UNKNOWN_METHOD, f"SmarterU/Method is none of {', '.join(METHODS)}")
+    record.method = method.name
     return AuthenticatedCall(call, record.caller, record.actor(record.caller), method)
 
 
