@@ -42,7 +42,7 @@ def test_group_is_added_with_tags_and_courses_and_its_new_members_are_enrolled(r
         rollbook("course", "add", name)
     options = ["--identifier", "R&D", "--description", "a <b>", "--tag", "Region=North, West", "--tag", "Size"]
     done = rollbook(
-        "group", "add", "Research & 'D'", *options, "--course", "1", "--auto-enroll", "2", "--user-limit", "9"
+        "group", "add", "Research & 'D'", *options, "--course", "1", "--auto-enroll", "2", "--user-limit", "1"
     )
     assert done.out == "Added group 1, Research & 'D'.\n"
     assert rollbook("group", "add", "South").code == 0
@@ -52,6 +52,9 @@ def test_group_is_added_with_tags_and_courses_and_its_new_members_are_enrolled(r
     ]
     assert "R&D" in rollbook("group", "list").out
     rollbook("user", "grant", "ann@acme.example", "--group", "Research & 'D'", "--group-manager")
+    rollbook("user", "add", "bo@acme.example")
+    refused = rollbook("user", "grant", "bo@acme.example", "--group", "Research & 'D'", "--group-manager")
+    assert (refused.code, "as many members as its limit" in refused.err) == (2, True)
     lines = rollbook("audit", "--format", "json").json
     details = {line["action"]: line["details"] for line in lines}
     assert details["enroll"] == {"auto_enrolled": 1, "enrollments": [1]}

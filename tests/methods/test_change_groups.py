@@ -1,13 +1,19 @@
 """createGroup and updateGroup over HTTPS: what is asked for happens, or is refused by its code and nothing happens."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from lxml import etree
 
 from campus import OPERATOR, Campus
 from conftest import Served
+from driver_statements import counted_statements
+from rollbook.methods import METHODS
+from rollbook.model import Extensions, Permission
 from rollbook.store.database.tables import audit, courses, enrollments, group_courses, groups, memberships, users
-from rollbook.store.people.api_keys import new_key
+from rollbook.store.people.api_keys import find_caller, new_key
+from rollbook.wire.call import read_call
 
 NAME = 'R&amp;D &lt;b&gt;"Été"&lt;/b&gt; מחקר'
 
@@ -209,3 +215,73 @@ def test_learner_manages_own_groups_alone_and_gives_no_permission_beyond_the_own
     third = school.create(name="Third", users=_user("ada"), key=key)
     assert school.members(third) == {"ada": set(), "learner": {"group_manager"}}
     assert school.update(third, f"<Users>{_user('ada', 'Add', _grant('MANAGE_GROUP'))}</Users>", key) == third
+
+
+def test_who_joins_by_create_user_or_update_user_is_enrolled_and_has_the_home_group(school: School) -> None:
+    north = school.create(name="North 2", courses=_course(school.fire))
+    south = school.create(name="South", users=_user("ada"), courses=_course(school.first_aid))
+    names = "<GivenName>Cy</GivenName><Surname>Li</Surname>"
+    info = f"<Info><Email>cy@example.org</Email>{names}</Info><Profile><HomeGroup>North 2</HomeGroup></Profile>"
+    created = school.campus.call("createUser", f"<User>{info}<Groups/></User>")
+    assert b"Success" in school.served.server.post(created).content
+    moved = f"<Group><GroupID>{south}</GroupID><GroupAction>Add</GroupAction></Group>"
+    identifier = "<Identifier><Email>cy@example.org</Email></Identifier>"
+    updated = school.campus.call("updateUser", f"<User>{identifier}<Groups>{moved}</Groups></User>")
+    assert b"Success" in school.served.server.post(updated).content
+    assert school.enrolled() == {("ada", school.first_aid), ("cy", school.fire), ("cy", school.first_aid)}
+    home = "<User><Email>ada@example.org</Email><UserAction>Add</UserAction><HomeGroup>1</HomeGroup></User>"
+    for group, has in ((south, {"is_home"}), (north, {"is_home"})):
+        assert school.update(group, f"<Users>{home}</Users>") == group
+        assert school.members(group)["ada"] == has
+    assert school.members(south)["ada"] == set()
+
+
+def test_of_two_calls_at_once_one_gets_the_name_or_the_last_place(school: School) -> None:
+    limited = school.create(name="One place", more="<UserLimit><Enabled>1</Enabled><Amount>1</Amount></UserLimit>")
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(5):
+            codes = pool.map(lambda _, turn=turn: school.create(name=f"Twin {turn}"), range(2))
+            assert sorted(code.startswith("CG") for code in codes) == [False, True]
+        joins = pool.map(lambda name: school.update(limited, f"<Users>{_user(name, 'Add')}</Users>"), ("ada", "ben"))
+        assert sorted(joins) == [limited, "UG:09"]
+
+
+def test_a_group_of_100_members_and_courses_costs_the_statements_of_a_group_of_1(school: School) -> None:
+    campus, counts = school.campus, []
+    person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True}
+    for number in range(100):
+        campus.add(users, email=f"l{number}@example.org", **person)
+    ids = [campus.add(courses, name=f"Course {number}", status="Active") for number in range(20)]
+    for count in (1, 100):
+        members = "".join(_user(f"l{number}", permissions=_grant("MARKER")) for number in range(count))
+        modules = "".join(map(_course, ids[:count]))
+        empty = "<Status>Active</Status><Description/><HomeGroupMessage/><NotificationEmails/>"
+        lists = f"<Users>{members}</Users><LearningModules>{modules}</LearningModules>"
+        package = campus.call("createGroup", f"<Group><Name>Of {count}</Name>{empty}{lists}</Group>")
+        call = read_call(package.encode(), Extensions())
+        with counted_statements() as seen, campus.database.write() as connection:
+            caller = find_caller(connection, call.account_key, call.user_key)
+            assert caller is not None
+            assert METHODS["createGroup"].prepare(caller, OPERATOR, call)(connection).succeeded
+        counts.append(len(seen))
+    assert counts[0] == counts[1] < 20
+
+
+def test_the_permissions_of_a_group_decide_which_methods_about_groups_a_learner_may_call(school: School) -> None:
+    own, other = school.create(name="Own"), school.create(name="Other")
+    editing = {"group_manager", "manage_group_courses", "manage_group_users"}
+    key = school.learner_key(own)
+    user = school.campus.user_id("learner@example.org")
+    for permission in (each.column for each in Permission):
+        with school.campus.database.write() as connection:
+            flags = {each.column: each.column == permission for each in Permission}
+            connection.execute(sa.update(memberships).where(memberships.c.user_id == user).values(**flags))
+        may = permission in editing
+        for method, forbidden in (("getGroup", "GG:01"), ("getGroupLearningModules", "GGLM:01")):
+            for group in (own, other):
+                answer = school.call(method, f"<GroupID>{group}</GroupID>", key)
+                assert (answer == forbidden) == (not may), (method, permission)
+        assert (school.call("listGroups", "<Filters/>", key) == "LG:01") == (not may), permission
+        assert school.update(own, "<Description/>", key) == (own if may else "UG:01"), permission
+        assert school.update(other, "<Description/>", key) == "UG:01", permission
+        assert school.create(name=f"By {permission}", key=key).startswith("CG:01") == (not may), permission

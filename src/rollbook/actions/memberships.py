@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rollbook import store
 from rollbook.actions.undo import MAX_NAMED
+from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, utc_now
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def grant_permissions(
     """Grant or revoke permissions of a user in a group, which makes the user a member; errors: UserError."""
     joined = store.groups.grant_permissions(connection, account, email, group, permissions, by=by)
     if joined:
+        if any(store.group_changes.is_overfull(connection, group_id) for group_id, _ in joined):
+            raise UserError(f"The group {group!r} has as many members as its limit allows.")
         ids = store.auto_enroll.enroll_joined(connection, account.id, joined, utc_now())
         record_auto_enrolled(connection, by, account.id, ids)
 

@@ -132,10 +132,12 @@ def remove_courses(connection: sa.Connection, group_id: int, ids: Collection[int
 
 
 def is_overfull(connection: sa.Connection, group_id: int) -> bool:
-    """Tell whether a group has more members than its limit."""
-    members = sa.select(sa.func.count()).where(memberships.c.group_id == group_id).scalar_subquery()
-    over = sa.select(groups.c.id).where(groups.c.id == group_id, members > groups.c.user_limit)
-    return connection.execute(over).first() is not None
+    """Tell whether a group has more members than its limit; others who join it wait until this transaction ends."""
+    limit = sa.select(groups.c.user_limit).where(groups.c.id == group_id).with_for_update(key_share=True)
+    most: int | None = connection.execute(limit).scalar_one()
+    # A statement of its own, so that it sees the members of a transaction that has ended meanwhile.
+    members = sa.select(sa.func.count()).select_from(memberships).where(memberships.c.group_id == group_id)
+    return most is not None and connection.execute(members).scalar_one() > most
 
 
 def read_columns(group: Row) -> dict[str, Any]:
