@@ -77,7 +77,7 @@ def test_a_database_is_migrated_while_the_previous_release_serves(
 ) -> None:
     with ExitStack() as stack:
         with _running_code_of(previous_release):
-            command = [sys.executable, "-c", MAKE_CAMPUS, database_url, "60000" if soaks else "6000"]
+            command = [sys.executable, "-c", MAKE_CAMPUS, database_url, "60000" if soaks else "12000"]
             made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             old_server = stack.enter_context(run_server(database_url, tmp_path, forked=False))
         ids = [int(id_) for id_ in made["ids"]]
