@@ -123,10 +123,12 @@ def test_every_defence_of_the_threat_model_names_a_test() -> None:
 
 def _log_events() -> Iterator[str]:
     """Give the events that the program logs, where they are written out in the call."""
-    called = re.compile(r"(log|get_logger\(.*\))\.(info|warning|error|exception|critical)$")
+    levels = ("info", "warning", "error", "exception", "critical")
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and called.search(ast.unparse(node.func)):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in levels):
+                continue
+            if re.search(r"log$|get_logger\(.*\)$", ast.unparse(node.func.value)):
                 yield from (str(event.value) for event in node.args[:1] if isinstance(event, ast.Constant))
 
 

@@ -6,6 +6,7 @@ Each guard is a function of a module's source, so that a planted violation shows
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path, PurePath
 
 import pytest
@@ -51,25 +52,39 @@ def _room(path: PurePath) -> str:
     return path.parts[0].removesuffix(".py")
 
 
-def _imported(tree: ast.AST, path: PurePath) -> Iterator[str]:
+@cache
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@cache
+def _nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(_parse(source)))
+
+
+def _imported(source: str, path: PurePath) -> Iterator[str]:
     """Yield the full name of everything that is imported, in any spelling: `a.b` for `from a import b`."""
     package = ["rollbook", *path.parts[:-1]]
-    for node in ast.walk(tree):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*above, *([node.module] if node.module else [])])
             yield from (f"{origin}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+        elif isinstance(node, ast.Call) and _last_name(node.func) in ("import_module", "__import__"):
             yield from (str(each.value) for each in node.args if isinstance(each, ast.Constant))
+
+
+def _last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def wrong_imports(path: PurePath, source: str) -> set[str]:
     """Name what a module imports from rooms that it may not know; the bare package would open all of them."""
     room = _room(path)
     allowed = MAY_IMPORT[room] | {room, "errors", "model"}
-    parts = [name.split(".") for name in _imported(ast.parse(source), path)]
+    parts = [name.split(".") for name in _imported(source, path)]
     return {".".join(name) for name in parts if name[0] == "rollbook" and (name[1:] or [""])[0] not in allowed}
 
 
@@ -77,36 +92,36 @@ def database_uses(path: PurePath, source: str) -> set[str]:
     """Name what a module outside store takes from the database's packages or of the tables, in any spelling."""
     if _room(path) == "store":
         return set()
-    tree = ast.parse(source)
-    found = {name for name in _imported(tree, path) if name.startswith("rollbook.store.database.tables")}
-    found |= {text for text in map(ast.unparse, ast.walk(tree)) if text == "store.tables"}
-    used = {name for name in _imported(tree, path) if name.split(".")[0] in DATABASE_PACKAGES}
-    for node in ast.walk(tree):
+    found = {name for name in _imported(source, path) if name.startswith("rollbook.store.database.tables")}
+    taken = [node for node in _nodes(source) if isinstance(node, ast.Attribute) and node.attr == "tables"]
+    found |= {"store.tables" for node in taken if _last_name(node.value) == "store"}
+    used = {name for name in _imported(source, path) if name.split(".")[0] in DATABASE_PACKAGES}
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 # What is taken of a module that is imported whole stands behind its name.
                 if alias.name in DATABASE_PACKAGES and alias.name in used:
-                    used = used - {alias.name} | _attributes(tree, alias.asname or alias.name, alias.name)
+                    used = used - {alias.name} | _attributes(source, alias.asname or alias.name, alias.name)
     return found | (used - DATABASE_NAMES.keys())
 
 
-def _attributes(tree: ast.AST, local: str, module: str) -> set[str]:
-    named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == local]
-    taken = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.value in named]
+def _attributes(source: str, local: str, module: str) -> set[str]:
+    named = [node for node in _nodes(source) if isinstance(node, ast.Name) and node.id == local]
+    taken = [node for node in _nodes(source) if isinstance(node, ast.Attribute) and node.value in named]
     bare = {module} if len(taken) < len(named) else set()  # handed on whole, as to getattr
     return bare | {f"{module}.{node.attr}" for node in taken}
 
 
 def _texts(source: str) -> Iterator[str]:
     """Yield every text of a module but its docstrings; what is filled in is shown as 00."""
-    tree = ast.parse(source)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
         node.body[0].value
-        for node in ast.walk(tree)
+        for node in _nodes(source)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
-    yield from (_text(node) for node in ast.walk(tree) if node not in docstrings)
+    written = (ast.Constant, ast.JoinedStr, ast.BinOp)
+    yield from (_text(node) for node in _nodes(source) if isinstance(node, written) and node not in docstrings)
 
 
 def _text(node: ast.AST) -> str:
@@ -138,16 +153,14 @@ codes_outside_errors = _guard(r"\b([A-Z]{2,3}|GGLM):(\d\d|$)", "errors", "method
 
 def too_long(_path: PurePath, source: str) -> set[str]:
     """Name the functions that do not fit on a screen, and the module if it is too long."""
-    functions = [
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    functions = [node for node in _nodes(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     long = {each.name for each in functions if (each.end_lineno or 0) - each.lineno + 1 > MAX_FUNCTION_LINES}
     return long | ({"the module"} if source.count("\n") > MAX_LINES else set())
 
 
 def undocumented(_path: PurePath, source: str) -> set[str]:
     """Tell whether a module does not say what it is for."""
-    return set() if ast.get_docstring(ast.parse(source)) else {"no docstring"}
+    return set() if ast.get_docstring(_parse(source)) else {"no docstring"}
 
 
 GUARDS: dict[str, Guard] = {
