@@ -10,7 +10,7 @@ from commands import Run
 from conftest import Served, Visitors
 from rollbook.model import Role
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import users
+from rollbook.store.database.tables import memberships, users
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_emails
 from rollbook.store.people.users import add_user
@@ -78,10 +78,9 @@ def test_guessing_is_counted_for_the_user_however_the_address_is_spelled(served:
 def test_the_api_finds_a_learner_in_every_spelling(served: Served, campus: Campus, stored: str, given: str) -> None:
     with served.database.write() as connection:
         add_user(connection, campus.account, stored, Role.LEARNER, by=OPERATOR)
-        sql = "INSERT INTO memberships SELECT account_id, :group, id, false, false FROM users WHERE email = :email"
-        mine = " AND account_id = :account"
-        asked = {"group": campus.group_id, "email": stored, "account": campus.account.id}
-        connection.execute(sa.text(sql + mine), asked)
+        mine = sa.and_(users.c.account_id == campus.account.id, users.c.email == stored)
+        user_id = connection.execute(sa.select(users.c.id).where(mine)).scalar_one()
+    campus.add(memberships, user_id=user_id, group_id=campus.group_id, group_manager=False, manage_group_users=False)
     item = (
         f"<Enrollment><User><Email>{given}</Email></User><GroupName>North</GroupName>"
         f"<LearningModuleID>{campus.course_id}</LearningModuleID></Enrollment>"

@@ -12,17 +12,15 @@ from conftest import Served
 from rollbook.store.database.tables import answers, metadata
 
 
-def _contents(served: Served, campus: Campus | None = None) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
-    """Read every table that calls change before they are answered; all rows, or those of one account."""
+def _contents(served: Served, campus: Campus) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
+    """Read the account's rows of every table that calls change before they are answered."""
     contents = {}
     with served.database.read() as connection:
         for name, table in metadata.tables.items():
             if name in ("calls", "throttles", "workers"):
                 continue
-            rows = sa.select(table).order_by(*table.primary_key.columns)
-            if campus is not None:
-                account_id = table.c["account_id" if "account_id" in table.c else "id"]
-                rows = rows.where(account_id == campus.account.id)
+            account_id = table.c["account_id" if "account_id" in table.c else "id"]
+            rows = sa.select(table).where(account_id == campus.account.id).order_by(*table.primary_key.columns)
             contents[name] = list(connection.execute(rows).all())
     return contents
 
@@ -121,10 +119,10 @@ def test_every_changing_method_has_a_dry_run(served: Served, campus: Campus, met
     parameters = f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"
     if method == "pauseUnenrollments":
         parameters = "<UnenrollmentQueue/>"
-    before = _contents(served)
+    before = _contents(served, campus)
     answer = served.server.post(campus.call(method, parameters), headers={"Rollbook-Dry-Run": "true"})
     assert b"<Result>Success</Result>" in answer.content
-    assert _contents(served) == before
+    assert _contents(served, campus) == before
 
 
 @pytest.mark.parametrize(

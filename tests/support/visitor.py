@@ -4,14 +4,19 @@ import re
 from collections.abc import Mapping
 
 import httpx
+import sqlalchemy as sa
+from argon2 import PasswordHasher
 from lxml import html
 
 from campus import OPERATOR, Campus
+from rollbook.store.database.tables import users
 from rollbook.store.people.passwords import set_password
 from server_process import ServerProcess
 
 PASSWORD = "correct horse battery"
 COOKIE = "__Host-rollbook"
+# Verified as any other hash, in less than a millisecond.
+QUICK_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 Fields = Mapping[str, object]
 
@@ -69,6 +74,11 @@ class Visitor:
 
 
 def give_password(campus: Campus, email: str = "owner@example.org", password: str = PASSWORD) -> None:
-    """Set a password, as `rollbook user password` does."""
+    """Set a password, as `rollbook user password` does; the usual one with a hash that is quick to verify."""
     with campus.database.write() as connection:
-        set_password(connection, campus.account, email, password, by=OPERATOR)
+        if password == PASSWORD:
+            mine = sa.and_(users.c.account_id == campus.account.id, users.c.email == email)
+            given = connection.execute(sa.update(users).where(mine).values(password_hash=QUICK_HASH))
+            assert given.rowcount == 1
+        else:
+            set_password(connection, campus.account, email, password, by=OPERATOR)
