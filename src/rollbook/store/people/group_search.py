@@ -31,7 +31,9 @@ class TagFilter:
         # Compares values case-sensitively, unlike LIKE on SQLite.
         listed = sa.literal(",") + t.tag_values + ","
         held = [sa.func.replace(listed, f",{value},", "") != listed for value in self.values]
-        return sa.exists().where(t.group_id == groups.c.id, is_it, *([sa.or_(*held)] if held else []))
+        has_it = sa.exists().where(t.group_id == groups.c.id, is_it, *([sa.or_(*held)] if held else []))
+        # IS TRUE keeps PostgreSQL from planning a join for each tag, which takes seconds for 100 tags.
+        return has_it.is_(sa.true())
 
 
 def is_named(group_id: str) -> sa.ColumnElement[bool]:
