@@ -80,5 +80,5 @@ def _check(connection: Connection, owner: Account, name: str, identifier: str, c
         raise UserError(f"The account {owner.name!r} has an active group {name!r} already. See: rollbook group list")
     if identifier and group_changes.is_identifier_taken(connection, owner.id, identifier, None):
         raise UserError(f"A group has the identifier {identifier!r} already. See: rollbook group list")
-    if missing := courses.keys() - group_changes.find_courses(connection, owner.id, courses):
+    if missing := courses.keys() - group_changes.find_course_ids(connection, owner.id, courses):
         raise UserError(no_course(min(missing)))

@@ -25,7 +25,7 @@ from rollbook.store.database.database import Database, repeat
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, list_enrollment_ids
-from rollbook.store.roster.people import Match
+from rollbook.store.roster.people import MatchBy
 from rollbook.store.roster.staging import stage_rows
 
 app = typer.Typer(help="Import rosters.", no_args_is_help=True)
@@ -45,7 +45,7 @@ def oneroster(
         typer.Option(callback=check_target, help="Write sourcedId and id of the archive's enrollments here."),
     ] = None,
     match: Annotated[
-        Match | None,
+        MatchBy | None,
         typer.Option(help="Match users whose sourcedId has changed by the same e-mail or identifier."),
     ] = None,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import all rows but the bad ones.")] = False,

@@ -92,7 +92,7 @@ def create(call: MethodCall) -> MethodResult:
 
 
 def _find_instructor(call: MethodCall, email: str | None = None, employee_id: str | None = None) -> int:
-    user = store.profiles.find_user(call.connection, call.caller.account_id, email=email, employee_id=employee_id)
+    user = store.profiles.find_profile(call.connection, call.caller.account_id, email=email, employee_id=employee_id)
     if user is None or not user.active:
         raise CallError(UNKNOWN_INSTRUCTOR, "the account has no such active user")
     return int(user.id)

@@ -15,7 +15,9 @@ LISTED = record("LearningModule", *LISTED_COURSE, field="courses", least=0, most
 
 def get_courses(call: MethodCall) -> MethodResult:
     """Give the courses of the group, whatever their status."""
-    return MethodResult({"courses": store.group_search.list_courses(call.connection, find_group(call, UNKNOWN_GROUP))})
+    return MethodResult(
+        {"courses": store.group_search.list_group_courses(call.connection, find_group(call, UNKNOWN_GROUP))}
+    )
 
 
 GET_GROUP_LEARNING_MODULES = Method(

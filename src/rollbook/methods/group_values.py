@@ -190,7 +190,7 @@ def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
 
 def _read_users(call: MethodCall, listed: Sequence[Values], codes: GroupCodes) -> "tuple[list[Membership], set[int]]":
     """Give who joins and who leaves; of several entries for a user the last one decides which."""
-    ids = store.group_changes.find_users(call.connection, call.caller.account_id, listed)
+    ids = store.group_changes.find_user_ids(call.connection, call.caller.account_id, listed)
     if not call.caller.administers:
         known = [id_ for id_ in ids if id_ is not None]
         reached = store.permissions.find_reachable(call.connection, call.caller, known, USER_MANAGERS.permissions)
@@ -216,7 +216,7 @@ def _read_courses(
 ) -> tuple[dict[int, Mapping[str, bool | None]], set[int]]:
     """Give the courses that are added with their flags, and those that are removed; the last entry decides."""
     ids = {each["id"] for each in listed}
-    known = store.group_changes.find_courses(call.connection, call.caller.account_id, ids) if ids else set()
+    known = store.group_changes.find_course_ids(call.connection, call.caller.account_id, ids) if ids else set()
     added: dict[int, Mapping[str, bool | None]] = {}
     removed: set[int] = set()
     for block, each in enumerate(listed, 1):

@@ -104,7 +104,7 @@ USER = record(
 def list_users(call: MethodCall) -> MethodResult:
     """Give the page that the call asks for, and how many users there are in all."""
     values, page = call.values, Pagination.of(call.values)
-    rows, total = store.user_list.list_users(
+    rows, total = store.user_list.list_profiles(
         call.connection,
         call.caller,
         _chosen(values),

@@ -32,7 +32,7 @@ def request_authorization(call: MethodCall) -> MethodResult:
     if not store.learner_sessions.may_authorize_from(call.connection, account_id, address):
         raise CallError(FORBIDDEN, f"the account's authorization addresses do not include {address}")
     named = {name: call.values.get(name) for name in ("email", "employee_id")}
-    user = store.profiles.find_user(call.connection, account_id, **named)
+    user = store.profiles.find_profile(call.connection, account_id, **named)
     if user is None or not user.active or user.erased_at is not None:
         raise CallError(UNKNOWN_USER, "the account has no such active user")
     if user.role != Role.LEARNER:

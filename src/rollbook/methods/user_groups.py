@@ -41,7 +41,7 @@ class NamedGroups:
         ids = [id_ for each in listed if (id_ := each.get("group_id"))]
         if home := values.get("home_group"):
             names.append(home)
-        self._rows: Sequence[Row] = store.learners.find_groups(
+        self._rows: Sequence[Row] = store.learners.find_named_groups(
             call.connection, call.caller, names, ids, USER_MANAGERS.permissions
         )
         if any(row.user_limit is not None for row in self._rows):

@@ -28,7 +28,7 @@ STATUS = word_for({"Active": True, "Inactive": False}, any_case=True)
 
 def find_user(call: MethodCall, named: Values, unknown: WireCode, out_of_reach: WireCode) -> "Row":
     """Find the user that a call names; errors: the codes for an unknown user, and for one in no group of the caller."""
-    user = store.profiles.find_user(
+    user = store.profiles.find_profile(
         call.connection,
         call.caller.account_id,
         user_id=named.get("id"),

@@ -58,7 +58,7 @@ def is_identifier_taken(connection: sa.Connection, account_id: int, identifier: 
     return connection.execute(others.where(groups.c.id.is_distinct_from(but)).limit(1)).first() is not None
 
 
-def find_users(connection: sa.Connection, account_id: int, named: Sequence[Mapping[str, Any]]) -> list[int | None]:
+def find_user_ids(connection: sa.Connection, account_id: int, named: Sequence[Mapping[str, Any]]) -> list[int | None]:
     """Find users by `email` or `employee_id`, active or not, in their order; None for an unknown one."""
     rows = [
         {"employee_id": each.get("employee_id"), "email": (email := each.get("email")), **folded(email)}
@@ -68,7 +68,7 @@ def find_users(connection: sa.Connection, account_id: int, named: Sequence[Mappi
     return [user_id for (user_id,) in execute(connection, _FIND_USERS, given)]
 
 
-def find_courses(connection: sa.Connection, account_id: int, ids: Collection[int]) -> set[int]:
+def find_course_ids(connection: sa.Connection, account_id: int, ids: Collection[int]) -> set[int]:
     """Return the ids that belong to courses of the account, whatever their status."""
     query = sa.select(courses.c.id).where(courses.c.account_id == account_id, courses.c.id.in_(ids))
     return set(connection.execute(query).scalars())

@@ -92,7 +92,7 @@ def list_groups(
     return [row._asdict() for row in rows if matches is None or matches(row.name)]
 
 
-def list_courses(connection: sa.Connection, group: Row) -> list[dict[str, Any]]:
+def list_group_courses(connection: sa.Connection, group: Row) -> list[dict[str, Any]]:
     """List the courses of a group by id, and whether they have sessions."""
     c = courses.c
     has_sessions = sa.exists().where(sessions.c.course_id == c.id).label("has_sessions")

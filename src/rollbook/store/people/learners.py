@@ -33,7 +33,7 @@ def find_taken(
     return found
 
 
-def find_groups(
+def find_named_groups(
     connection: sa.Connection,
     caller: Caller,
     names: Collection[str],

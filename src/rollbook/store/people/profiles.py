@@ -25,7 +25,7 @@ HOME_GROUP = (
 )
 
 
-def find_user(
+def find_profile(
     connection: sa.Connection,
     account_id: int,
     *,

@@ -13,7 +13,7 @@ from rollbook.store.database.tables import courses, enrollments, groups, session
 Row = sa.Row[*tuple[Any, ...]]
 
 
-def holds(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
+def contains(text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[bool]:
     """Match texts that contain a part, in any letter case."""
     if part.isascii():
         return sa.func.lower(text).contains(part.lower(), autoescape=True)
@@ -37,7 +37,7 @@ def named(account_id: int, part: str) -> sa.ColumnElement[bool]:
     """Match users of an account with the part in their name or e-mail, or with exactly this employee id."""
     # One text to search instead of three takes most of the time off.
     text = users.c.given_name + " " + users.c.family_name + " " + sa.func.coalesce(users.c.email, "")
-    return sa.and_(users.c.account_id == account_id, sa.or_(holds(text, part), users.c.employee_id == part))
+    return sa.and_(users.c.account_id == account_id, sa.or_(contains(text, part), users.c.employee_id == part))
 
 
 def find_ids_of_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> list[int]:

@@ -16,7 +16,7 @@ from rollbook.store.database.tables import groups, memberships, user_teams, user
 from rollbook.store.people.emails import alike, exactly
 from rollbook.store.people.permissions import managed_groups
 from rollbook.store.people.profiles import HOME_GROUP
-from rollbook.store.people.search import equals, holds
+from rollbook.store.people.search import contains, equals
 
 Row = sa.Row[*tuple[Any, ...]]
 Condition = sa.ColumnElement[bool]
@@ -43,7 +43,7 @@ class Match:
 
     def of(self, column: sa.ColumnElement[Any]) -> Condition:
         """Tell of a column whether it matches."""
-        return equals(column, self.text) if self.exact else holds(column, self.text)
+        return equals(column, self.text) if self.exact else contains(column, self.text)
 
 
 def _is_named(name: Match) -> Condition:
@@ -100,7 +100,7 @@ class UserFilter:
         return found
 
 
-def list_users(
+def list_profiles(
     connection: sa.Connection,
     caller: Caller,
     chosen: UserFilter,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import of_courses, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups
-from rollbook.store.people.search import holds
+from rollbook.store.people.search import contains
 
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
@@ -75,7 +75,7 @@ def _find(
     limit: int | None,
 ) -> Sequence[Any]:
     query = query.where(table.c.account_id == account_id)
-    query = query.where(holds(table.c.name, part)) if part else query
+    query = query.where(contains(table.c.name, part)) if part else query
     query = query.where(table.c.id.in_(ids)) if ids else query
     return connection.execute(query.order_by(table.c.name, table.c.id).limit(limit)).all()
 

@@ -17,7 +17,7 @@ from rollbook.store.database.tables import enrollments
 from rollbook.store.learning.auto_enroll import HAS_AUTO_ENROLL
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES, ENROLL_NEW_MEMBERS
 from rollbook.store.roster.checks import CHECKS
-from rollbook.store.roster.people import Match, match_people
+from rollbook.store.roster.people import MatchBy, match_people
 from rollbook.store.roster.staging import CHUNK, STAGED
 
 # The most problems, and notes, that are listed; further ones are counted.
@@ -81,7 +81,7 @@ class Options:
     """
 
     complete: Collection[str]
-    match: Match | None
+    match: MatchBy | None
     skip_bad_rows: bool
     dry_run: bool
 

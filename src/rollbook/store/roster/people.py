@@ -12,7 +12,7 @@ from enum import StrEnum
 Execute = Callable[[str], int]
 
 
-class Match(StrEnum):
+class MatchBy(StrEnum):
     """By what a person with a new sourcedId is matched with a user who has another one."""
 
     EMAIL = "email"
@@ -75,8 +75,8 @@ _FIND_MATCHED = f"""
       AND u.external_id IS NOT NULL
 """
 _SAME = {
-    Match.EMAIL: "u.email_folded = s.email_folded AND u.email_folded_from = u.email",
-    Match.IDENTIFIER: "u.employee_id = s.employee_id",
+    MatchBy.EMAIL: "u.email_folded = s.email_folded AND u.email_folded_from = u.email",
+    MatchBy.IDENTIFIER: "u.employee_id = s.employee_id",
 }
 _REFUSE_AMBIGUOUS = """
     INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
@@ -184,14 +184,14 @@ _FORGET_CLAIMS = "DELETE FROM staged_claims"
 _IDENTIFIER = {
     "column": "identifier",
     "wanted": "s.employee_id",
-    "same": _SAME[Match.IDENTIFIER],
+    "same": _SAME[MatchBy.IDENTIFIER],
     "cleared": "employee_id = NULL",
     "given_up": "employee_id = NULL",
 }
 _EMAIL = {
     "column": "email",
     "wanted": "s.email_folded",
-    "same": _SAME[Match.EMAIL],
+    "same": _SAME[MatchBy.EMAIL],
     "cleared": "email = NULL, email_folded = NULL",
     "given_up": "email = NULL, email_folded = NULL, email_folded_from = NULL",
 }
@@ -199,7 +199,7 @@ _EMAIL = {
 _LETTERS = _EMAIL | {"wanted": "lower(s.email)", "same": "lower(u.email) = lower(s.email)"}
 
 
-def match_people(run: Execute, match: Match | None) -> None:
+def match_people(run: Execute, match: MatchBy | None) -> None:
     """Match the people of the staged rows with users, and resolve who has which address and identifier."""
     run(_FIND_KNOWN)
     _leave_out_relatives(run)
