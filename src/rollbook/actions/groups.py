@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupChanges:
-    """What is to become of a group: columns and tags that are not named stay.
+    """The changes of a group; columns and tags that are not named stay.
 
     `details` is kept as it came. `joining` members have the group 0 until the group is known; `courses` are flags by
     number, of which None leaves one as it is.
@@ -37,7 +37,7 @@ class GroupChanges:
 def create_group(
     connection: "Connection", by: Actor, account_id: int, changes: GroupChanges, now: datetime
 ) -> tuple[int, set[int]]:
-    """Add a group; return its number and its members."""
+    """Add a group; return its id and its members."""
     columns = {"active": True, **changes.columns, "details": _keep(changes.details)}
     number = store.group_changes.add_group(connection, account_id, columns, now)
     joined = _apply(connection, by, account_id, number, changes, now)
@@ -49,7 +49,7 @@ def create_group(
 def update_group(
     connection: "Connection", by: Actor, account_id: int, group: "Row", changes: GroupChanges, now: datetime
 ) -> set[int]:
-    """Change a group; return who is new in it. What changes nothing leaves no trace."""
+    """Change a group and return its new members; a call that changes nothing writes no audit line."""
     before = store.group_changes.read_columns(group)
     wanted = {**changes.columns, "details": _keep({**before["details"], **changes.details})}
     columns = {name: value for name, value in wanted.items() if value != before[name]}
@@ -67,7 +67,7 @@ def update_group(
 def _apply(
     connection: "Connection", by: Actor, account_id: int, number: int, changes: GroupChanges, now: datetime
 ) -> set[int]:
-    """Change tags, courses and members; courses first, so that new members are enrolled in new ones too."""
+    """Change tags, courses and members; courses first, so that AutoEnroll includes new courses."""
     if changes.tags is not None:
         store.group_changes.set_tags(connection, account_id, number, changes.tags)
     if changes.removed_courses:
@@ -83,7 +83,7 @@ def _keep(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(changes: GroupChanges, joined: Collection[int], left: int) -> dict[str, Any]:
-    """Describe what else was changed, for the audit: by number, and only what was named."""
+    """Return the named changes of members, tags and courses for the audit."""
     granted = {
         f"user {each.user_id}": {code.value: has for code, has in each.permissions.items()}
         for each in changes.joining

@@ -1,4 +1,4 @@
-"""Puts users into groups, enrolls them in the auto-enroll courses there, and writes the audit line of that."""
+"""Adds users to groups and enrolls them in the auto-enroll courses; an audit line records the enrollments."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -20,9 +20,9 @@ def join_groups(
     wanted: "Sequence[store.memberships.Membership]",
     now: datetime,
 ) -> set[tuple[int, int]]:
-    """Put users into groups, or change the permissions of members; return (group, user) of those who are new there.
+    """Add users to groups or change the permissions of members; return (group, user) of the new members.
 
-    New members are enrolled in the auto-enroll courses of the group, unless they were in a course before (D31).
+    New members are enrolled in the auto-enroll courses of the group, except in courses that they were in before (D31).
     """
     joined = store.memberships.join_groups(connection, account_id, wanted)
     if joined:
@@ -40,7 +40,7 @@ def grant_permissions(
     group: str,
     permissions: Mapping[str, bool | None],
 ) -> None:
-    """Grant or revoke permissions of a user in a group, which makes the user a member; errors: UserError."""
+    """Grant or revoke permissions of a user in a group and make the user a member; errors: UserError."""
     joined = store.groups.grant_permissions(connection, account, email, group, permissions, by=by)
     if joined:
         if any(store.group_changes.is_overfull(connection, group_id) for group_id, _ in joined):

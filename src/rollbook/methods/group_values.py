@@ -32,7 +32,7 @@ KEPT = (
 
 
 class GroupCodes(NamedTuple):
-    """The codes for values that are refused; each method numbers them for itself."""
+    """The codes for wrong values; each method has its own numbers."""
 
     name_missing: WireCode
     name_taken: WireCode
@@ -48,22 +48,22 @@ _MESSAGES = (
     ("The Name of the group is missing.", "missing or empty"),
     (
         "The Name provided is already in use.",
-        "an active group of the account has it, and the group is to be active (D29)",
+        "another active group of the account has it (D29)",
     ),
-    ("The GroupID provided is already in use.", "it is that of another group, be it the number of a group without one"),
+    ("The GroupID provided is already in use.", "another group has it, as its text or as its number"),
     (
         "User {block} - The User provided does not exist.",
-        "no user of this account; for a learner, a user out of reach too",
+        "no user of this account; for a learner also a user in none of the groups where the learner manages users",
     ),
     ("LearningModule {block} - The ID provided is not valid.", "no course of this account"),
-    ("The UserLimit of the group is reached.", "the group would have more members; nothing is changed"),
-    ("Tag2 {block} - The TagID provided does not exist.", "no group of the account bears a tag with this number"),
-    ("The UserLimit provided is not valid.", "an Amount that is no number, or none although it is Enabled"),
+    ("The UserLimit of the group is reached.", "the group would have more members than its limit"),
+    ("Tag2 {block} - The TagID provided does not exist.", "no group of the account has a tag with this number"),
+    ("The UserLimit provided is not valid.", "an Amount that is not a number, or Enabled without an Amount"),
 )
 
 
 def group_codes(prefix: str, *numbers: int) -> GroupCodes:
-    """Number the codes of a method."""
+    """Return the codes of a method with its numbers."""
     listed = zip(numbers, _MESSAGES, strict=True)
     return GroupCodes(*(WireCode(f"{prefix}:{number:02}", message, when) for number, (message, when) in listed))
 
@@ -101,7 +101,7 @@ def _courses(is_update: bool) -> Element:
         "LearningModule",
         Element("ID", "id", REFERENCE, help="the number of a course"),
         *_action("LearningModuleAction", is_update),
-        optional("AllowSelfEnroll", "allow_self_enroll", BOOLEAN, help="it is kept"),
+        optional("AllowSelfEnroll", "allow_self_enroll", BOOLEAN, help="stored, without an effect"),
         optional("AutoEnroll", "auto_enroll", BOOLEAN, help="whether new members are enrolled in the course"),
         field="courses",
         least=0,
@@ -110,12 +110,12 @@ def _courses(is_update: bool) -> Element:
 
 
 def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...]:
-    """The values of a group; an update may leave out every one."""
+    """The elements of a group; all are optional in an update."""
     least = 0 if is_update else 1
     tag = record(
         "Tag2",
-        optional("TagID", "tag_id", REFERENCE, help="a tag that another group bears"),
-        optional("TagName", "tag_name", SHORT, help="a tag, known or new"),
+        optional("TagID", "tag_id", REFERENCE, help="the number of a tag of any group"),
+        optional("TagName", "tag_name", SHORT, help="the name of a known or new tag"),
         optional("TagValues", "tag_values", TEXT_LIST),
         field="tags",
         least=0,
@@ -125,22 +125,26 @@ def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...
     limit = record(
         "UserLimit",
         Element("Enabled", "enabled", BOOLEAN),
-        optional("Amount", "amount", number(0, MAX_LIMIT), wrong=codes.wrong_limit, help="of members, active or not"),
+        optional(
+            "Amount",
+            "amount",
+            number(0, MAX_LIMIT),
+            wrong=codes.wrong_limit,
+            help="the largest number of members, inactive ones included",
+        ),
         field="user_limit",
         least=0,
     )
-    emails = optional("NotificationEmail", "emails", SHORT, most=MAX_TAGS, help="empty ones do not count")
+    emails = optional("NotificationEmail", "emails", SHORT, most=MAX_TAGS, help="empty ones are ignored")
     return (
         optional("Name", "name", SHORT, empty=codes.name_missing),
-        optional(
-            "GroupID", "group_id", SHORT, help="a text of the account's own; empty, it is the number of the group"
-        ),
+        optional("GroupID", "group_id", SHORT, help="if empty, the number of the group"),
         Element("Status", "active", STATUS, least=least),
         Element("Description", "description", LONG, least=least),
         Element("HomeGroupMessage", "home_group_message", LONG, least=least),
         record("NotificationEmails", emails, field="notifications", least=least),
         *KEPT[:4],
-        record("Tags2", tag, field="tags2", least=0, help="these tags and no others"),
+        record("Tags2", tag, field="tags2", least=0, help="all tags of the group"),
         limit,
         record("Users", _members(is_update), least=least),
         record("LearningModules", _courses(is_update), least=least),
@@ -151,7 +155,7 @@ def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...
 def read_changes(
     call: MethodCall, values: Values, codes: GroupCodes, held: "store.group_search.Row | None" = None
 ) -> actions.GroupChanges:
-    """Find what the values name, and check them in the order of the codes; `held` is the group that is changed."""
+    """Find the records that the values name, and check them in the order of the codes; `held` is the changed group."""
     connection, account_id, but = call.connection, call.caller.account_id, held.id if held else None
     columns = _columns(values, codes)
     before = (held.name, held.active) if held else ("", False)
@@ -175,7 +179,7 @@ def read_changes(
 
 
 def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
-    """Give the columns that the values name; an empty text is none."""
+    """Return the named columns; an empty text becomes None."""
     columns = {name: values[name] if name == "active" else values[name] or None for name in COLUMNS if name in values}
     if "group_id" in values:
         columns["identifier"] = values["group_id"] or None
@@ -189,7 +193,7 @@ def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
 
 
 def _read_users(call: MethodCall, listed: Sequence[Values], codes: GroupCodes) -> "tuple[list[Membership], set[int]]":
-    """Give who joins and who leaves; of several entries for a user the last one decides which."""
+    """Return the users that join and those that leave; the last entry for a user decides."""
     ids = store.group_changes.find_user_ids(call.connection, call.caller.account_id, listed)
     if not call.caller.administers:
         known = [id_ for id_ in ids if id_ is not None]
@@ -214,7 +218,7 @@ def _read_users(call: MethodCall, listed: Sequence[Values], codes: GroupCodes) -
 def _read_courses(
     call: MethodCall, listed: Sequence[Values], codes: GroupCodes
 ) -> tuple[dict[int, Mapping[str, bool | None]], set[int]]:
-    """Give the courses that are added with their flags, and those that are removed; the last entry decides."""
+    """Return the added courses with their flags, and the removed ones; the last entry for a course decides."""
     ids = {each["id"] for each in listed}
     known = store.group_changes.find_course_ids(call.connection, call.caller.account_id, ids) if ids else set()
     added: dict[int, Mapping[str, bool | None]] = {}

@@ -1,4 +1,4 @@
-"""What the methods about groups have in common: how a call names a group, and how it chooses groups by tags."""
+"""What the methods about groups share: naming a group, and the filter by tags."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from rollbook.wire.values import REFERENCE
 if TYPE_CHECKING:
     from rollbook.store.people.group_search import Row, TagFilter
 
-# Of tags in a filter and of values of a tag; ours, because a query cannot grow without end.
+# The most tags of a filter and values of a tag; ours, because a query has a maximum size.
 MAX_TAGS = 100
 
 
@@ -24,9 +24,9 @@ def _read_texts(text: str) -> list[str]:
 
 TEXT_LIST = Kind(f"1 to {MAX_TAGS} texts, separated by commas", "text", _read_texts, ",".join)
 
-# A record that names a group has these, and the choice between them.
+# The children of a record that names a group, and the choice between them.
 NAMING = (
-    optional("Name", "name", help="exactly the name; of several groups the oldest active one"),
+    optional("Name", "name", help="the exact name; of several groups the oldest active one"),
     optional("GroupID", "group_id", help="exactly as it is shown"),
 )
 ONE_NAME = (Choice(("Name", "GroupID"), filled=True),)
@@ -46,14 +46,14 @@ def tag_filter(name: str, field: str, **more: Any) -> Element:
     """A filter by a tag of groups."""
     return record(
         name,
-        optional("TagID", "tag_id", REFERENCE, help="groups that bear the tag with this number"),
-        optional("TagName", "tag_name", help="groups that bear the tag with exactly this name"),
-        optional("TagValues", "tag_values", TEXT_LIST, help="and one of these values of it, exactly"),
+        optional("TagID", "tag_id", REFERENCE, help="groups that have the tag with this number"),
+        optional("TagName", "tag_name", help="groups that have the tag with this exact name"),
+        optional("TagValues", "tag_values", TEXT_LIST, help="one of these exact values of the tag"),
         field=field,
         least=0,
         most=MAX_TAGS,
         choices=(Choice(("TagID", "TagName"), filled=True),),
-        help="of several, groups that bear all",
+        help="with several, groups that have all",
         **more,
     )
 

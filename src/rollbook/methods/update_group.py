@@ -52,7 +52,7 @@ def update_group(call: MethodCall) -> MethodResult:
 
 
 def _find_group(call: MethodCall) -> "Row":
-    """Find the group, and refuse a name that does not tell which."""
+    """Find the group; errors: the codes for an unknown and for an ambiguous one."""
     name, group_id = (call.values["identifier"].get(field) or None for field in ("name", "group_id"))
     account_id = call.caller.account_id
     group = store.group_search.find_group(call.connection, account_id, name=name, group_id=group_id)
