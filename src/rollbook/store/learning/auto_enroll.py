@@ -1,4 +1,4 @@
-"""AutoEnroll: enrolls new members of a group in its auto-enroll courses.
+"""AutoEnroll: new members of a group are enrolled in its auto-enroll courses.
 
 The guard (D31): a user who has or had an enrollment in a course is not enrolled in it again.
 """

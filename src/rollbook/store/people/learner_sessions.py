@@ -80,7 +80,7 @@ def begin_session(
 
 
 def find_session(connection: sa.Connection, token: str, begun_after: datetime) -> LearnerSession | None:
-    """Find a session; None when it has ended, began before that time, or the user is no active learner any more."""
+    """Find a session; None when it has ended, began before that time, or the user is not an active learner."""
     columns = (learner_sessions.c.account_id, users.c.id, users.c.given_name, users.c.family_name)
     query = sa.select(*columns).join_from(learner_sessions, users, users.c.id == learner_sessions.c.user_id)
     query = query.where(

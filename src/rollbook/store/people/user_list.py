@@ -1,6 +1,6 @@
-"""Lists the learners of an account, page by page, chosen by filters. The only SQL about it.
+"""Lists the learners of an account by filters and pages.
 
-A page costs as much as the first one: a page of the second half is read from the end.
+Pages of the second half are read from the end, so that late pages cost no more than early ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,12 +20,12 @@ from rollbook.store.people.search import contains, equals
 
 Row = sa.Row[*tuple[Any, ...]]
 Condition = sa.ColumnElement[bool]
-# From the first moment, before the second one.
+# From the first time, before the second one.
 Span = tuple[datetime | None, datetime | None]
 
 _u = users.c
 _EMPLOYEE_ID = sa.func.coalesce(_u.employee_id, sa.literal_column("''"))
-# As the indexes have them.
+# The columns of the indexes.
 ORDERS = {
     "NAME": (sa.func.lower(_u.given_name), sa.func.lower(_u.family_name), _u.id),
     "EMPLOYEE_ID": (sa.func.lower(_EMPLOYEE_ID), _u.id),
@@ -42,12 +42,12 @@ class Match:
     exact: bool
 
     def of(self, column: sa.ColumnElement[Any]) -> Condition:
-        """Tell of a column whether it matches."""
+        """Match a column."""
         return equals(column, self.text) if self.exact else contains(column, self.text)
 
 
 def _is_named(name: Match) -> Condition:
-    """Tell of a user whether given name, blank, surname match; wherever a blank parts them, so that an index serves."""
+    """Match given name, blank, surname; an exact name is split at each of its blanks, so that an index serves."""
     if not name.exact:
         return name.of(_u.given_name + " " + _u.family_name)
     words = name.text.split(" ")
@@ -57,7 +57,7 @@ def _is_named(name: Match) -> Condition:
 
 @dataclass(frozen=True)
 class UserFilter:
-    """The users who agree with every field; a field that is None or empty leaves out nothing."""
+    """Filters of users that are all applied; None or an empty one filters nothing."""
 
     email: Match | None = None
     employee_id: Match | None = None
@@ -71,12 +71,12 @@ class UserFilter:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether an index finds these users, or all there are."""
+        """Whether an index finds these users, or no filter needs one."""
         texts = [match for match in (self.email, self.employee_id, self.name) if match]
         return any(match.exact for match in texts) or self == UserFilter(active=self.active)
 
     def conditions(self, connection: sa.Connection, account_id: int) -> list[Condition]:
-        """Tell of a user whether he or she is meant."""
+        """Return the conditions of the filters."""
         found: list[Condition] = []
         if self.email:
             of_email = self.email.of(_u.email)
@@ -111,8 +111,8 @@ def list_profiles(
     limit: int,
     offset: int,
 ) -> tuple[Sequence[Row], int]:
-    """Read a page of the learners whom the caller reaches, with their home groups; return how many there are too."""
-    # SQLite takes the index of the order even where it has to read every user: reading the table is quicker.
+    """Read a page of the learners whom the caller may see, with their home groups, and count all of them."""
+    # SQLite uses the index of the order even if it must read every user; scanning the table is faster.
     is_scan = connection.dialect.name == "sqlite" and not (chosen.is_indexed and caller.administers)
     account = unindexed(_u.account_id) if is_scan else _u.account_id
     mine = [account == caller.account_id, _LEARNER, *chosen.conditions(connection, caller.account_id)]
@@ -138,12 +138,12 @@ def _named(connection: sa.Connection, account_id: int, group: str) -> Sequence[i
 
 
 def _members(group_ids: Sequence[int]) -> sa.Select[tuple[int]]:
-    """Select the members of groups; of groups by their numbers PostgreSQL knows how many that are."""
+    """Select the members of groups; with ids as values PostgreSQL estimates their number."""
     return sa.select(memberships.c.user_id).where(memberships.c.group_id.in_(group_ids))
 
 
 def _is_home() -> Condition:
-    """Tell of a membership whether its group is the home group, or stands for it as the first one."""
+    """Match memberships in the home group, or in the first group of users without one."""
     other = memberships.alias()
     earlier = sa.or_(other.c.is_home, other.c.group_id < memberships.c.group_id)
     return sa.or_(memberships.c.is_home, ~sa.exists().where(other.c.user_id == memberships.c.user_id, earlier))
