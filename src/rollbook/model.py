@@ -102,6 +102,9 @@ class Action(StrEnum):
     SET_POLICIES = "set-policies"
     ADD_USER = "add-user"
     UPDATE_USER = "update-user"
+    ACTIVATE_USER = "activate-user"
+    DEACTIVATE_USER = "deactivate-user"
+    ERASE_USER = "erase-user"
     SET_ROLE = "set-role"
     SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
     ADD_GROUP = "add-group"

@@ -158,6 +158,7 @@ def test_updateuser_changes_what_it_names_and_leaves_all_else(served: Served, ca
         {"values": [], "groups": {"South & Co": {"from": ["home"], "to": None}}},
         {
             "values": ["email", "timezone", "active"],
+            "email": {"from": "ann@example.org", "to": "Ann@example.com"},
             "groups": {
                 "North": {"from": ["PROCTOR", "MARKER", "home"], "to": ["PROCTOR", "INSTRUCTOR"]},
                 "South & Co": {"from": [], "to": ["home"]},

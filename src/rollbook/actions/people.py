@@ -1,4 +1,7 @@
-"""Adds and changes learners with their groups, and writes the audit line: by number, without personal data."""
+"""Adds and changes learners with their groups, and writes the audit line: about a number, not about a person.
+
+Only a change of the e-mail is told from what to what; erasing the user finds it there.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +14,8 @@ from rollbook.model import Action, Actor, Change, Role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from rollbook.store.people.profiles import Row
 
 
 def create_user(
@@ -35,7 +40,7 @@ def update_user(
     connection: "Connection",
     by: Actor,
     account_id: int,
-    user_id: int,
+    user: "Row",
     columns: Mapping[str, Any],
     kept: Mapping[str, Any],
     teams: Collection[str] | None,
@@ -49,6 +54,7 @@ def update_user(
     Return the groups in which the learner is new. The audit names the values that changed, and from what to what the
     permissions in each group.
     """
+    user_id = user.id
     changed = store.learners.change_learner(connection, account_id, user_id, columns, kept, teams, now)
     before = store.memberships.list_permissions(connection, user_id)
     store.memberships.leave_groups(connection, account_id, [user_id], left)
@@ -58,6 +64,7 @@ def update_user(
     if groups and not changed:
         store.learners.touch(connection, user_id, now)
     if changed or groups:
-        details = {"values": changed, "groups": groups}
+        email = store.audit.compare({"email": user.email}, {"email": columns.get("email", user.email)})
+        details = {"values": changed, **email, "groups": groups}
         store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_USER, f"user {user_id}", details))
     return {group_id for group_id, _ in new}

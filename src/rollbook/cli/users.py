@@ -4,16 +4,19 @@ import sys
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
 from rollbook.actions import grant_permissions
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
-from rollbook.model import Role
+from rollbook.model import Account, Role
 from rollbook.store.people.accounts import find_account
+from rollbook.store.people.erasure import Erasure, erase_user
 from rollbook.store.people.passwords import generate_password, set_password
-from rollbook.store.people.users import add_user, list_users, set_role
+from rollbook.store.people.users import add_user, list_users, rename_user, set_active, set_role
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 
@@ -41,6 +44,78 @@ def add(
         account, lambda connection, owner: add_user(connection, owner, email, role, by=operator(), **details)
     )
     typer.echo(f"Added {email} as {role}. For a key: rollbook key new --user {email}")
+
+
+UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The e-mail, or the number that `user list` shows.")]
+
+
+@app.command()
+def deactivate(user: UserArgument, account: AccountOption = None) -> None:
+    """Let a user's keys open nothing and end the login sessions; an account keeps at least one active owner."""
+    name = change_account(account, lambda link, owner: set_active(link, owner, user, active=False, by=operator()))
+    typer.echo(f"{name} is inactive. Keys and login sessions have stopped working.")
+
+
+@app.command()
+def activate(user: UserArgument, account: AccountOption = None) -> None:
+    """Let a user's keys work again."""
+    name = change_account(account, lambda link, owner: set_active(link, owner, user, active=True, by=operator()))
+    typer.echo(f"{name} is active. Keys that are not revoked work again.")
+
+
+@app.command()
+def rename(
+    user: UserArgument,
+    email: Annotated[str | None, typer.Option(help="The new e-mail.")] = None,
+    given_name: str | None = None,
+    family_name: str | None = None,
+    employee_id: str | None = None,
+    account: AccountOption = None,
+) -> None:
+    """Change the e-mail, the name or the employee id of a user; what is not named stays."""
+    given = {"email": email, "given_name": given_name, "family_name": family_name, "employee_id": employee_id}
+    changes = {name: text for name, text in given.items() if text is not None}
+    if not changes:
+        raise UserError("Name what to change. See: rollbook user rename --help")
+    number = change_account(account, lambda link, owner: rename_user(link, owner, user, changes, by=operator()))
+    typer.echo(f"Changed user {number}: {', '.join(name.replace('_', ' ') for name in changes)}.")
+
+
+@app.command()
+def erase(
+    user: UserArgument,
+    account: AccountOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove the personal data of a user, for good; the history stays under the number.
+
+    Shows what it will do, and asks. Reasons and other texts that people wrote, and backups, are not searched.
+    """
+
+    def work(connection: Connection, owner: Account) -> Erasure:
+        return erase_user(connection, owner, user, by=operator())
+
+    with open_database() as database:
+        planned = database.transact(lambda link: work(link, find_account(link, account)), rollback=True)
+        typer.echo(_summary(planned), err=True)
+        if dry_run:
+            typer.echo("Nothing was changed.")
+            return
+        if not yes:
+            confirm("Erase? It cannot be undone.")
+        done = database.transact(lambda link: work(link, find_account(link, account)))
+    typer.echo(f"Erased {done.name}, who is User {done.user_id} from now on.")
+
+
+def _summary(planned: Erasure) -> str:
+    deleted = ", ".join(f"{count} {what}" for what, count in planned.deleted.items())
+    return (
+        f"{planned.name} is user {planned.user_id}.\n"
+        f"Removed: names, e-mails, employee id, profile and password; {deleted}; the e-mail from {planned.audit_lines} "
+        f"audit lines; the network address from {planned.calls} calls.\n"
+        f"Kept: {planned.enrollments} enrollments with progress and history, under the name User {planned.user_id}."
+    )
 
 
 @app.command("role")

@@ -79,7 +79,7 @@ def update_user(call: MethodCall) -> MethodResult:
     # An empty element empties its value, but a user keeps these (D28).
     lasting = ("email", "employee_id", "given_name", "family_name", "active")
     given = {name: value for name, value in columns.items() if value is not None or name not in lasting}
-    who = (call.connection, call.by, call.caller.account_id, user.id)
+    who = (call.connection, call.by, call.caller.account_id, user)
     new = actions.update_user(*who, given, kept, teams, left=left, joined=joined, now=utc_now())
     named.refuse_overfull(call.connection, new)
     return MethodResult({name: given.get(name, user._mapping[name]) for name in ("email", "employee_id")})

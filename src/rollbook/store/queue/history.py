@@ -157,8 +157,8 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
         *(e.user_id, learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
         *(courses.c.name.label("course"), sessions.c.name.label("session"), groups.c.name.label("origin")),
         *(e.enrolled_at, e.started_at, e.progress, e.purged_at, batches.c.reason),
-        *(caller.c.email.label("requested_by"), remover.c.email.label("removed_by")),
-        restorer.c.email.label("restored_by"),
+        *(_name_of(caller).label("requested_by"), _name_of(remover).label("removed_by")),
+        _name_of(restorer).label("restored_by"),
     ).select_from(joined)
 
 
@@ -184,9 +184,14 @@ def find_batches(
     )
     refused = sa.select(sa.func.count()).where(refusals.c.batch_id == page.c.id).scalar_subquery().label("refused")
     counts = [sa.func.coalesce(items.c[status.lower()], 0).label(status.lower()) for status in UnenrollmentStatus]
-    read = sa.select(page, users.c.email.label("requested_by_email"), *counts, refused, items.c.first_ended_at)
+    read = sa.select(page, _name_of(users).label("requested_by_email"), *counts, refused, items.c.first_ended_at)
     joined = page.outerjoin(users, users.c.id == page.c.requested_by).outerjoin(items, items.c.batch_id == page.c.id)
     return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
+
+
+def _name_of(user: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return the e-mail of a user, or `User` and the number for one without; NULL for no user."""
+    return sa.func.coalesce(user.c.email, sa.literal("User ") + sa.cast(user.c.id, sa.Text))
 
 
 def find_refusals(
