@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet may open: no cell of it is taken for a formula."""
+"""Writes CSV that is safe to open in a spreadsheet: no cell is read as a formula."""
 
 import csv
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Writer:
-    """Writes rows as CSV; text that would begin a formula gets an apostrophe before it."""
+    """Writes rows as CSV, with an apostrophe before text that would begin a formula."""
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
@@ -16,8 +16,8 @@ class Writer:
 
     def write(self, row: Iterable[object]) -> None:
         """Write one row; None is an empty cell."""
-        cells = [_defuse(value) for value in row]
-        # Left to itself, the csv module quotes a carriage return only when it is part of the line terminator.
+        cells = [_escape_formula(value) for value in row]
+        # The csv module quotes a carriage return only when it is part of the line terminator.
         returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
         (self._quoting if returns else self._writer).writerow(cells)
 
@@ -27,5 +27,5 @@ def read_cell(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
-def _defuse(value: object) -> object:
+def _escape_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

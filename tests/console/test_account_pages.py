@@ -143,3 +143,8 @@ def test_last_calls_show_the_error_of_a_call(served: Served, campus: Campus, own
         time.sleep(0.05)
     assert "ULM:01" in owner.text()
     assert "Failed" in owner.text()
+
+
+def test_audit_filter_of_an_unknown_action_is_an_error(owner: Visitor) -> None:
+    assert owner.open("/console/account/audit", action="delete").status_code == 422
+    assert "“delete” is not an action." in owner.text()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from campus import Campus
@@ -81,6 +82,31 @@ def test_queue_is_filtered_by_learner_course_and_batch(served: Served, campus: C
         owner.open("/console/queue", **filters)
         assert _rows(owner) == 0
         assert "No items match this filter" in owner.text()
+
+
+@pytest.mark.parametrize("filters", [{"batch": "12x"}, {"status": "Done"}, {"status": "Pending", "batch": "1.5"}])
+def test_invalid_filter_is_an_error_and_shows_no_items(campus: Campus, owner: Visitor, filters: dict[str, str]) -> None:
+    campus.accept(campus.enroll(2))
+    assert owner.open("/console/queue", **filters).status_code == 422
+    assert _rows(owner) == 0
+    assert f"“{[*filters.values()][-1]}” is not a" in owner.text()
+
+
+def test_invalid_selection_never_widens_a_removal_or_an_undo(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(3)
+    batch = _batch(campus, ids)
+    undo = f"/console/batches/{batch}/undo"
+    for path, fields in (
+        ("/console/queue/remove", {"all": "1", "batch": "12x"}),
+        ("/console/queue/remove", {"all": "1", "through": "x"}),
+        ("/console/queue/remove", {"item": [ids[0], "x"]}),
+        (undo, {"block": "x"}),
+        (undo, {"block": [1, "2x"]}),
+    ):
+        assert owner.open(path, **fields).status_code == 422, (path, fields)
+        assert owner.post(path, fields).status_code == 422, (path, fields)
+        assert "x” is not a number" in owner.text()
+    assert set(campus.queue().values()) == {"Pending"}
 
 
 def test_chart_has_a_text_alternative(campus: Campus, owner: Visitor) -> None:

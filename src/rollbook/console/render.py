@@ -42,15 +42,15 @@ def time(moment: datetime | None) -> Markup:
 
 def day(moment: datetime | None) -> Markup:
     """Format a time to the day."""
-    return (
-        Markup("&ndash;") if moment is None else Markup("<time>{}</time>").format(f"{moment.astimezone(UTC):%Y-%m-%d}")
-    )
+    if moment is None:
+        return Markup("&ndash;")
+    return Markup("<time>{}</time>").format(f"{moment.astimezone(UTC):%Y-%m-%d}")
 
 
 def progress(item: Any) -> str:
     """Format a learner's progress in the words of the queue (protocol §7)."""
     if item.purged_at is not None:
-        return "No longer kept"
+        return "Deleted"
     if item.progress is not None:
         return f"{item.progress}%"
     return "Not Started" if item.started_at is None else "0%"
@@ -134,17 +134,6 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
-TEMPLATES.filters |= {
-    "time": time,
-    "day": day,
-    "progress": progress,
-    "person": person,
-    "count": count,
-    "detail": detail,
-    "status_name": status_name,
-    "undo_term": undo_term,
-    "undo_end": undo_end,
-    "undo_promise": undo_promise,
-    "age": age,
-}
+_FILTERS = (time, day, progress, person, count, detail, status_name, undo_term, undo_end, undo_promise, age)
+TEMPLATES.filters |= {each.__name__: each for each in _FILTERS}
 TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

@@ -11,9 +11,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from rollbook.console.notices import Notice, seal
 from rollbook.console.render import TEMPLATES
 from rollbook.errors import UserError
-from rollbook.model import Actor, Caller, Change, Limit, read_reason, utc_now
+from rollbook.model import Actor, Caller, Limit, read_reason, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.operations.audit import record_change
 from rollbook.store.people.learner_sessions import LearnerSession
 from rollbook.store.people.login_sessions import keep_notice
 
@@ -71,10 +70,6 @@ class ConsoleRequest:
         caller = self.caller
         return Actor(caller.email or f"user {caller.user_id}", caller.user_id, self.address, self.request_id)
 
-    def record(self, connection: sa.Connection, change: Change) -> None:
-        """Put a change into the audit, in the transaction that makes it."""
-        record_change(connection, self.caller.account_id, self.actor, change)
-
     def notify(self, connection: sa.Connection, path: str, sentence: str, of: str = "", secret: str = "") -> None:
         """Let the page at `path` show a sentence once, with a new `secret` under the heading `of`, if any."""
         keep_notice(connection, self.token, seal(Notice(BASE + path, sentence, of, secret), self.token))
@@ -90,9 +85,8 @@ class ConsoleRequest:
         return value.strip() if isinstance(value, str) else ""
 
     def ids(self, name: str) -> list[int]:
-        """Return the ids among the values of a field; other values are left out."""
-        texts = [str(value) for value in (self.form or self.query).getlist(name)]
-        return [int(text) for text in texts if _is_id(text)]
+        """Return the values of a field as ids; errors: UserError, since leaving one out could widen a selection."""
+        return [_read_number(str(value)) for value in (self.form or self.query).getlist(name)]
 
     def reason(self) -> str | None:
         """Return the field `reason`, None when it is empty; errors: UserError."""
@@ -102,9 +96,9 @@ class ConsoleRequest:
             raise UserError(f"The reason cannot be kept: {error}.") from None
 
     def number(self, name: str) -> int | None:
-        """Return a field as a whole number; None when it is absent or not a number."""
+        """Return a field as a whole number, None when it is empty; errors: UserError."""
         text = self.text(name)
-        return int(text) if _is_id(text) else None
+        return _read_number(text) if text else None
 
     def page(self) -> int:
         """Return the number of the list page, from 1."""
@@ -121,8 +115,10 @@ def redirect(path: str) -> Response:
     return RedirectResponse(f"{BASE}{path}", 303)
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
+def _read_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise UserError(f"“{text[:20]}” is not a number.")
+    return int(text)
 
 
 View = Callable[[ConsoleRequest], Response]

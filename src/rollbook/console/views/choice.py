@@ -23,13 +23,13 @@ def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
     """Read the selection and the ids of its enrollments; errors: UserError for anything that is not clear."""
     pasted, upload = request.text("ids"), read_upload(request.form, "file")
     lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
-    ticked = _read_ticks(request)
-    if bool(lists) == bool(ticked.courses or ticked.groups):
+    selected = _read_selected(request)
+    if bool(lists) == bool(selected.courses or selected.groups):
         raise UserError("Select courses or groups, or else give ids: one of the two.")
     if lists:
         choice, ids = _read_lists(request, lists)
     else:
-        choice, ids = ticked, _find_ids(request, ticked)
+        choice, ids = selected, _find_ids(request, selected)
     if not ids:
         raise UserError("No current enrollment matches this selection.")
     if len(ids) > MAX_IDS:
@@ -51,7 +51,7 @@ def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tupl
     return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
 
 
-def _read_ticks(request: ConsoleRequest) -> Choice:
+def _read_selected(request: ConsoleRequest) -> Choice:
     statuses = [str(status) for status in request.form.getlist("status")]
     if unknown := set(statuses) - {*EnrollmentStatus}:
         raise UserError(f"“{min(unknown)}” is not a status. Select it again.")
@@ -63,22 +63,22 @@ def _read_ticks(request: ConsoleRequest) -> Choice:
 
 def _read_named(request: ConsoleRequest, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:
     """Read the selected courses or groups; an unknown one is an error: left out, it would widen the selection."""
-    sent, ids = request.form.getlist(f"in_{kind}"), request.ids(f"in_{kind}")
+    ids = request.ids(f"in_{kind}")
     found = find(connection, request.caller.account_id, ids=ids) if ids else []
-    if missing := len(sent) - len(found):
+    if missing := len(ids) - len(found):
         raise UserError(
             f"{missing} of the selected {kind}s {'does' if missing == 1 else 'do'} not exist. Select them again."
         )
     return [(row.id, row.name) for row in found]
 
 
-def _find_ids(request: ConsoleRequest, ticked: Choice) -> list[int]:
+def _find_ids(request: ConsoleRequest, selected: Choice) -> list[int]:
     with request.database.read() as connection:
         return choose_enrollments(
             connection,
             request.caller.account_id,
-            course_ids=[id_ for id_, _ in ticked.courses],
-            group_ids=[id_ for id_, _ in ticked.groups],
-            statuses=ticked.statuses,
+            course_ids=[id_ for id_, _ in selected.courses],
+            group_ids=[id_ for id_, _ in selected.groups],
+            statuses=selected.statuses,
             limit=MAX_IDS + 1,
         )

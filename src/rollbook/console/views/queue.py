@@ -38,6 +38,7 @@ def show_queue(request: ConsoleRequest) -> Response:
     filters = {name: request.text(name)[:255] for name in ("learner", "course", "batch")}
     return request.render(
         "queue.html",
+        code=422 if problem else 200,
         error=problem,
         state=state,
         silent=is_silent(state.worker_seen_at, now),
@@ -54,7 +55,9 @@ def show_queue(request: ConsoleRequest) -> Response:
 
 
 def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str) -> ItemFilter:
-    """Read the filter; a `status` that does not exist means any. Errors: UserError."""
+    """Read the filter; the `status` All means any. Errors: UserError."""
+    if status not in (*UnenrollmentStatus, "All"):
+        raise UserError(f"“{status[:20]}” is not a status.")
     account_id, learner, course = request.caller.account_id, request.text("learner")[:255], request.text("course")[:255]
     user_ids = find_ids_of_people(connection, account_id, learner, MAX_MATCHES + 1) if learner else None
     found = find_courses(connection, account_id, course, limit=MAX_MATCHES + 1) if course else None
@@ -62,7 +65,7 @@ def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str)
         raise UserError(f"More than {MAX_MATCHES} learners or courses match. Enter more of the name.")
     return ItemFilter(
         batch_id=request.number("batch"),
-        statuses=[status] if status in [*UnenrollmentStatus] else [],
+        statuses=[] if status == "All" else [status],
         user_ids=user_ids,
         course_ids=None if found is None else [course.id for course in found],
         through_batch=request.number("through"),

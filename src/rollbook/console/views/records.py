@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from rollbook.console.request import ConsoleRequest
+from rollbook.errors import UserError
 from rollbook.model import Action
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.operations.call_log import list_calls
@@ -13,12 +14,14 @@ LINES_PER_PAGE = 100
 def show_audit(request: ConsoleRequest) -> Response:
     """List the audit, latest first."""
     action = request.text("action")
+    if action and action not in [*Action]:
+        raise UserError(f"“{action[:20]}” is not an action.")
     with request.database.read() as connection:
         lines = list_changes(
             connection,
             request.caller.account_id,
             actor=request.text("actor") or None,
-            action=Action(action) if action in [*Action] else None,
+            action=Action(action) if action else None,
             before_id=request.number("before"),
             limit=LINES_PER_PAGE + 1,
         )

@@ -43,7 +43,7 @@ def preview_removal(request: ConsoleRequest) -> Response:
     fields = {name: request.text(name) for name in ("all", "learner", "course", "batch")}
     through = max(row.batch_id for row in found)
     return request.render(
-        "remove.html", items=items, total=len(found), ticked=request.ids("item"), fields=fields | {"through": through}
+        "remove.html", items=items, total=len(found), selected=request.ids("item"), fields=fields | {"through": through}
     )
 
 
@@ -51,24 +51,23 @@ def remove(request: ConsoleRequest) -> Response:
     """Remove these items from the queue in one transaction."""
     reason = request.reason()
 
-    def work(connection: sa.Connection) -> Undoing:
+    def work(connection: sa.Connection) -> None:
         ids = [row.enrollment_id for row in _find_removal(request, connection)]
         who = (connection, request.actor, request.caller.account_id, Action.REMOVE)
         done = actions.undo_enrollments(*who, ids, reason=reason, now=utc_now())
         removed = count(len(done.changed), "item")
         request.notify(connection, "/queue", f"{removed} removed from the queue. The learners stay enrolled.")
-        return done
 
     request.database.transact(work)
     return redirect("/queue")
 
 
 def _find_removal(request: ConsoleRequest, connection: sa.Connection) -> Sequence[Any]:
-    ticked = request.ids("item")
+    selected = request.ids("item")
     if request.text("all"):
         return find_pending(connection, request.caller.account_id, read_filter(request, connection, "Pending"))
-    if ticked:
-        return find_pending(connection, request.caller.account_id, ItemFilter(enrollment_ids=ticked))
+    if selected:
+        return find_pending(connection, request.caller.account_id, ItemFilter(enrollment_ids=selected))
     return []
 
 

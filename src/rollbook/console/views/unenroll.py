@@ -23,12 +23,12 @@ def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
     account_id = request.caller.account_id
     searched = {kind: request.text(kind)[:255] for kind in ("course", "group")}
     with request.database.read() as connection:
-        ticked, statuses, pasted = _ticked(request, connection)
+        selected, statuses, pasted = _read_selected(request, connection)
         lists = {}
         for kind, find in (("course", find_courses), ("group", find_groups)):
             found = find(connection, account_id, searched[kind], limit=OPTIONS_SHOWN + 1)
-            chosen = find(connection, account_id, ids=ticked[kind]) if ticked[kind] else []
-            others = [row for row in found[:OPTIONS_SHOWN] if row.id not in ticked[kind]]
+            chosen = find(connection, account_id, ids=selected[kind]) if selected[kind] else []
+            others = [row for row in found[:OPTIONS_SHOWN] if row.id not in selected[kind]]
             lists[kind] = {"rows": [*chosen, *others], "more": len(found) > OPTIONS_SHOWN}
     return request.render(
         "unenroll.html",
@@ -37,30 +37,27 @@ def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
         searched=searched,
         lists=lists,
         statuses=[*EnrollmentStatus],
-        ticked=ticked,
-        ticked_statuses=statuses,
+        selected=selected,
+        selected_statuses=statuses,
         pasted=pasted,
         column=request.text("column"),
         skip_bad_rows=request.text("skip_bad_rows"),
     )
 
 
-def _ticked(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
+def _read_selected(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
     """Return the selected courses and groups, the statuses and the pasted ids, of the form or of the user's draft."""
     draft_id = request.number("draft")
     if draft_id is None:
-        ticked = {kind: request.ids(f"in_{kind}") for kind in ("course", "group")}
-        return (
-            ticked,
-            [str(status) for status in (request.form or request.query).getlist("status")],
-            request.text("ids"),
-        )
+        selected = {kind: request.ids(f"in_{kind}") for kind in ("course", "group")}
+        statuses = [str(status) for status in (request.form or request.query).getlist("status")]
+        return selected, statuses, request.text("ids")
     draft = find_draft(connection, request.caller.account_id, draft_id, utc_now())
     choice = draft.choice if draft and draft.user_id == request.caller.user_id else Choice()
     listed = draft is not None and not choice.courses and not choice.groups
     ids = read_draft_ids(connection, draft_id) if listed else []
-    ticked = {"course": [id_ for id_, _ in choice.courses], "group": [id_ for id_, _ in choice.groups]}
-    return ticked, choice.statuses, "\n".join(map(str, ids))
+    selected = {"course": [id_ for id_, _ in choice.courses], "group": [id_ for id_, _ in choice.groups]}
+    return selected, choice.statuses, "\n".join(map(str, ids))
 
 
 def choose(request: ConsoleRequest) -> Response:
