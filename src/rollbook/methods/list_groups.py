@@ -3,18 +3,17 @@
 from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.groups import read_tags, tag_filter
+from rollbook.methods.list_users import STATUSES
 from rollbook.methods.method import GROUP_EDITORS, Method, MethodCall, MethodResult
 from rollbook.wire.matching import match, matching
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
-from rollbook.wire.values import word_for
 
 FORBIDDEN = WireCode("LG:01", "The required permissions are not met to call the listGroups method.")
 
-ACTIVITY = word_for({"Active": True, "Inactive": False, "All": None}, any_case=True)
 FILTERS = record(
     "Filters",
     matching("GroupName", "name"),
-    optional("GroupStatus", "active", ACTIVITY, help="`All` unless given"),
+    optional("GroupStatus", "active", STATUSES, help="`All` unless given"),
     record("Tags2", tag_filter("Tag2", "tags"), least=0),
 )
 GROUP = record(
