@@ -21,6 +21,8 @@ from visitor import PASSWORD, Visitor, give_password
 pytest_plugins = ["console_browser"]
 
 BOTH = ["sqlite", "postgresql"]
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 Visitors = Callable[[], Visitor]
 

@@ -8,11 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from campus import Campus
-from conftest import Served
+from conftest import Served, on_sqlite
 from rollbook.model import utc_now
 from rollbook.server.operations.call_log import MAX_QUEUE, CallLog
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import calls
 from rollbook.store.operations.call_log import AnsweredCall, keep_calls, list_calls, purge_calls
 from server_process import run_server
@@ -93,13 +92,13 @@ def test_log_and_call_log_name_the_wrong_element_its_line_and_what_is_expected(
     assert detail in logged
 
 
-def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
+@on_sqlite
+def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
     campus = Campus(database)
     seeing = campus.call("getUnenrollmentQueue", "<UnenrollmentQueue/>")
-    with run_server(url, tmp_path, "--no-worker") as server:
+    with run_server(database_url, tmp_path, "--no-worker") as server:
         with database.write():  # no other connection can write
             server.post(seeing)
             time.sleep(1.1)  # the first write of the call log fails meanwhile
@@ -108,7 +107,7 @@ def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(tmp_pa
         assert server.stop() == 0
     with database.read() as connection:
         assert len(list_calls(connection, campus.account.id, 10)) == 3
-    with run_server(url, tmp_path, calls_kept=0) as server:
+    with run_server(database_url, tmp_path, calls_kept=0) as server:
         server.post(seeing)
         # Its worker deletes the calls that the other server kept.
         deadline = time.monotonic() + 15
@@ -117,7 +116,6 @@ def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(tmp_pa
             time.sleep(0.05)
         assert server.stop() == 0
     assert _count(database) == 0
-    database.close()
 
 
 def _count(database: Database) -> int:

@@ -7,20 +7,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from conftest import on_sqlite
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from server_process import environment
 
 
-def test_unexpected_error_is_one_line_of_json(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
+@on_sqlite
+def test_unexpected_error_is_one_line_of_json(database: Database, database_url: str, tmp_path: Path) -> None:
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE alembic_version RENAME COLUMN version_num TO other"))
-    database.close()
     command = [sys.executable, "-m", "rollbook", "worker"]
-    done = subprocess.run(command, env=environment(url, tmp_path), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(database_url, tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     line = json.loads(done.stderr)
     assert (line["event"], line["level"]) == ("unforeseen error", "critical")

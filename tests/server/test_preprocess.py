@@ -8,10 +8,9 @@ from pathlib import Path
 
 import httpx
 import psycopg
-import pytest
 
 from campus import Campus, read_outcomes
-from conftest import Served
+from conftest import Served, on_postgresql
 from rollbook.store.database.database import Database
 from server_process import run_server
 
@@ -48,7 +47,7 @@ def test_simultaneous_calls_each_get_their_own_answer(served: Served, campus: Ca
 
 
 # On SQLite no lock is held for long.
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@on_postgresql
 def test_refused_call_does_not_wait_for_calls_in_progress(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:

@@ -15,9 +15,9 @@ import httpx
 import sqlalchemy as sa
 
 from campus import Campus
+from conftest import on_postgresql, on_sqlite
 from postgresql import PostgresServer
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
@@ -60,15 +60,17 @@ def _call_each_process(server: ServerProcess, package: str) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_metrics_cover_all_processes_and_readyz_reports_the_stop(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
+@on_sqlite
+def test_metrics_cover_all_processes_and_readyz_reports_the_stop(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
     campus, held = Campus(database), Campus(database)
     campus.set(protect_completed=True)
     held.set(hold_seconds=3600)
     ids = [*campus.enroll(3), *held.enroll(2)]
-    with run_server(url, tmp_path, "--workers", "2", forked=False, operations_port=0, poll_seconds=0.05) as server:
+    with run_server(
+        database_url, tmp_path, "--workers", "2", forked=False, operations_port=0, poll_seconds=0.05
+    ) as server:
         operations = server.operations_url
         assert httpx.get(f"{operations}/livez", trust_env=False).json() == {"status": "alive"}
         ready = httpx.get(f"{operations}/readyz", trust_env=False)
@@ -105,48 +107,46 @@ def test_metrics_cover_all_processes_and_readyz_reports_the_stop(tmp_path: Path)
             stopping = httpx.get(f"{operations}/readyz", trust_env=False)
         caller.join()
         assert server.process.wait(15) == 0
-    database.close()
     assert (stopping.status_code, stopping.json()["process"]) == (503, "shutting down")
     assert stopping.json()["database"] == "ok"
 
 
-def test_worker_reports_its_counts_and_the_part_that_is_not_ready(postgresql: PostgresServer, tmp_path: Path) -> None:
-    with postgresql.fresh_database() as url:
-        database = Database(url)
-        migrate(database)
-        campus = Campus(database)
-        campus.set(protect_completed=True)
-        campus.accept(campus.enroll(2))
-        done = campus.enroll(1)
-        campus.accept(done)
-        with database.write() as connection:
-            connection.execute(enrollments.update().where(enrollments.c.id == done[0]).values(status="Completed"))
-        log = tmp_path / "worker.log"
-        with log.open("wb") as output:
-            command = [sys.executable, "-m", "rollbook", "worker"]
-            told = environment(url, tmp_path, operations_port=0, poll_seconds=0.1, log_format="json")
-            process = subprocess.Popen(command, env=told, stderr=output, cwd=tmp_path)
-        try:
-            deadline = time.monotonic() + 20
-            while "Operations: " not in log.read_text():
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.02)
-            operations = log.read_text().split("Operations: ")[1].split("/readyz")[0]
-            _wait_until('rollbook_unenrollments_processed_total{status="Failed"}', 1, operations)
-            _wait_until('rollbook_unenrollments_processed_total{status="Complete"}', 2, operations)
-            with postgresql.unreachable(url):
-                away = httpx.get(f"{operations}/readyz", trust_env=False)
-                _wait_until("rollbook_database_up", 0, operations)
-                alive = httpx.get(f"{operations}/livez", trust_env=False)
-            _set_schema(database, "0001")
-            older = httpx.get(f"{operations}/readyz", trust_env=False)
-            _set_schema(database, "9999")
-            newer = httpx.get(f"{operations}/readyz", trust_env=False)
-            process.terminate()
-            assert process.wait(15) == 0
-        finally:
-            process.kill()
-        database.close()
+@on_postgresql
+def test_worker_reports_its_counts_and_the_part_that_is_not_ready(
+    postgresql: PostgresServer, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database)
+    campus.set(protect_completed=True)
+    campus.accept(campus.enroll(2))
+    done = campus.enroll(1)
+    campus.accept(done)
+    with database.write() as connection:
+        connection.execute(enrollments.update().where(enrollments.c.id == done[0]).values(status="Completed"))
+    log = tmp_path / "worker.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "rollbook", "worker"]
+        told = environment(database_url, tmp_path, operations_port=0, poll_seconds=0.1, log_format="json")
+        process = subprocess.Popen(command, env=told, stderr=output, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 20
+        while "Operations: " not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        operations = log.read_text().split("Operations: ")[1].split("/readyz")[0]
+        _wait_until('rollbook_unenrollments_processed_total{status="Failed"}', 1, operations)
+        _wait_until('rollbook_unenrollments_processed_total{status="Complete"}', 2, operations)
+        with postgresql.unreachable(database_url):
+            away = httpx.get(f"{operations}/readyz", trust_env=False)
+            _wait_until("rollbook_database_up", 0, operations)
+            alive = httpx.get(f"{operations}/livez", trust_env=False)
+        _set_schema(database, "0001")
+        older = httpx.get(f"{operations}/readyz", trust_env=False)
+        _set_schema(database, "9999")
+        newer = httpx.get(f"{operations}/readyz", trust_env=False)
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
     assert (away.status_code, alive.status_code) == (503, 200)
     assert away.json()["database"].startswith("the database cannot be used")
     assert (older.status_code, older.json()["database"]) == (503, "ok")
@@ -160,20 +160,19 @@ def _set_schema(database: Database, revision: str) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
 
-def test_taken_operations_port_stops_only_a_server_configured_for_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
-    database.close()
+@on_sqlite
+def test_taken_operations_port_stops_only_a_server_configured_for_it(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
     with socket.socket() as other:
         with suppress(OSError):  # a port that is taken already serves the test as well
             other.bind(("127.0.0.1", 8444))
             other.listen()
-        with run_server(url, tmp_path, operations_port=None) as server:
+        with run_server(database_url, tmp_path, operations_port=None) as server:
             said = server.log.read_text()
     assert "No /livez, /readyz and /metrics here. Cannot listen on 127.0.0.1 port 8444" in said
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        named = environment(url, tmp_path, operations_port=taken.getsockname()[1])
+        named = environment(database_url, tmp_path, operations_port=taken.getsockname()[1])
         command = [sys.executable, "-m", "rollbook", "serve", "--port", "0"]
         done = subprocess.run(command, env=named, capture_output=True, text=True, check=False)
     assert done.returncode == 2

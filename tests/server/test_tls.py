@@ -13,11 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import Served
+from conftest import Served, on_sqlite
 from rollbook.server.network.tls import self_signed_certificate
 from rollbook.server.network.workers import CRASH_SECONDS
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from server_process import ServerProcess, run_server
 
 
@@ -94,16 +93,15 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_process_that_cannot_start_is_retried_while_another_serves_and_else_ends_the_server(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
-    database.close()
+@on_sqlite
+def test_process_that_cannot_start_is_retried_while_another_serves_and_else_ends_the_server(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
     made = self_signed_certificate(tmp_path / "made")
     cert = tmp_path / "localhost.pem"
     shutil.copy(made.cert, cert)
     options = ["--no-worker", "--workers", "2", "--tls-cert", str(cert), "--tls-key", str(made.key)]
-    with run_server(url, tmp_path, *options, forked=False) as server:
+    with run_server(database_url, tmp_path, *options, forked=False) as server:
         server.wait_until_it_answers()
         time.sleep(CRASH_SECONDS + 0.5)  # then the other process counts as serving
         cert.write_text("half of a certificate")
@@ -121,18 +119,17 @@ def test_process_that_cannot_start_is_retried_while_another_serves_and_else_ends
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sighup_reloads_a_renewed_certificate_without_losing_a_call(tmp_path: Path, workers: int) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
-    database.close()
+@on_sqlite
+def test_sighup_reloads_a_renewed_certificate_without_losing_a_call(
+    database: Database, database_url: str, tmp_path: Path, workers: int
+) -> None:
     first, second = (self_signed_certificate(tmp_path / name) for name in ("first", "second"))
     cert, key = tmp_path / "localhost.pem", tmp_path / "key.pem"
     shutil.copy(first.cert, cert)
     shutil.copy(first.key, key)
     options = ["--no-worker", "--workers", str(workers), "--tls-cert", str(cert), "--tls-key", str(key)]
     old, new = (ssl.PEM_cert_to_DER_cert(made.cert.read_text()) for made in (first, second))
-    with run_server(url, tmp_path, *options, forked=workers == 1) as server, Load(server) as load:
+    with run_server(database_url, tmp_path, *options, forked=workers == 1) as server, Load(server) as load:
 
         def hang_up(event: str) -> None:
             said = server.log.read_text().count(event)

@@ -13,10 +13,9 @@ import sqlalchemy as sa
 from lxml import etree
 
 from campus import Campus
-from conftest import Served
+from conftest import Served, on_postgresql, on_sqlite
 from postgresql import PostgresServer
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from server_process import run_server
 
 
@@ -114,9 +113,9 @@ def test_every_wrong_pair_of_keys_has_the_same_answer(served: Served, campus: Ca
     assert len({tuple(sorted(set(answer.headers) - {"date"})) for answer in answers}) == 1
 
 
-def test_unexpected_error_is_su_9999_and_its_cause_is_only_in_the_log(database_url: str, tmp_path: Path) -> None:
-    database = Database(database_url)
-    migrate(database)
+def test_unexpected_error_is_su_9999_and_its_cause_is_only_in_the_log(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
     campus = Campus(database)
     ids = campus.enroll(1)
     with run_server(database_url, tmp_path, "--no-worker") as server:
@@ -124,37 +123,36 @@ def test_unexpected_error_is_su_9999_and_its_cause_is_only_in_the_log(database_u
             connection.execute(sa.text("DROP TABLE batches"))
         answer = server.post(campus.package(ids))
         log = server.log.read_text()
-    database.close()
     assert (answer.status_code, _code(answer)) == (200, "SU:9999")
     assert b"batches" not in answer.content
     assert "batches" in next(line for line in log.splitlines() if answer.headers["X-Request-ID"] in line)
 
 
-def test_unreachable_database_is_503_with_retry_after(postgresql: PostgresServer, tmp_path: Path) -> None:
-    with postgresql.fresh_database() as url:
-        database = Database(url)
-        migrate(database)
-        campus = Campus(database)
-        package = campus.package(campus.enroll(1))
-        database.close()
-        with run_server(url, tmp_path, "--no-worker") as server:
-            with postgresql.unreachable(url):
-                answer = server.post(package)
-            again = server.post(package)
+@on_postgresql
+def test_unreachable_database_is_503_with_retry_after(
+    postgresql: PostgresServer, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    campus = Campus(database)
+    package = campus.package(campus.enroll(1))
+    database.close()
+    with run_server(database_url, tmp_path, "--no-worker") as server:
+        with postgresql.unreachable(database_url):
+            answer = server.post(package)
+        again = server.post(package)
     assert (answer.status_code, _code(answer)) == (503, "SU:9999")
     assert int(answer.headers["Retry-After"]) > 0
     assert b"<Result>Success</Result>" in again.content
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one_process", "two_processes"])
-def test_sigterm_answers_calls_in_progress_and_exits_with_0(tmp_path: Path, options: list[str]) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
+@on_sqlite
+def test_sigterm_answers_calls_in_progress_and_exits_with_0(
+    database: Database, database_url: str, tmp_path: Path, options: list[str]
+) -> None:
     campus = Campus(database)
     ids = campus.enroll(1)
     answers: list[httpx.Response] = []
-    with run_server(url, tmp_path, "--no-worker", *options, forked=False) as server:
+    with run_server(database_url, tmp_path, "--no-worker", *options, forked=False) as server:
         # Blocks the call, so that it is in progress when SIGTERM arrives.
         with database.write():
             caller = threading.Thread(target=lambda: answers.append(server.post(campus.package(ids))))
@@ -168,15 +166,12 @@ def test_sigterm_answers_calls_in_progress_and_exits_with_0(tmp_path: Path, opti
             server.post(campus.package(ids))
     assert b"<Result>Success</Result>" in answers[0].content
     assert campus.queue() == {ids[0]: "Pending"}
-    database.close()
 
 
-def test_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
+@on_sqlite
+def test_server_process_that_dies_is_replaced(database: Database, database_url: str, tmp_path: Path) -> None:
     campus = Campus(database)
-    with run_server(url, tmp_path, "--workers", "2", forked=False) as server:
+    with run_server(database_url, tmp_path, "--workers", "2", forked=False) as server:
         children = server.serving()
         assert len(children) == 2
         for pid in children:
@@ -184,15 +179,11 @@ def test_server_process_that_dies_is_replaced(tmp_path: Path) -> None:
         server.wait_until_it_answers()
         assert b"<Result>Success</Result>" in server.post(campus.package(campus.enroll(1))).content
         assert server.stop() == 0
-    database.close()
 
 
-def test_arriving_body_does_not_delay_the_stop(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rollbook.db'}"
-    database = Database(url)
-    migrate(database)
-    database.close()
-    with run_server(url, tmp_path) as server:
+@on_sqlite
+def test_arriving_body_does_not_delay_the_stop(database: Database, database_url: str, tmp_path: Path) -> None:
+    with run_server(database_url, tmp_path) as server:
         address = ("127.0.0.1", server.port)
         raw = socket.create_connection(address, timeout=30)
         with server.tls_context().wrap_socket(raw, server_hostname="localhost") as tls:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from campus import Campus
+from conftest import on_sqlite
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import (
@@ -76,7 +77,7 @@ def test_stopped_worker_leaves_the_rest_of_a_purge_to_the_next_one(database: Dat
     assert _count(database, enrollments, kept) == 0
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_sqlite_log_is_truncated_even_after_a_reader_has_held_it(database: Database, tmp_path: Path) -> None:
     campus, log = Campus(database), tmp_path / "rollbook.db-wal"
     with database.read() as connection:

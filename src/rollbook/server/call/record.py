@@ -1,6 +1,7 @@
 """Records answered calls: in the log, the metrics and the call log."""
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 
 import structlog
@@ -40,7 +41,7 @@ class Recorder:
         """Record a call that is about to be answered. Never blocks."""
         caller = record.caller
         result = "Success" if answer.succeeded else "Failed"
-        errors = _counts(answer)
+        errors = dict(Counter(entry.code for entry in answer.errors))
         milliseconds = round(seconds * 1000, 1)
         log.info(
             "call",
@@ -73,10 +74,3 @@ class Recorder:
                 answered_at=utc_now(),
             )
             self._call_log.add(call)
-
-
-def _counts(answer: Answer) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for entry in answer.errors:
-        counts[entry.code] = counts.get(entry.code, 0) + 1
-    return counts

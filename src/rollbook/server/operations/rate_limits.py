@@ -8,8 +8,9 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from ipaddress import IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 
 from rollbook.errors import RateLimitError
 from rollbook.model import Limit
@@ -78,17 +79,9 @@ def _normalize(subject: object) -> str:
     """Return the name that is counted: of an IPv6 address its /64 network, of long text its digest."""
     text = str(subject)
     if ":" in text:
-        address = _read_address(text)
-        if address is not None:
-            mapped = address.ipv4_mapped
-            return str(mapped) if mapped else f"{IPv6Address(int(address) >> 64 << 64)}/64"
+        with suppress(AddressValueError):
+            address = IPv6Address(text)
+            return str(address.ipv4_mapped or f"{IPv6Address(int(address) >> 64 << 64)}/64")
     if text.isascii() and text.isprintable() and len(text) <= 80:
         return text.lower()
     return hashlib.sha256(text.lower().encode(errors="replace")).hexdigest()
-
-
-def _read_address(text: str) -> IPv6Address | None:
-    try:
-        return IPv6Address(text)
-    except ValueError:
-        return None
