@@ -59,8 +59,9 @@ class Table:
                 while cells and not cells[-1]:
                     cells.pop()
                 if cells:
-                    rows.append(_Row(line + self._first_line, fields, cells))
-                    self._refuse_swallowed_rows(rows[-1], reader.line_num + self._first_line - 1)
+                    rows.append(_Row(line + self._first_line, fields, fields if cells == fields else cells))
+                    if reader.line_num > line + 1:
+                        self._refuse_swallowed_rows(rows[-1], reader.line_num + self._first_line - 1)
                 line = reader.line_num
         except csv.Error as error:
             if "unexpected end" not in str(error):
@@ -75,8 +76,6 @@ class Table:
 
     def _refuse_swallowed_rows(self, row: _Row, last: int) -> None:
         """Refuse a field that contains rows, between a stray quotation mark and a later one."""
-        if last == row.line:
-            return
         for line in (line for cell in row.text for line in cell.splitlines()[1:]):
             parts = [part.strip(BLANKS) for part in line.split(self._separator)]
             if len(parts) > 1 and any(map(read_identifier, parts)):
@@ -169,6 +168,9 @@ class Table:
         """Read a list without columns, with one or several ids per line."""
         found = IdList(column="a plain list")
         for row in self._rows:
+            if len(row.text) == 1 and row.cells[0].isdigit():  # the common case, at a third of the time
+                found.add(row.place, row.cells[0])
+                continue
             if not all(text.strip(BLANKS) for text in row.text[:-1]):
                 what = "an empty field in a list without a header for the column of ids."
                 raise self._error(row.line - self._first_line, what)
