@@ -36,7 +36,7 @@ class Session:
 
     @classmethod
     def of(cls, values: Values) -> "Session":
-        """Take it from the values of an answer; errors: KeyError for what is missing."""
+        """Take it from the values of an answer; errors: KeyError for a missing value."""
         dates = values.get("dates")
         date: Values = dates[0] if dates else {}
         times = (date.get("starts_at"), date.get("ends_at"))
@@ -47,7 +47,7 @@ class CourseCalls(Calls):
     """Courses, their sessions, and enrollments in them."""
 
     def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
-        """Enroll in calls of 100; the id of an outcome is the learner's, its `new_id` the enrollment's."""
+        """Enroll in calls of 100; an outcome has the learner as `id` and the enrollment as `new_id`."""
         for part in split(enrollments):
             yield from self._enroll(ENROLL_LEARNING_MODULES, part)
 
@@ -66,7 +66,7 @@ class CourseCalls(Calls):
     def courses(
         self, *, name: str | None = None, contains: str | None = None, status: str | None = None
     ) -> Iterator[dict[str, str]]:
-        """Give `LearningModuleID`, `Name`, `Type` and `Status` of courses: of this name, or with a text in it."""
+        """Yield `LearningModuleID`, `Name`, `Type` and `Status` of courses with this name, or with a text in it."""
         asked = {"name": matching_of(name, contains), "status": status, "page_size": MAX_SIZE}
 
         def ask(page: int) -> Rows:
@@ -102,7 +102,7 @@ class CourseCalls(Calls):
         return self._read(lambda: int(sent.values["id"]))
 
     def update_enrollments(self, progress: Iterable[Progress]) -> Iterator[Outcome]:
-        """Write progress in calls of 100: `accepted` when the enrollment has it now."""
+        """Write progress in calls of 100; `accepted` means that the enrollment has it."""
         for part in split(progress):
             sent = self._send(UPDATE_ENROLLMENTS, {"items": [each.values() for each in part]}, key=new_key())
             yield from read_outcomes(sent.items, sent.reply.errors, named(each.enrollment_id for each in part))
@@ -110,7 +110,7 @@ class CourseCalls(Calls):
     def learner_report(
         self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = MAX_SIZE
     ) -> Iterator[dict[str, str]]:
-        """Give the rows of all pages, by the names of their elements."""
+        """Yield the rows of all pages, as texts by element name."""
         asked = {**filters.values(), "columns": columns, "page_size": page_size}
 
         def ask(page: int) -> Rows:

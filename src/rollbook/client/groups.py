@@ -27,14 +27,14 @@ class Tag:
 
     @classmethod
     def of(cls, values: Values) -> "Tag":
-        """Take it from the values of an answer; errors: KeyError for what is missing."""
+        """Take it from the values of an answer; errors: KeyError for a missing value."""
         listed = values["tag_values"]
         return cls(values["tag_id"], values["name"] or "", listed.split(",") if listed else [])
 
 
 @dataclass(frozen=True)
 class Group:
-    """What a server tells of a group; a text that it has not is empty."""
+    """A group as a server describes it; missing texts are empty."""
 
     name: str
     group_id: str
@@ -50,7 +50,7 @@ class Group:
 
     @classmethod
     def of(cls, values: Values) -> "Group":
-        """Take it from the values of an answer; errors: KeyError for what is missing."""
+        """Take it from the values of an answer; errors: KeyError for a missing value."""
         texts = ("name", "group_id", "description", "home_group_message")
         given: dict[str, Any] = {**values, **{name: values[name] or "" for name in texts}}
         given["notification_emails"] = values.get("notification_emails", [])
@@ -60,9 +60,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a group, named by `email` or by `employee_id`: permissions by their codes, and the home group.
+    """A member of a group, named by `email` or `employee_id`, with the codes of permissions.
 
-    None leaves it open whether the group is the member's home group.
+    `home_group` tells whether the group is the member's home group; None keeps it.
     """
 
     email: str | None = None
@@ -72,7 +72,7 @@ class Member:
     home_group: bool | None = None
 
     def values(self, action: str | None) -> Values:
-        """Give the values of the member in a call; errors: ValueError unless there is one name."""
+        """The values of the member in a call; errors: ValueError without exactly one name."""
         if bool(self.email) == bool(self.employee_id):
             raise ValueError("a Member has either an email or an employee_id")
         given = {"Grant": self.permissions, "Deny": self.denied}
@@ -83,21 +83,21 @@ class Member:
 
 @dataclass(frozen=True)
 class GroupCourse:
-    """A course of a group; None leaves a flag as it is, and is no for a course that is new in the group."""
+    """A course of a group; None keeps a flag, and is False for a new course of the group."""
 
     course_id: int | str
     auto_enroll: bool | None = None
     allow_self_enroll: bool | None = None
 
     def values(self, action: str | None) -> Values:
-        """Give the values of the course in a call."""
+        """The values of the course in a call."""
         flags = {"auto_enroll": self.auto_enroll, "allow_self_enroll": self.allow_self_enroll}
         return {"id": self.course_id, "action": action, **flags}
 
 
 @dataclass(frozen=True)
 class GroupValues:
-    """Values of a group; what is None stays as it is, and an empty text or list empties. `user_limit` 0 is none."""
+    """Values of a group: None keeps a value, an empty text or list clears it. `user_limit` 0 is no limit."""
 
     name: str | None = None
     group_id: str | None = None
@@ -109,7 +109,7 @@ class GroupValues:
     user_limit: int | None = None
 
     def values(self) -> dict[str, Any]:
-        """Give the values of the group in a call."""
+        """The values of the group in a call."""
         texts = ("name", "group_id", "active", "description", "home_group_message")
         given: dict[str, Any] = {name: getattr(self, name) for name in texts}
         if self.notification_emails is not None:
@@ -171,7 +171,7 @@ class GroupCalls(Calls):
         add_courses: Iterable[GroupCourse] = (),
         remove_courses: Iterable[int | str] = (),
     ) -> str:
-        """Change the group of this name or GroupID, and return its GroupID; what is not named stays as it is."""
+        """Change the group with this name or GroupID, and return its GroupID; other values stay."""
         given = {**values.values(), "identifier": _one_of(name, group_id)}
         given["users"] = [*(each.values("Add") for each in add), *(each.values("Remove") for each in remove)]
         gone = [GroupCourse(id_).values("Remove") for id_ in remove_courses]

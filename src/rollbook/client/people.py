@@ -1,4 +1,4 @@
-"""The client's calls about people, and what they take and give."""
+"""The client's calls about people, with their arguments and results."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,9 +34,9 @@ class UserGroup:
 
 @dataclass(frozen=True)
 class UserValues:
-    """What is known of a user. None leaves a value as it is, an empty text or list empties it.
+    """The values of a user: None keeps a value, an empty text or list clears it.
 
-    `kept` has what the server keeps as it comes, by the names of the elements: `{"PhonePrimary": "+1 555 0100"}`.
+    `kept` has values that the server stores unchanged, by element name: `{"PhonePrimary": "+1 555 0100"}`.
     """
 
     email: str | None = None
@@ -56,9 +56,9 @@ class UserValues:
     kept: Mapping[str, object] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
-        """Give the values of a call, but for the groups."""
+        """The values of a call, except for the groups."""
         lists = {"teams": self.teams, "Supervisors": self.supervisors}
-        # Without an entry the list would not be written at all.
+        # An empty list without an entry would be omitted.
         entries = {name: {"entries": [*listed] or [""]} for name, listed in lists.items() if listed is not None}
         texts = (*_NAMES, "password", "timezone", "alternate_email", "active", "title", "division", "home_group")
         return {**{name: getattr(self, name) for name in texts}, **entries, **self.kept}
@@ -66,9 +66,9 @@ class UserValues:
 
 @dataclass(frozen=True)
 class User:
-    """What a server tells of a user; a text that it has not is empty.
+    """A user as a server describes it; missing texts are empty.
 
-    `kept` has what it keeps as it comes, by the names of the elements. list_users tells less: `kept` is empty then.
+    `kept` has the values that it stores unchanged, by element name; from list_users it is empty.
     """
 
     id: int
@@ -90,7 +90,7 @@ class User:
 
     @classmethod
     def of(cls, values: Values) -> "User":
-        """Take it from the values of an answer; errors: KeyError for what is missing."""
+        """Take it from the values of an answer; errors: KeyError for a missing value."""
         given: dict[str, Any] = {name: values[name] for name in ("id", "active", "created_at", "modified_at")}
         given |= {name: values[name] or "" for name in (*_NAMES, "title", "division", "home_group")}
         given |= {name: values.get(name) or "" for name in ("timezone", "alternate_email")}
@@ -101,7 +101,7 @@ class User:
 
 @dataclass(frozen=True)
 class UserFilters:
-    """Which users to list; what is None or empty leaves out nothing, and the last days count.
+    """The filters for a list of users; None or empty excludes nothing, the last days are inclusive.
 
     At most one of `email`, `employee_id` and `name`, in any letter case: `contains` lists users with the text in it.
     """
@@ -120,7 +120,7 @@ class UserFilters:
     teams: Sequence[str] = ()
 
     def values(self) -> dict[str, Any]:
-        """Give the values of the filters of a call; errors: ValueError."""
+        """The values of the filters in a call; errors: ValueError."""
         match_type = "CONTAINS" if self.contains else "EXACT"
         texts = {"email": self.email, "employee_id": self.employee_id, "name": self.name}
         matches = {name: {"match_type": match_type, "value": text} for name, text in texts.items() if text}
@@ -175,7 +175,7 @@ class PeopleCalls(Calls):
         descending: bool = False,
         page_size: int = MAX_SIZE,
     ) -> Iterator[User]:
-        """Give the learners of all pages, by `NAME` or by `EMPLOYEE_ID`."""
+        """Yield the learners of all pages, sorted by `NAME` or `EMPLOYEE_ID`."""
         asked = {**filters.values(), "order": sort_by, "descending": descending, "page_size": page_size}
 
         def ask(page: int) -> list[User]:
@@ -187,12 +187,12 @@ class PeopleCalls(Calls):
     def create_user(self, user: UserValues) -> None:
         """Add a learner to the groups; the home group is `home_group`, or else the first."""
         if any(each.denied or each.leave for each in user.groups):
-            raise ValueError("a new user leaves no group and has no permission to be taken away")
+            raise ValueError("a new user can neither leave a group nor lose a permission")
         groups = [{**_named(each), "permissions": each.permissions} for each in user.groups]
         self._send(CREATE_USER, {"user": {**user.values(), "groups": groups}}, key=new_key())
 
     def update_user(self, user: UserValues, *, email: str | None = None, employee_id: str | None = None) -> None:
-        """Change what is named of a learner; a group is joined, or left with `leave`."""
+        """Change the given values of a learner; `leave` ends the membership in a group, else it begins or changes."""
         groups = [
             {
                 **_named(each),
