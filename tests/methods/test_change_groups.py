@@ -198,6 +198,11 @@ def test_a_roster_may_bring_two_groups_of_a_name_and_an_update_by_it_is_refused(
     assert school.update(str(twins[1]), "<Status>Active</Status>") == "UG:05"
     assert school.update(str(twins[0]), "<GroupID>first</GroupID>") == "first"
     assert school.update("first", "<GroupID/>") == str(twins[0])
+    # The number of a group is the text of another: neither is changed by it.
+    school.campus.add(groups, name="Third", identifier=str(twins[0]), active=True)
+    assert school.update(str(twins[0]), "<Description>one of two</Description>") == "UG:04"
+    assert school.call("updateGroup", "<Identifier><Name>Third</Name></Identifier><GroupID>3rd</GroupID>") == "3rd"
+    assert school.update(str(twins[0]), "<Description>this one</Description>") == str(twins[0])
 
 
 def test_learner_manages_own_groups_alone_and_gives_no_permission_beyond_the_own(school: School) -> None:

@@ -23,8 +23,9 @@ FORBIDDEN = WireCode(
 UNKNOWN_GROUP = WireCode("UG:03", "The group provided does not exist.", "no group of this account, active or not")
 SEVERAL_GROUPS = WireCode(
     "UG:04",
-    "Several groups have the Name provided.",
-    "active ones, as rosters may bring; name the group by its `GroupID`",
+    "Several groups have the Name or GroupID provided.",
+    "groups that a roster has given one name, or a group whose number is the `GroupID` of another; name the group by "
+    "the other element",
 )
 CODES = group_codes("UG", 2, *range(5, 12))
 IDENTIFIER = record("Identifier", *NAMING, field="identifier", choices=ONE_NAME)
@@ -53,12 +54,11 @@ def update_group(call: MethodCall) -> MethodResult:
 
 def _find_group(call: MethodCall) -> "Row":
     """Find the group; errors: the codes for an unknown and for an ambiguous one."""
-    name, group_id = (call.values["identifier"].get(field) or None for field in ("name", "group_id"))
-    account_id = call.caller.account_id
-    group = store.group_search.find_group(call.connection, account_id, name=name, group_id=group_id)
+    named = {field: call.values["identifier"].get(field) or None for field in ("name", "group_id")}
+    group = store.group_search.find_group(call.connection, call.caller.account_id, **named)
     if group is None:
         raise CallError(UNKNOWN_GROUP)
-    if name and group.active and store.group_changes.is_name_taken(call.connection, account_id, name, group.id):
+    if store.group_search.is_ambiguous(call.connection, group, **named):
         raise CallError(SEVERAL_GROUPS)
     return group
 

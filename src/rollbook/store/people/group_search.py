@@ -58,6 +58,16 @@ def find_group(
     return connection.execute(query.order_by(first, g.id).limit(1)).one_or_none()
 
 
+def is_ambiguous(
+    connection: sa.Connection, group: Row, *, name: str | None = None, group_id: str | None = None
+) -> bool:
+    """Tell whether the name or GroupID by which a group was found means another group as well."""
+    g = groups.c
+    same = is_named(group_id) if group_id is not None else sa.and_(g.name == name, g.active == group.active)
+    others = sa.select(g.id).where(g.account_id == group.account_id, same, g.id != group.id)
+    return connection.execute(others.limit(1)).first() is not None
+
+
 def describe_group(connection: sa.Connection, group: Row) -> dict[str, Any]:
     """Add notification e-mails, tags, and the numbers of members and courses to the row of a group."""
     members = sa.select(sa.func.count()).where(memberships.c.group_id == group.id).scalar_subquery()
