@@ -41,18 +41,25 @@ class Match:
     text: str
     exact: bool
 
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index in lower case finds it: not every database lowers letters beyond ASCII."""
+        return self.exact and self.text.isascii()
+
     def of(self, column: sa.ColumnElement[Any]) -> Condition:
         """Match a column."""
         return equals(column, self.text) if self.exact else contains(column, self.text)
 
 
-def _is_named(name: Match) -> Condition:
-    """Match given name, blank, surname; an exact name is split at each of its blanks, so that an index serves."""
-    if not name.exact:
-        return name.of(_u.given_name + " " + _u.family_name)
+def _is_named(account_id: int, name: Match) -> Condition:
+    """Match given name, blank, surname; an exact name is split at each of its blanks, so that an index finds it."""
+    if not name.is_indexed:
+        return name.of(sa.func.trim(_u.given_name + " " + _u.family_name))
     words = name.text.split(" ")
     parted = [(" ".join(words[:place]), " ".join(words[place:])) for place in range(len(words) + 1)]
-    return sa.or_(*(sa.and_(equals(_u.given_name, given), equals(_u.family_name, family)) for given, family in parted))
+    learners = sa.select(_u.id).where(_u.account_id == account_id, _LEARNER)
+    parts = [learners.where(equals(_u.given_name, given), equals(_u.family_name, family)) for given, family in parted]
+    return _u.id.in_(sa.union_all(*parts))
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,15 @@ class UserFilter:
     @property
     def is_indexed(self) -> bool:
         """Whether an index finds these users, or no filter needs one."""
-        texts = [match for match in (self.email, self.employee_id, self.name) if match]
-        return any(match.exact for match in texts) or self == UserFilter(active=self.active)
+        return (any((self.email, self.employee_id, self.name)) and not self.needs_every_text) or self == UserFilter(
+            active=self.active
+        )
+
+    @property
+    def needs_every_text(self) -> bool:
+        """Whether a text of every user is compared, which takes most of the time."""
+        texts = [match for match in (self.employee_id, self.name) if match]
+        return any(not match.is_indexed for match in texts) or (self.email is not None and not self.email.exact)
 
     def conditions(self, connection: sa.Connection, account_id: int) -> list[Condition]:
         """Return the conditions of the filters."""
@@ -84,7 +98,7 @@ class UserFilter:
         if self.employee_id:
             found.append(self.employee_id.of(_EMPLOYEE_ID))
         if self.name:
-            found.append(_is_named(self.name))
+            found.append(_is_named(account_id, self.name))
         if self.group is not None:
             found.append(_u.id.in_(_members(_named(connection, account_id, self.group))))
         if self.home_group is not None:
@@ -112,24 +126,48 @@ def list_profiles(
     offset: int,
 ) -> tuple[Sequence[Row], int]:
     """Read a page of the learners whom the caller may see, with their home groups, and count all of them."""
+    is_indexed = chosen.is_indexed and caller.administers
     # SQLite uses the index of the order even if it must read every user; scanning the table is faster.
-    is_scan = connection.dialect.name == "sqlite" and not (chosen.is_indexed and caller.administers)
+    is_scan = connection.dialect.name == "sqlite" and not is_indexed
     account = unindexed(_u.account_id) if is_scan else _u.account_id
     mine = [account == caller.account_id, _LEARNER, *chosen.conditions(connection, caller.account_id)]
     if not caller.administers:
         mine.append(_u.id.in_(_members(managed_groups(connection, caller, permissions))))
+    pick = _pick_in_one_scan if chosen.needs_every_text else _pick_from_the_nearer_end
+    ids, total = pick(connection, mine, ORDERS[order], descending=descending, limit=limit, offset=offset)
+    shown = [_u[name] for name in ("id", "email", "employee_id", "given_name", "family_name", "active", "title")]
+    shown += [_u[name] for name in ("division", "created_at", "modified_at")]
+    rows = {row.id: row for row in connection.execute(sa.select(*shown, HOME_GROUP).where(_u.id.in_(ids)))}
+    return [rows[id_] for id_ in ids], total
+
+
+Order = Sequence[sa.ColumnElement[Any]]
+
+
+def _pick_from_the_nearer_end(
+    connection: sa.Connection, mine: list[Condition], order: Order, *, descending: bool, limit: int, offset: int
+) -> tuple[Sequence[int], int]:
+    """Read the ids of a page from the nearer end of the list, and count all users."""
     total = connection.execute(sa.select(sa.func.count()).select_from(users).where(*mine)).scalar_one()
     limit = max(0, min(limit, total - offset))
     backwards = offset > total // 2
-    if backwards:
-        offset = total - offset - limit
-    columns = [column.desc() if descending is not backwards else column for column in ORDERS[order]]
-    picked = sa.select(_u.id).where(*mine).order_by(*columns).limit(limit).offset(offset).subquery("page")
-    shown = [_u[name] for name in ("id", "email", "employee_id", "given_name", "family_name", "active", "title")]
-    shown += [_u[name] for name in ("division", "created_at", "modified_at")]
-    rows = sa.select(*shown, HOME_GROUP).join(picked, picked.c.id == _u.id).order_by(*columns)
-    page = connection.execute(rows).all() if limit else []
-    return page[::-1] if backwards else page, total
+    start = total - offset - limit if backwards else offset
+    columns = [column.desc() if descending is not backwards else column for column in order]
+    query = sa.select(_u.id).where(*mine).order_by(*columns).limit(limit).offset(start)
+    ids = connection.execute(query).scalars().all() if limit else []
+    return ids[::-1] if backwards else ids, total
+
+
+def _pick_in_one_scan(
+    connection: sa.Connection, mine: list[Condition], order: Order, *, descending: bool, limit: int, offset: int
+) -> tuple[Sequence[int], int]:
+    """Read the ids of a page and count all users in one pass."""
+    columns = [column.desc() if descending else column for column in order]
+    query = sa.select(_u.id, sa.func.count().over()).where(*mine).order_by(*columns)
+    rows = connection.execute(query.limit(limit).offset(offset)).all()
+    if rows or not offset:
+        return [row[0] for row in rows], rows[0][1] if rows else 0
+    return [], connection.execute(sa.select(sa.func.count()).select_from(users).where(*mine)).scalar_one()
 
 
 def _named(connection: sa.Connection, account_id: int, group: str) -> Sequence[int]:
