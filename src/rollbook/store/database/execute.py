@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -39,8 +39,12 @@ def _execute(connection: sa.Connection, sql: str, given: Mapping[str, object]) -
         cursor = driver.execute(text, {name: _write(name, given[name], dialect.name) for name in names})
         return cursor.fetchall() if cursor.description else [], cursor.rowcount
     except dialect.loaded_dbapi.Error as error:
-        # SQLAlchemy translates the error, drops a lost connection and calls the engine's listeners.
-        connection._handle_dbapi_exception(error, text, None, None, None)
+        raise_driver_error(connection, error, text)
+
+
+def raise_driver_error(connection: sa.Connection, error: Exception, sql: str) -> NoReturn:
+    """Raise an error of the driver as SQLAlchemy does: translated, a lost connection dropped, listeners called."""
+    connection._handle_dbapi_exception(error, sql, None, None, None)
 
 
 def _write(name: str, value: Any, dialect: str) -> object:
