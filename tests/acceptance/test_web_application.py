@@ -1,6 +1,5 @@
-"""Programs that were written for the hosted service run from end to end: a web application and a nightly sync."""
+"""A web application that was written for the hosted service runs from end to end."""
 
-from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 import httpx
@@ -45,10 +44,6 @@ class Program:
 @pytest.fixture
 def program(served: Served, campus: Campus) -> Program:
     return Program(served, campus)
-
-
-def _texts(element: etree._Element, path: str) -> list[str]:
-    return [found.text or "" for found in element.iterfind(path)]
 
 
 def _values(element: etree._Element | None) -> dict[str, str]:
@@ -146,83 +141,3 @@ def _see_own_page_once(served: Served, program: Program) -> None:
 
 def _open(client: httpx.Client, url: str) -> httpx.Response:
     return client.get(url, follow_redirects=True)
-
-
-def test_nightly_sync_keeps_groups_members_permissions_and_courses(campus: Campus, program: Program) -> None:
-    assert _texts(program.info("listGroups", "<Group><Filters/></Group>"), "Groups/Group/Name") == ["North"]
-    for number, given in enumerate(("Ann", "Bo", "Çelik"), 1):
-        program.info(
-            "createUser",
-            f"<User><Info><EmployeeID>E{number}</EmployeeID><GivenName>{given}</GivenName><Surname>Sync &amp; Co"
-            "</Surname></Info><Profile><HomeGroup>North</HomeGroup></Profile><Groups><Group><GroupName>North</GroupName></Group>"
-            "</Groups></User>",
-        )
-
-    created = program.info("createGroup", f"<Group>{_new_group(campus.course_id)}</Group>")
-    assert _values(created) == {"Group": "R&D שלום", "GroupID": "R-1"}
-    group = "<Group><GroupID>R-1</GroupID></Group>"
-    told = _values(program.info("getGroup", group).find("Group"))
-    assert (told["UserCount"], told["LearningModuleCount"], told["Status"]) == ("2", "1", "Active")
-    modules = program.info("getGroupLearningModules", group)
-    assert _texts(modules, "LearningModules/LearningModule/LearningModuleID") == [str(campus.course_id)]
-
-    program.info(
-        "updateGroup",
-        "<Group><Identifier><GroupID>R-1</GroupID></Identifier><Users><User><EmployeeID>E1</EmployeeID><UserAction>Remove"
-        "</UserAction></User><User><EmployeeID>E3</EmployeeID><UserAction>Add</UserAction></User></Users></Group>",
-    )
-    assert _groups_of(program, "E1") == {"North": []}
-    program.info("updateUser", _permission("E3", "Grant", "MARKER"))
-    assert _groups_of(program, "E3") == {"North": [], "R&D שלום": ["MARKER"]}
-    program.info("updateUser", _permission("E3", "Deny", "MARKER"))
-    assert _groups_of(program, "E3") == {"North": [], "R&D שלום": []}
-    assert _groups_of(program, "E2") == {"North": [], "R&D שלום": ["MANAGE_GROUP"]}
-
-    _check_lists(program)
-
-
-def _new_group(course_id: int) -> str:
-    return (
-        "<Name>R&amp;D שלום</Name><GroupID>R-1</GroupID><Status>Active</Status><Description/><HomeGroupMessage/>"
-        "<NotificationEmails/><Users><User><EmployeeID>E1</EmployeeID></User><User><EmployeeID>E2</EmployeeID>"
-        "<Permissions><Permission><Code>MANAGE_GROUP</Code></Permission></Permissions></User></Users><LearningModules>"
-        f"<LearningModule><ID>{course_id}</ID></LearningModule></LearningModules>"
-    )
-
-
-def _permission(employee: str, action: str, code: str) -> str:
-    return (
-        f"<User><Identifier><EmployeeID>{employee}</EmployeeID></Identifier><Info/><Profile/><Groups><Group><GroupID>R-1"
-        f"</GroupID><GroupAction>Add</GroupAction><GroupPermissions><Permission><Action>{action}</Action><Code>{code}"
-        "</Code></Permission></GroupPermissions></Group></Groups></User>"
-    )
-
-
-def _groups_of(program: Program, employee: str) -> Mapping[str, list[str]]:
-    groups = program.info("getUserGroups", f"<User><EmployeeID>{employee}</EmployeeID></User>")
-    return {
-        group.findtext("Name") or "": _texts(group, "Permissions/Permission")
-        for group in groups.iterfind("UserGroups/Group")
-    }
-
-
-def _check_lists(program: Program) -> None:
-    def names(parameters: str) -> list[str]:
-        found = program.info("listUsers", f"<User>{parameters}</User>")
-        return _texts(found, "Users/User/GivenName")
-
-    def page(number: int) -> list[str]:
-        return names(f"<Page>{number}</Page><PageSize>2</PageSize>{by_name}<SortOrder>ASC</SortOrder>{of_sync}")
-
-    by_name = "<SortField>NAME</SortField>"
-    of_sync = _named("CONTAINS", "sync &amp; CO")
-    assert [page(number) for number in (1, 2, 3)] == [["Ann", "Bo"], ["Çelik"], []]
-    assert names(f"<SortField>EMPLOYEE_ID</SortField><SortOrder>DESC</SortOrder>{of_sync}") == ["Çelik", "Bo", "Ann"]
-    assert names(f"{by_name}<Filters><GroupName>R&amp;D שלום</GroupName></Filters>") == ["Bo", "Çelik"]
-    assert names(by_name + _named("EXACT", "ÇELIK sync &amp; co")) == ["Çelik"]
-    assert names(f"{by_name}<Filters><UserStatus>Inactive</UserStatus></Filters>") == []
-
-
-def _named(match: str, value: str) -> str:
-    name = f"<Name><MatchType>{match}</MatchType><Value>{value}</Value></Name>"
-    return f"<Filters><Users><UserIdentifier>{name}</UserIdentifier></Users></Filters>"
