@@ -105,12 +105,8 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
     campus.add(memberships, group_id=east, user_id=manager, group_manager=True, manage_group_users=False)
     with campus.database.write() as connection:
         manager_key = new_key(connection, campus.account, "manager@example.org", by=OPERATOR)
-    biology = campus.add(courses, name="Biology", status="Active")
-    flags = {"allow_self_enroll": False, "auto_enroll": False}
-    campus.add(group_courses, group_id=campus.group_id, course_id=biology, **flags)
     return {
         "manager_key": manager_key,
-        "course_of_north": biology,
         "east": east,
         "west": west,
         "north": campus.group_id,
@@ -118,6 +114,14 @@ def _enrolling_values(campus: Campus) -> dict[str, object]:
         "session": campus.add(sessions, course_id=course, name="Monday"),
         "other_session": campus.add(sessions, course_id=other, name="Monday"),
     }
+
+
+def _course_of_north(campus: Campus) -> dict[str, object]:
+    """Make a course that is in the group North only."""
+    biology = campus.add(courses, name="Biology", status="Active")
+    flags = {"allow_self_enroll": False, "auto_enroll": False}
+    campus.add(group_courses, group_id=campus.group_id, course_id=biology, **flags)
+    return {"course_of_north": biology}
 
 
 def _report_values(campus: Campus) -> dict[str, object]:
@@ -263,7 +267,7 @@ def _twin_values(campus: Campus) -> dict[str, object]:
 
 # The further records of cases, by the beginning of their names.
 MORE_VALUES = {
-    **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values,)),
+    **dict.fromkeys(("elm", "ehi", "esh"), (_enrolling_values, _course_of_north)),
     "uen": (_progress_values,),
     **dict.fromkeys(("llm", "lse", "chs"), (_enrolling_values, _course_values)),
     "glr": (_enrolling_values, _report_values),
