@@ -111,9 +111,7 @@ class UndoPreview:
 
     def remove(self, targets: Sequence[Target]) -> Undoing:
         """Remove pending items from the queue; their enrollments stay as they are."""
-        removed = UnenrollmentStatus.REMOVED
-        changed = {t.block: (t.enrollment_id, removed) for t in targets if t.status is UnenrollmentStatus.PENDING}
-        return Undoing(changed, {t.block: RejectReason.WRONG_STATUS for t in targets if t.block not in changed})
+        return self._apply(_decide_removal(targets))
 
     def restore(self, targets: Sequence[Target]) -> Undoing:
         """Restore the enrollments of complete items, and remove pending items from the queue."""
@@ -121,10 +119,13 @@ class UndoPreview:
         rejected = self._find_rejected(complete.values())
         restored = UnenrollmentStatus.RESTORED
         changed = {block: (id_, restored) for block, id_ in complete.items() if id_ not in rejected}
-        removal = UndoPreview.remove(self, targets)
+        removal = _decide_removal(targets)
         others = {block: why for block, why in removal.refused.items() if block not in complete}
         refused = {block: rejected[id_] for block, id_ in complete.items() if id_ in rejected}
-        return Undoing(removal.changed | changed, others | refused)
+        return self._apply(Undoing(removal.changed | changed, others | refused))
+
+    def _apply(self, decided: Undoing) -> Undoing:
+        return decided
 
     def _find_rejected(self, ids: Collection[int]) -> dict[int, RejectReason]:
         together = set(ids)
@@ -157,14 +158,6 @@ class Undo(UndoPreview):
         self._stamp = {"user_id": user_id, "reason": reason, "change": begin_change(connection, account_id)}
         self._now = now
 
-    def remove(self, targets: Sequence[Target]) -> Undoing:
-        """Remove pending items from the queue; their enrollments stay as they are."""
-        return self._apply(super().remove(targets))
-
-    def restore(self, targets: Sequence[Target]) -> Undoing:
-        """Restore the enrollments of complete items, and remove pending items from the queue."""
-        return self._apply(super().restore(targets))
-
     def _apply(self, decided: Undoing) -> Undoing:
         removed = decided.ids(UnenrollmentStatus.REMOVED)
         self._run(_REMOVE, removed, self._stamp | {"finished_at": self._now})
@@ -174,3 +167,9 @@ class Undo(UndoPreview):
         counts = {UnenrollmentStatus.REMOVED: len(removed), UnenrollmentStatus.RESTORED: len(restored)}
         count_items(self._connection, self._account_id, counts | {UnenrollmentStatus.COMPLETE: -len(restored)})
         return decided
+
+
+def _decide_removal(targets: Sequence[Target]) -> Undoing:
+    removed = UnenrollmentStatus.REMOVED
+    changed = {t.block: (t.enrollment_id, removed) for t in targets if t.status is UnenrollmentStatus.PENDING}
+    return Undoing(changed, {t.block: RejectReason.WRONG_STATUS for t in targets if t.block not in changed})
