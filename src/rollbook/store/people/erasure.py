@@ -1,4 +1,4 @@
-"""Erases a user: removes the personal data and keeps the history under the number. The only SQL about it."""
+"""Erases a user: removes the personal data and keeps the history under the id."""
 
 import json
 from collections.abc import Collection, Mapping
