@@ -12,7 +12,8 @@ from lxml import etree
 
 from rollbook.errors import UNEXPECTED_ELEMENT, WRONG_STRUCTURE, CallError, WireCode
 from rollbook.wire.messages import Choice, Element, Values
-from rollbook.wire.xml import WHITE_SPACE, markup_of, name_of, text_of
+from rollbook.wire.write import markup_of
+from rollbook.wire.xml import WHITE_SPACE, name_of, text_of
 
 Read = Callable[[etree._Element, dict[str, Any], "_Notes"], None]
 

@@ -6,8 +6,10 @@ from itertools import chain, repeat
 from typing import Any, NewType
 from xml.sax.saxutils import escape
 
+from lxml import etree
+
 from rollbook.wire.messages import Element, Values
-from rollbook.wire.xml import UNWRITABLE
+from rollbook.wire.xml import UNWRITABLE, WHITE_SPACE, name_of
 
 # Escaped XML text.
 Markup = NewType("Markup", str)
@@ -114,3 +116,23 @@ def _show(values: Sequence[Any], show: Write, unwritable: str, more: dict[str, s
 
 def _escape(text: str, unwritable: str, more: dict[str, str] = _IN_TEXT) -> str:
     return text if text.isalnum() else escape(UNWRITABLE.sub(unwritable, text), more)
+
+
+def markup_of(element: etree._Element) -> str:
+    """Return the content of an element as XML text, without namespaces and without the white space around it.
+
+    lxml would repeat the namespaces of all ancestors at every child, in quadratic time.
+    """
+    return _write_content(element).strip(WHITE_SPACE)
+
+
+def _write_content(element: etree._Element) -> str:
+    parts = [_escape(element.text or "", DROPPED)]
+    for child in element:
+        name, attributes = (
+            name_of(child),
+            {etree.QName(key).localname: str(value) for key, value in child.attrib.items()},
+        )
+        marks = "".join(f' {key}="{_escape(value, DROPPED, _IN_ATTRIBUTE)}"' for key, value in attributes.items())
+        parts.append(f"<{name}{marks}>{_write_content(child)}</{name}>{_escape(child.tail or '', DROPPED)}")
+    return "".join(parts)

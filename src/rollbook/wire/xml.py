@@ -1,7 +1,6 @@
 """The hardened XML parser: no document type, no entities, no network, bounded depth."""
 
 import re
-from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -49,12 +48,6 @@ def parse(package: bytes) -> etree._Element:
 def text_of(element: etree._Element) -> str:
     """Return an element's own text without the white space around it (protocol T6)."""
     return (element.text or "").strip(WHITE_SPACE)
-
-
-def markup_of(element: etree._Element) -> str:
-    """Return the content of an element as XML text, without the white space around it."""
-    inner = "".join(etree.tostring(child, encoding="unicode") for child in element)
-    return (escape(element.text or "", {"\r": "&#13;"}) + inner).strip(WHITE_SPACE)
 
 
 def name_of(element: etree._Element) -> str:
