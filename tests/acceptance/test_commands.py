@@ -21,7 +21,7 @@ from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import workers
-from server_process import ServerProcess, environment, run_server
+from server_process import ServerProcess, environment, run_forked, run_server
 
 COURSE = "AAA 2013J (268 days)"
 
@@ -61,8 +61,8 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
     database = Database(url)
     migrate(database)
     campus = Campus(database, "The Open University")
-    command = [sys.executable, "-m", "rollbook", "import", "oneroster", str(DATA / "oneroster.zip"), "--ids", "ids.csv"]
-    subprocess.run(command, env=environment(url, tmp_path), cwd=tmp_path, capture_output=True, check=True)
+    command = ["import", "oneroster", str(DATA / "oneroster.zip"), "--ids", "ids.csv"]
+    run_forked(command, environment(url, tmp_path), tmp_path).check_returncode()
     with run_server(url, tmp_path, poll_seconds=0.1) as server:
         yield Desk(server, campus, tmp_path, capsys)
     database.close()

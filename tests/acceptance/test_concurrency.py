@@ -20,7 +20,7 @@ from server_process import run_server
 
 
 def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, campus: Campus, soaks: bool) -> None:
-    ids = campus.enroll(100 * (200 if soaks else 40))
+    ids = campus.enroll(100 * (200 if soaks else 20))
     with ThreadPoolExecutor(2) as pool, served.server.client() as one, served.server.client() as other:
 
         def post(client: httpx.Client, chosen: list[int]) -> httpx.Response:

@@ -49,7 +49,7 @@ def _change(served: Served, campus: Campus, method: str, batch_id: int | None) -
 
 @pytest.fixture
 def size(soaks: bool) -> int:
-    return 300_000 if soaks else 20_000
+    return 300_000 if soaks else 6_000
 
 
 def test_a_large_batch_is_removed_and_undone_by_one_call(served: Served, campus: Campus, size: int) -> None:

@@ -6,8 +6,6 @@ presentations of 2013; see the README beside it.
 
 import csv
 import itertools
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,7 @@ from lxml import etree
 from campus import Campus, read_outcomes
 from rollbook import Client, ReportFilters
 from rollbook.store.database.database import Database
-from server_process import ServerProcess, environment, run_server
+from server_process import ServerProcess, environment, run_forked, run_server
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "oulad-2013"
 IDENTIFIER = "AccountUserLearningModuleRelID"
@@ -27,64 +25,59 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real registratio
 
 
 @needs_data
-def test_a_year_of_real_withdrawals_is_unenrolled_and_drained(
+def test_real_term_is_undone_to_the_byte_and_a_year_of_real_withdrawals_is_unenrolled(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     campus = Campus(database, "The Open University")
     ids_file = tmp_path / "ids.csv"
     _rollbook(database_url, tmp_path, "import", "oneroster", str(DATA / "oneroster.zip"), "--ids", str(ids_file))
     assert campus.current() == 13_529
+    _rollbook(database_url, tmp_path, "import", "progress", str(DATA / "progress.csv"))
     with ids_file.open(newline="") as file:
         ids = {row["sourcedId"]: row["AccountUserLearningModuleRelID"] for row in csv.DictReader(file)}
     with (DATA / "unregistrations.csv").open(newline="") as file:
         leaving = [ids[f"{row['classSourcedId']}-{row['userSourcedId']}"] for row in csv.DictReader(file)]
     assert len(leaving) == len(set(leaving)) == 3_723
-    _rollbook(database_url, tmp_path, "import", "progress", str(DATA / "progress.csv"))
-    campus.set(protect_completed=True)
 
     with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
         _compare_progress(server, campus, ids)
-        assert _unenrol_all(server, campus, leaving) == {"accepted": 3_714, "ULM:03": 9}
+        _undo_a_term(Term(server, campus))
+        assert campus.current() == 13_529 + 2
+        campus.set(protect_completed=True)
+        assert _unenroll_all(server, campus, leaving) == {"accepted": 3_714, "ULM:03": 9}
         campus.wait_until_drained()
-        assert Counter(campus.queue().values()) == {"Complete": 3_714}
-        assert campus.current() == 9_815
-        assert _unenrol_all(server, campus, leaving) == {"ULM:03": 3_723}
-    assert campus.current() == 9_815
+        queue = campus.queue()
+        assert Counter(queue[int(id_)] for id_ in leaving if int(id_) in queue)["Complete"] == 3_714
+        assert campus.current() == 9_815 + 2
+        assert _unenroll_all(server, campus, leaving) == {"ULM:03": 3_723}
+    assert campus.current() == 9_815 + 2
 
 
-@needs_data
-def test_a_term_that_was_ended_by_mistake_is_undone_to_the_byte(
-    database: Database, database_url: str, tmp_path: Path
-) -> None:
-    campus = Campus(database, "The Open University")
-    _rollbook(database_url, tmp_path, "import", "oneroster", str(DATA / "oneroster.zip"))
-    _rollbook(database_url, tmp_path, "import", "progress", str(DATA / "progress.csv"))
-    with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
-        term = Term(server, campus)
-        newcomers = term.enroll_newcomers(["s23629@example.org", "s25107@example.org"])
-        before = term.report()
-        ids = [row.findtext("ID") or "" for row in before]
-        assert len(ids) == len(set(ids)) == 383 + 2
-        assert set(newcomers) < set(ids)
+def _undo_a_term(term: "Term") -> None:
+    """Unenroll half of a course's learners, remove some items, restore the others: the report is as before."""
+    newcomers = term.enroll_newcomers(["s23629@example.org", "s25107@example.org"])
+    before = term.report()
+    ids = [row.findtext("ID") or "" for row in before]
+    assert len(ids) == len(set(ids)) == 383 + 2
+    assert set(newcomers) < set(ids)
 
-        # A batch is processed, and gone from the report.
-        first = term.unenroll(ids[:100])
-        campus.wait_until_drained()
-        assert [row.findtext("ID") for row in term.report()] == ids[100:]
+    # A processed batch is no longer in the report.
+    first = term.unenroll(ids[:100])
+    term.campus.wait_until_drained()
+    assert [row.findtext("ID") for row in term.report()] == ids[100:]
 
-        # Another waits in a paused queue; half of it is removed, the other half is processed.
-        term.call("pauseUnenrollments", "<UnenrollmentQueue/>")
-        second = term.unenroll(ids[100:200])
-        assert len(term.report()) == len(ids) - 100
-        removed = term.change("removeUnenrollments", ids[100:150])
-        assert removed == {"Removed": 50}
-        term.call("resumeUnenrollments", "<UnenrollmentQueue/>")
-        campus.wait_until_drained()
-        assert [row.findtext("ID") for row in term.report()] == ids[100:150] + ids[200:]
+    # Another batch waits in the paused queue; half of it is removed, the other half is processed.
+    term.call("pauseUnenrollments", "<UnenrollmentQueue/>")
+    second = term.unenroll(ids[100:200])
+    assert len(term.report()) == len(ids) - 100
+    assert term.change("removeUnenrollments", ids[100:150]) == {"Removed": 50}
+    term.call("resumeUnenrollments", "<UnenrollmentQueue/>")
+    term.campus.wait_until_drained()
+    assert [row.findtext("ID") for row in term.report()] == ids[100:150] + ids[200:]
 
-        assert term.change_batch("restoreUnenrollments", second) == {"Restored": 50, "RES:05": 50}
-        assert term.change_batch("restoreUnenrollments", first) == {"Restored": 100}
-        assert [etree.tostring(row) for row in term.report()] == [etree.tostring(row) for row in before]
+    assert term.change_batch("restoreUnenrollments", second) == {"Restored": 50, "RES:05": 50}
+    assert term.change_batch("restoreUnenrollments", first) == {"Restored": 100}
+    assert [etree.tostring(row) for row in term.report()] == [etree.tostring(row) for row in before]
 
 
 COLUMNS = (
@@ -166,7 +159,7 @@ def _compare_progress(server: ServerProcess, campus: Campus, ids: Mapping[str, s
             assert told == [[expected[row["ID"]][name] for name in names] for row in rows]
 
 
-def _unenrol_all(server: ServerProcess, campus: Campus, identifiers: list[str]) -> Counter[str]:
+def _unenroll_all(server: ServerProcess, campus: Campus, identifiers: list[str]) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     with server.client() as client:
         for start in range(0, len(identifiers), 100):
@@ -176,6 +169,5 @@ def _unenrol_all(server: ServerProcess, campus: Campus, identifiers: list[str]) 
 
 
 def _rollbook(database_url: str, data_dir: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "rollbook", *arguments]
-    done = subprocess.run(command, env=environment(database_url, data_dir), capture_output=True, text=True, check=False)
+    done = run_forked([*arguments], environment(database_url, data_dir), data_dir)
     assert done.returncode == 0, done.stderr

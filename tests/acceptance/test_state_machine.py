@@ -184,7 +184,7 @@ class Books(RuleBasedStateMachine):
 def test_the_books_are_straight_whatever_happens_in_whatever_order(database: Database, soaks: bool) -> None:
     machine = type("BooksOnThisDatabase", (Books,), {"database": database})
     checked = settings(
-        max_examples=400 if soaks else 40,
+        max_examples=400 if soaks else 25,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,8 +61,8 @@ default_database = pytest.mark.parametrize("database_url", [""], ids=["in the da
 
 
 @pytest.fixture
-def acme(rollbook: Run) -> dict[str, str]:
-    """The account Acme, owned by ann@acme.example; gives the two keys."""
+def acme(database: Database, rollbook: Run) -> dict[str, str]:
+    """The account Acme of a migrated database, owned by ann@acme.example; gives the two keys."""
     done = rollbook(*INIT, "--format", "json")
     assert done.code == 0, done.err
     keys: dict[str, str] = done.json
@@ -71,11 +70,9 @@ def acme(rollbook: Run) -> dict[str, str]:
 
 
 @pytest.fixture
-def open_database(acme: dict[str, str], database_url: str) -> Iterator[Database]:
+def open_database(acme: dict[str, str], database: Database) -> Database:
     """The same database, opened directly."""
-    database = Database(database_url)
-    yield database
-    database.close()
+    return database
 
 
 def caller_of(database: Database, account_key: str, user_key: str) -> Caller | None:

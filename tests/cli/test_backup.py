@@ -15,13 +15,11 @@ from campus import Campus
 from commands import Run
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
-from server_process import ServerProcess, environment, run_server
+from server_process import ServerProcess, environment, run_forked, run_server
 
 
 def _run(database_url: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rollbook", *arguments]
-    told = environment(database_url, folder)
-    return subprocess.run(command, env=told, cwd=folder, capture_output=True, text=True, check=False)
+    return run_forked([*arguments], environment(database_url, folder), folder)
 
 
 class Load:

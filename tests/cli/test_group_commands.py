@@ -1,6 +1,10 @@
 """`rollbook group`, `course` and `session`: what they add is listed, audited and in the API; mistakes are named."""
 
+import pytest
+
 from commands import Run
+
+pytestmark = pytest.mark.usefixtures("database")  # migrated
 
 INIT = ("init", "--account", "Acme", "--owner", "ann@acme.example")
 

@@ -3,9 +3,8 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,10 +15,10 @@ import pytest
 from lxml import etree
 
 from campus import OPERATOR, Campus
-from load import Load, check_books, report
+from load import Load, check_books, report, wait_until
 from rollbook.store.database.database import Database
 from rollbook.store.people.accounts import set_policies
-from server_process import ServerProcess, environment, run_server
+from server_process import ForkedProcess, ServerProcess, environment, run_server
 
 # A connection that a killed server has left half open is found by the garbage collector, and that is no news.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -38,17 +37,13 @@ class Killing:
     def workers(self) -> None:
         """Run one worker after the other, and kill each."""
         while not self.stopping.is_set():
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "rollbook", "worker"],
-                env=environment(self._url, self._folder, drain_step=25, poll_seconds=0.1),
-                stderr=subprocess.PIPE,
-                cwd=self._folder,
-            )
-            assert worker.stderr is not None
-            assert b"worker started" in worker.stderr.readline()
+            log = self._folder / f"worker-{time.monotonic_ns()}.log"
+            settings = environment(self._url, self._folder, drain_step=25, poll_seconds=0.1)
+            worker = ForkedProcess(["worker"], settings, self._folder, log, log)
+            wait_until(lambda log=log: log.exists() and "worker started" in log.read_text())  # type: ignore[misc]
             self._live()
             worker.kill()
-            worker.communicate()
+            worker.wait(10)
             self.kills["workers"] += 1
 
     def children(self, server: ServerProcess) -> None:
@@ -121,12 +116,13 @@ def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
             for task in tasks:
                 task.result()
         removed = removing.result()
-        worker = subprocess.Popen([sys.executable, "-m", "rollbook", "worker"], env=environment(database_url, tmp_path))
+        log = tmp_path / "worker.log"
+        worker = ForkedProcess(["worker"], environment(database_url, tmp_path), tmp_path, log, log)
         try:
             books = check_books(one, two, removed=removed)
         finally:
             worker.terminate()
-            worker.wait()
+            worker.wait(30)
     for name, load in (("process killed", one), ("server killed", two)):
         report(f"kills at random, {kind}, {name}", load)
     report(f"kills at random, {kind}", None, **killing.kills, **books)

@@ -1,8 +1,6 @@
 """PostgreSQL restarted, killed and frozen under load: 503 and no hang, and all goes on by itself afterwards."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from load import Load, check_books, report
 from postgresql import Cluster
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
-from server_process import environment, run_server
+from server_process import environment, run_forked, run_server
 
 # A call waits for the database for 4 seconds at most; here a client's time is measured, on a busy machine.
 LONGEST = 5.0
@@ -96,11 +94,8 @@ def test_a_frozen_postgresql_is_503_in_time_however_many_calls_wait(
 
 
 def test_the_doctor_gives_up_on_a_frozen_postgresql_and_says_so(cluster: Cluster, url: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rollbook", "doctor", "--format", "json"]
     with cluster.frozen():
-        done = subprocess.run(
-            command, env=environment(url, tmp_path), capture_output=True, text=True, timeout=15, check=False
-        )
+        done = run_forked(["doctor", "--format", "json"], environment(url, tmp_path), tmp_path, timeout=15)
     states = {row["part"]: row["state"] for row in json.loads(done.stdout)}
     assert (done.returncode, states["database"]) == (1, "problem")
     assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +17,16 @@ import httpx
 
 # Two thirds of the time that a server takes to start go by with imports.
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["rollbook.cli.serve", "sqlalchemy.dialects.sqlite", "uvloop"])
+_forks.set_forkserver_preload(
+    [*(f"rollbook.cli.{name}" for name in ("serve", "worker", "imports")), "sqlalchemy.dialects.sqlite", "uvloop"]
+)
 
 
 class ForkedProcess:
     """A `rollbook` command in a process that is forked from one with everything imported; used as a Popen is."""
 
-    def __init__(self, command: list[str], env: dict[str, str], output: Path, folder: Path) -> None:
-        self._process = _forks.Process(target=_run_forked, args=(command, env, output, folder), daemon=True)
+    def __init__(self, command: list[str], env: dict[str, str], folder: Path, output: Path, errors: Path) -> None:
+        self._process = _forks.Process(target=_run_forked, args=(command, env, folder, output, errors), daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -54,7 +57,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _run_forked(command: list[str], env: dict[str, str], output: Path, folder: Path) -> None:
+def _run_forked(command: list[str], env: dict[str, str], folder: Path, output: Path, errors: Path) -> None:
     """Become what a shell would have started."""
     from rollbook.cli import main  # noqa: PLC0415 it is there already, in the process that this one is forked from
 
@@ -62,9 +65,8 @@ def _run_forked(command: list[str], env: dict[str, str], output: Path, folder: P
     os.environ.update(env)
     time.tzset()
     os.chdir(folder)
-    said = os.open(output, os.O_WRONLY | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    for number, path in ((1, output), (2, errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), number)
     sys.argv = ["rollbook", *command]
     main()
 
@@ -163,6 +165,20 @@ def environment(database_url: str, data_dir: Path, **settings: object) -> dict[s
     return inherited | standing | {"ROLLBOOK_WRONG_KEYS_PER_ADDRESS": "0"} | given
 
 
+def run_forked(
+    command: list[str], env: dict[str, str], folder: Path, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a `rollbook` command in a forked process to its end, in this folder; errors: TimeoutExpired."""
+    with tempfile.TemporaryDirectory() as kept:
+        output, errors = Path(kept) / "output", Path(kept) / "errors"
+        process = ForkedProcess(command, env, folder, output, errors)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(command, code, output.read_text(), errors.read_text())
+
+
 @contextmanager
 def run_server(
     database_url: str,
@@ -186,7 +202,7 @@ def run_server(
     env = environment(database_url, data_dir, **settings)
     process: subprocess.Popen[bytes] | ForkedProcess
     if forked:
-        process = ForkedProcess(command, env, log, data_dir)
+        process = ForkedProcess(command, env, data_dir, log, log)
     else:
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -46,12 +46,13 @@ class Key(StrEnum):
     EMAIL = "Email"
 
 
+# CROSS JOIN: SQLite, without statistics, would read all rows of the file for each enrollment of the account.
 _OF_LEARNER = """
-    SELECT block, e.id FROM {{rows}} AS r
-    JOIN users AS u ON u.account_id = :account_id AND {learner}
-    JOIN courses AS c ON c.account_id = :account_id
+    SELECT block, e.id FROM {{rows}} AS r CROSS JOIN users AS u CROSS JOIN courses AS c CROSS JOIN enrollments AS e
+    WHERE u.account_id = :account_id AND {learner}
+      AND c.account_id = :account_id
       AND (c.name = item ->> 'course' OR c.id = CAST(item ->> 'course_id' AS BIGINT))
-    JOIN enrollments AS e ON e.user_id = u.id AND e.course_id = c.id AND e.unenrolled_at IS NULL
+      AND e.user_id = u.id AND e.course_id = c.id AND e.unenrolled_at IS NULL
 """
 _FIND = {
     Key.ID: """
@@ -60,9 +61,8 @@ _FIND = {
         WHERE e.{unindexed_account_id} = :account_id AND e.unenrolled_at IS NULL
     """,
     Key.EXTERNAL_ID: """
-        SELECT block, e.id FROM {rows} AS r
-        JOIN enrollments AS e ON e.account_id = :account_id AND e.external_id = item ->> 'external_id'
-        WHERE e.unenrolled_at IS NULL
+        SELECT block, e.id FROM {rows} AS r CROSS JOIN enrollments AS e
+        WHERE e.account_id = :account_id AND e.external_id = item ->> 'external_id' AND e.unenrolled_at IS NULL
     """,
     Key.EMPLOYEE_ID: _OF_LEARNER.format(learner="u.employee_id = item ->> 'employee_id'"),
     Key.EMAIL: _OF_LEARNER.format(learner="u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email"),
