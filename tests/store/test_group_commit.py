@@ -132,3 +132,18 @@ def test_writer_times_out_and_the_others_go_on(database: Database) -> None:
     thread.join()
     keep("afterwards")
     assert _names(database) == {"held", "afterwards"}
+
+
+def test_databases_on_one_file_share_the_queue_of_writers(database: Database, tmp_path: Path) -> None:
+    # As the server and the worker of `rollbook serve`: at the file lock one of them could starve the other.
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "rollbook.db")
+    other = Database(f"sqlite:///{link}")
+
+    def keep(name: str) -> None:
+        with other.write() as connection:
+            _add(connection, name)
+
+    assert _together(database, {"kept": keep, "kept too": keep}) == {"kept": None, "kept too": None}
+    assert _names(database) == {"first", "kept", "kept too"}
+    other.close()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
-from rollbook.store.database.group_commit import GroupCommit
+from rollbook.store.database.group_commit import GroupCommit, queue_of_writers
 from rollbook.store.database.postgresql import open_postgresql
 from rollbook.store.database.sqlite import BUSY_SECONDS, is_damaged, is_unavailable, open_sqlite, truncate_log
 
@@ -39,14 +39,15 @@ class Database:
     """
 
     def __init__(self, url: str, pool_size: int = 10, statement_seconds: float | None = None) -> None:
+        self._group_commit: GroupCommit | None = None
         if url.startswith("sqlite:///"):
             self.engine = open_sqlite(url, pool_size)
+            # SQLite has one writer: the threads of a process queue here instead of polling the file lock.
+            self._group_commit = queue_of_writers(str(self.engine.url.database), BUSY_SECONDS)
         elif url.startswith(("postgresql://", "postgres://")):
             self.engine = open_postgresql(url, pool_size, statement_seconds)
         else:
             raise UserError("ROLLBOOK_DATABASE_URL starts with neither sqlite:/// nor postgresql://.")
-        # SQLite has one writer: the threads of a process queue here instead of polling the file lock.
-        self._group_commit = GroupCommit(self.engine, BUSY_SECONDS) if self.engine.dialect.name == "sqlite" else None
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -91,7 +92,7 @@ class Database:
     @contextmanager
     def _transaction(self, *, rollback: bool) -> Iterator[sa.Connection]:
         if self._group_commit is not None:
-            with self._group_commit.work(rollback=rollback) as connection:
+            with self._group_commit.work(self.engine, rollback=rollback) as connection:
                 yield connection
             return
         with self.engine.connect() as connection, connection.begin() as transaction:

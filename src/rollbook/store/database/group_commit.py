@@ -6,6 +6,8 @@ Each writer has its own savepoint and its own thread, one writes at a time, and 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 
@@ -18,10 +20,9 @@ MAX_GROUP_SIZE = 32
 
 
 class GroupCommit:
-    """The queue of writers on an engine; a writer with none behind it commits for the whole group."""
+    """The queue of writers on a file; a writer with none behind it commits for the whole group."""
 
-    def __init__(self, engine: sa.Engine, wait_seconds: float) -> None:
-        self._engine = engine
+    def __init__(self, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
         self._changed = threading.Condition()
         self._waiting = 0
@@ -29,15 +30,16 @@ class GroupCommit:
         self._group: _Group | None = None
 
     @contextmanager
-    def work(self, *, rollback: bool) -> Iterator[sa.Connection]:
+    def work(self, engine: sa.Engine, *, rollback: bool) -> Iterator[sa.Connection]:
         """Yield the connection to one writer and commit; its work is undone if it raises, or with `rollback`.
 
-        A writer that raises waits for the commit too: it may have read what others of the group wrote. Errors:
-        DatabaseUnavailableError, when other writers take too long or the commit fails.
+        The engine of its first writer connects a group. A writer that raises waits for the commit too: it may have read
+        what others of the group wrote. Errors: DatabaseUnavailableError, when other writers take too long or the commit
+        fails.
         """
         self._take_turn()
         try:
-            self._group = group = self._group or _Group(self._engine)
+            self._group = group = self._group or _Group(engine)
         except BaseException:
             self._pass_turn()
             raise
@@ -134,3 +136,20 @@ class _Group:
         self._ended.wait()
         if self.failure is not None:
             raise DatabaseUnavailableError(f"the database cannot be written: {self.failure}") from self.failure
+
+
+_queues: WeakValueDictionary[Path, GroupCommit] = WeakValueDictionary()
+_queues_lock = threading.Lock()
+
+
+def queue_of_writers(file: str, wait_seconds: float) -> GroupCommit:
+    """Return the queue of a file, which all engines of the process share.
+
+    At SQLite's file lock, which is polled, a writer of many short transactions starves the others: a worker the calls.
+    """
+    path = Path(file).resolve()
+    with _queues_lock:
+        queue = _queues.get(path)
+        if queue is None:
+            queue = _queues[path] = GroupCommit(wait_seconds)
+        return queue
