@@ -190,6 +190,27 @@ def test_listusers_goes_page_by_page_in_a_stable_order_whatever_the_page_size(se
         assert listed(UserFilters(name="Cy")) == ["E4"]
 
 
+def test_supervisors_are_replaced_or_added_and_removed_one_by_one(served: Served, campus: Campus) -> None:
+    change = "<Supervisor><Name>{}</Name><SupervisorAction>{}</SupervisorAction></Supervisor>"
+    wanted = [
+        ("<Supervisor>A &amp; B</Supervisor><Supervisor><![CDATA[<C>]]></Supervisor>", ["A & B", "<C>"]),
+        (
+            change.format("Dé", "Add") + change.format("A &amp; B", "remove") + change.format("E", "Remove"),
+            ["<C>", "Dé"],
+        ),
+        (change.format("Dé", "add"), ["<C>", "Dé"]),
+        ("", []),
+    ]
+    with _client(served, campus) as client:
+        client.create_user(replace(ANN, groups=[UserGroup("North")]))
+        for supervisors, expected in wanted:
+            profile = f"<Profile><Supervisors>{supervisors}</Supervisors></Profile>"
+            _ask(served, campus, "updateUser", f"<Identifier><Email>{ANN.email}</Email></Identifier>{profile}")
+            assert client.get_user(email=ANN.email).supervisors == expected
+        client.update_user(UserValues(supervisors=["<F>", "G & H"]), email=ANN.email)
+        assert client.get_user(email=ANN.email).supervisors == ["<F>", "G & H"]
+
+
 @pytest.mark.parametrize("text", ["élan vital", "ÉLAN VITAL", "Élan Vital"])
 def test_letters_beyond_ascii_are_found_in_any_case(served: Served, campus: Campus, text: str) -> None:
     campus.add(users, given_name="Élan", family_name="vital", employee_id="ÄÖ^]-[1", role="learner", active=True)

@@ -12,6 +12,7 @@ from rollbook.methods.user_groups import NamedGroups, check_grants, groups_of_us
 from rollbook.methods.user_values import PERMISSION, refuse_taken, split_values, user_codes, values_of_user
 from rollbook.methods.users import EMAIL, EMPLOYEE_ID, find_user
 from rollbook.model import Permission, Role, utc_now
+from rollbook.wire.entries import change_list
 from rollbook.wire.messages import Choice, Element, Values, parameters, record
 from rollbook.wire.values import one_of, word_for
 
@@ -76,6 +77,8 @@ def update_user(call: MethodCall) -> MethodResult:
     if wrong:
         raise CallError(wrong)
     columns, kept, teams = split_values(values)
+    if "Supervisors" in kept:
+        kept["Supervisors"] = change_list(store.profiles.read_profile(user).get("Supervisors", ()), kept["Supervisors"])
     # An empty element empties its value, but a user keeps these (D28).
     lasting = ("email", "employee_id", "given_name", "family_name", "active")
     given = {name: value for name, value in columns.items() if value is not None or name not in lasting}

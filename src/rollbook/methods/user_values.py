@@ -10,6 +10,7 @@ from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.users import STATUS
 from rollbook.model import Permission
+from rollbook.wire.entries import entry_kind
 from rollbook.wire.messages import ANYTHING, Element, Kind, Values, optional, record
 from rollbook.wire.timezones import TIMEZONE
 from rollbook.wire.values import BOOLEAN, one_of, short_text
@@ -92,6 +93,7 @@ def _read_password(text: str) -> None:
 
 SHORT = short_text(MAX_TEXT)
 LINE = Kind(f"text of one line, at most {MAX_TEXT} characters", "text", _read_line)
+SUPERVISOR = entry_kind("SupervisorAction", MAX_TEXT)
 EMAIL = Kind("e-mail address", "ada@example.org", _read_email)
 MARKUP = replace(ANYTHING, name=f"{ANYTHING.name}, at most {MAX_MARKUP} characters", read=_read_markup)
 PASSWORD = Kind(f"text of at least {MIN_PASSWORD} characters", "password", _read_password)
@@ -131,8 +133,8 @@ def values_of_user(codes: UserCodes, *, new: bool) -> tuple[Element, ...]:
 
     value = partial(optional, kind=SHORT, wrong=codes.wrong_value)
 
-    def several(name: str, one: str, field: str) -> Element:
-        entries = value(one, "entries", kind=LINE, most=MAX_ENTRIES)
+    def several(name: str, one: str, field: str, kind: Kind = LINE) -> Element:
+        entries = value(one, "entries", kind=kind, most=MAX_ENTRIES)
         return record(name, entries, least=0, field=field)
 
     def kept(*names: str, kind: Kind = SHORT) -> list[Element]:
@@ -155,7 +157,7 @@ def values_of_user(codes: UserCodes, *, new: bool) -> tuple[Element, ...]:
     )
     profile = record(
         "Profile",
-        several("Supervisors", "Supervisor", "Supervisors"),
+        several("Supervisors", "Supervisor", "Supervisors", LINE if new else SUPERVISOR),
         *kept("Organization"),
         several("Teams", "Team", "teams"),
         *kept("CustomFields", kind=MARKUP),
