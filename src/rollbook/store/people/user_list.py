@@ -77,11 +77,9 @@ class UserFilter:
     teams: Sequence[str] = ()
 
     @property
-    def is_indexed(self) -> bool:
-        """Whether an index finds these users, or no filter needs one."""
-        return (any((self.email, self.employee_id, self.name)) and not self.needs_every_text) or self == UserFilter(
-            active=self.active
-        )
+    def has_text(self) -> bool:
+        """Whether e-mail, employee id or name is compared."""
+        return any((self.email, self.employee_id, self.name))
 
     @property
     def needs_every_text(self) -> bool:
@@ -126,14 +124,15 @@ def list_profiles(
     offset: int,
 ) -> tuple[Sequence[Row], int]:
     """Read a page of the learners whom the caller may see, with their home groups, and count all of them."""
-    is_indexed = chosen.is_indexed and caller.administers
-    # SQLite uses the index of the order even if it must read every user; scanning the table is faster.
-    is_scan = connection.dialect.name == "sqlite" and not is_indexed
+    # Both databases like the index of the order, which is the slower way to every user.
+    is_scan = chosen.needs_every_text
+    if connection.dialect.name == "sqlite" and not chosen.has_text:
+        is_scan = not caller.administers or chosen != UserFilter(active=chosen.active)
     account = unindexed(_u.account_id) if is_scan else _u.account_id
     mine = [account == caller.account_id, _LEARNER, *chosen.conditions(connection, caller.account_id)]
     if not caller.administers:
         mine.append(_u.id.in_(_members(managed_groups(connection, caller, permissions))))
-    pick = _pick_in_one_scan if chosen.needs_every_text else _pick_from_the_nearer_end
+    pick = _pick_in_one_pass if chosen.has_text else _pick_from_the_nearer_end
     ids, total = pick(connection, mine, ORDERS[order], descending=descending, limit=limit, offset=offset)
     shown = [_u[name] for name in ("id", "email", "employee_id", "given_name", "family_name", "active", "title")]
     shown += [_u[name] for name in ("division", "created_at", "modified_at")]
@@ -158,7 +157,7 @@ def _pick_from_the_nearer_end(
     return ids[::-1] if backwards else ids, total
 
 
-def _pick_in_one_scan(
+def _pick_in_one_pass(
     connection: sa.Connection, mine: list[Condition], order: Order, *, descending: bool, limit: int, offset: int
 ) -> tuple[Sequence[int], int]:
     """Read the ids of a page and count all users in one pass."""
