@@ -13,6 +13,7 @@ from conftest import Served
 from rollbook import CallRefusedError, Client, UserFilters, UserGroup, UserValues
 from rollbook.model import Permission, utc_now
 from rollbook.store.database.tables import enrollments, groups, users
+from rollbook.store.people.memberships import Membership, join_groups
 
 NEW = "<Email>{email}</Email><GivenName>Ann &amp; Bo</GivenName><Surname>&lt;Ünal&gt;</Surname>"
 
@@ -188,6 +189,33 @@ def test_listusers_goes_page_by_page_in_a_stable_order_whatever_the_page_size(se
             assert listed(UserFilters(active=True), size, sort_by="EMPLOYEE_ID") == ["", "E0", "E2", "E4"]
         assert listed(UserFilters(name="ANN LEE")) == ["E1", "E2"]
         assert listed(UserFilters(name="Cy")) == ["E4"]
+
+
+def test_manager_of_users_gains_no_permission_and_no_group(served: Served, campus: Campus) -> None:
+    campus.add(groups, name="South", active=True)
+    learner = campus.user_id("learner@example.org")
+    with campus.database.write() as connection:
+        held = {Permission.MANAGE_USERS: True, Permission.MARKER: True}
+        join_groups(connection, campus.account.id, [Membership(campus.group_id, learner, held)])
+    refused = [
+        (UserGroup("North", permissions=["MANAGE_GROUP"]), "01"),
+        (UserGroup("North", denied=["PROCTOR"]), "01"),
+        (UserGroup("South"), "group"),
+        (UserGroup("South", leave=True), "group"),
+    ]
+    with _client(served, campus, campus.learner_key) as client:
+        for group, code in refused:
+            with pytest.raises(CallRefusedError) as update:
+                client.update_user(UserValues(groups=[group]), email="learner@example.org")
+            assert update.value.code == {"01": "UU:01", "group": "UU:08"}[code]
+            if not (group.leave or group.denied):
+                with pytest.raises(CallRefusedError) as creation:
+                    client.create_user(replace(ANN, groups=[group]))
+                assert creation.value.code == {"01": "CU:01", "group": "CU:07"}[code]
+        client.create_user(replace(ANN, groups=[UserGroup("North", permissions=["MARKER"])]))
+        client.update_user(UserValues(groups=[UserGroup("North", denied=["MARKER"])]), email=ANN.email)
+        assert [(each.name, each.permissions) for each in client.get_user_groups(email=ANN.email)] == [("North", ())]
+        assert [user.email for user in client.list_users()] == ["learner@example.org", ANN.email]
 
 
 def test_supervisors_are_replaced_or_added_and_removed_one_by_one(served: Served, campus: Campus) -> None:
