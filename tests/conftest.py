@@ -1,4 +1,4 @@
-"""The databases that tests run on, SQLite and a real PostgreSQL, servers on them, and the command line."""
+"""Fixtures: databases (SQLite and a real PostgreSQL), servers, accounts, the command line and console clients."""
 
 import os
 import shutil
@@ -28,19 +28,19 @@ Visitors = Callable[[], Visitor]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make soak` ask for the long form of tests."""
+    """Add the option of `make soak`."""
     parser.addoption(
         "--soak", action="store_true", help="faults for minutes, with figures; many rounds of what chance decides"
     )
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Start one process more than there are processors: a third of a test's time is waiting."""
+    """Start one process more than there are processors, because tests wait a third of their time."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C also when started in the background by a shell: programs of the tests would inherit the deafness."""
+    """Handle Ctrl-C in the background of a shell too: programs that tests start would inherit the ignored signal."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -53,7 +53,7 @@ def postgresql() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server for the tests of one module, because they ill-treat it."""
+    """A PostgreSQL server for the tests of one module, which stop, kill or freeze it."""
     with run_cluster(base=quick_base()) as server:
         yield server
 
@@ -66,7 +66,7 @@ def soaks(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database without rows, to be copied: migrating anew for every test takes longer."""
+    """A migrated SQLite database without rows, which tests copy."""
     path = tmp_path_factory.mktemp("migrated") / "rollbook.db"
     _migrate(f"sqlite:///{path}")
     return path
@@ -74,7 +74,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgresql: PostgresServer) -> Iterator[str]:
-    """The name of a migrated PostgreSQL database without rows, to be copied."""
+    """The name of a migrated PostgreSQL database without rows, which tests use as a template."""
     with postgresql.fresh_database() as url:
         _migrate(url)
         yield urlsplit(url).path.lstrip("/")
@@ -88,7 +88,7 @@ def _migrate(url: str) -> None:
 
 @pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a database, once of each kind; empty, but migrated for tests that ask for `database` too."""
+    """The URL of a database of each kind: empty, or migrated for tests that use `database` too."""
     migrated = "database" in request.fixturenames
     if request.param == "sqlite":
         path = tmp_path / "rollbook.db"
@@ -104,7 +104,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A migrated database without rows, once of each kind."""
+    """A migrated database without rows, of each kind."""
     database = Database(database_url)
     yield database
     database.close()
@@ -112,7 +112,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session", params=BOTH)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
-    """A server without a worker for the whole run, once on each kind of database; tests make their own accounts."""
+    """A server without a worker for the whole run, on each kind of database; tests make their own accounts."""
     folder = tmp_path_factory.mktemp(f"served-{request.param}")
     with empty_database(request, folder) as url:
         yield from _serve(url, folder)
@@ -120,7 +120,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @contextmanager
 def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """Give the address of an empty database of the kind that a fixture is asked for."""
+    """Yield the URL of an empty database of the requested kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{folder / 'rollbook.db'}"
     else:
@@ -157,7 +157,7 @@ def campus(served: Served) -> Campus:
 
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings that name the database of the test, and nothing of the machine's; gives the data directory."""
+    """Sets the database of the test and removes the machine's settings; returns the data directory."""
     for name in [name for name in os.environ if name.startswith("ROLLBOOK_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -178,14 +178,14 @@ def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 @pytest.fixture
 def visitors(served: Served) -> Iterator[Visitors]:
-    """Makes browsers at the console, nobody signed in, and closes them at the end."""
+    """Makes console clients that are not signed in, and closes them at the end."""
     with ExitStack() as opened:
         yield lambda: Visitor(served.server, opened.enter_context(served.server.client()))
 
 
 @pytest.fixture
 def stranger(visitors: Visitors) -> Visitor:
-    """Somebody at the console who is not signed in."""
+    """A console client that is not signed in."""
     return visitors()
 
 

@@ -28,7 +28,7 @@ FIELDS = {**Settings.model_fields, **RemoteSettings.model_fields}
 
 
 def _commands(command: Any, *names: str) -> Iterator[tuple[str, Any]]:
-    """Give every command that can be run, by what is typed."""
+    """Yield every command by its full name."""
     children = getattr(command, "commands", {})
     if not children:
         yield " ".join(names), command
@@ -37,7 +37,7 @@ def _commands(command: Any, *names: str) -> Iterator[tuple[str, Any]]:
 
 
 def _sections(page: Path) -> dict[str, str]:
-    """Give the text below each second-level heading."""
+    """Return the text below each second-level heading."""
     parts = re.split(r"^## (.+)$", page.read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -64,7 +64,7 @@ def test_each_setting_states_its_type_and_its_default(name: str, monkeypatch: py
     assert re.search(rf"^- Default: {re.escape(_stated_default(name))}(,|$)", section, re.MULTILINE)
 
 
-def test_the_table_of_commands_has_every_command_with_all_its_options_and_no_other() -> None:
+def test_table_of_commands_has_every_command_with_all_its_options_and_no_other() -> None:
     row = re.compile(r"^\| `(rollbook [\w ]+)` \| .+ \| (.*) \| \[.+ \|$", re.MULTILINE)
     listed = [
         (name, re.findall("`(--.+?)`", options)) for name, options in row.findall((DOCS / "README.md").read_text())
@@ -76,7 +76,7 @@ def test_the_table_of_commands_has_every_command_with_all_its_options_and_no_oth
     assert listed == commands
 
 
-def test_tables_of_the_contract_say_what_the_methods_do() -> None:
+def test_tables_of_the_contract_match_the_methods() -> None:
     """Run `make docs` when this fails."""
     assert [
         page.name for page in contract_tables.PAGES if page.read_text() != contract_tables.fill(page.read_text())
@@ -116,13 +116,13 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
 
 
-def test_every_defence_of_the_threat_model_names_a_test() -> None:
+def test_every_defense_of_the_threat_model_names_its_proof() -> None:
     rows = re.findall(r"^\| (?!attack|---)(.+) \| (.+) \| (.+) \|$", (DOCS / "security.md").read_text(), re.MULTILINE)
     assert [attack for attack, _, shown in rows if not re.search("::test_|make (setup|audit)", shown)] == []
 
 
 def _log_events() -> Iterator[str]:
-    """Give the events that the program logs, where they are written out in the call."""
+    """Yield the literal names of the events that the program logs."""
     levels = ("info", "warning", "error", "exception", "critical")
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -142,7 +142,7 @@ def test_readme_lists_every_method_and_no_other() -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {*METHODS}
 
 
-def test_call_of_the_readme_is_answered_as_it_says(served: Served) -> None:
+def test_call_of_the_readme_gets_the_documented_response(served: Served) -> None:
     text = (ROOT / "README.md").read_text()
     [package] = re.findall(r"Package='(.+?)'\n```", text, re.DOTALL)
     [answer] = re.findall(r"```xml\n(.+?)\n```", text, re.DOTALL)
@@ -155,7 +155,7 @@ def test_call_of_the_readme_is_answered_as_it_says(served: Served) -> None:
     assert served.server.post(package).text == answer
 
 
-def test_each_picture_is_shown_in_a_page() -> None:
+def test_each_image_is_shown_in_a_page() -> None:
     shown = {path for page in PAGES for path in re.findall(r"images/([\w-]+\.png)\)", page.read_text())}
     assert {path.name for path in (DOCS / "images").iterdir()} == shown
 

@@ -1,4 +1,4 @@
-"""Every input that fuzzing has kept is read or refused, and never ends in anything else; see `make fuzz`."""
+"""Every input that fuzzing has kept is read or rejected with the documented error; see `make fuzz`."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from targets import TARGETS  # noqa: E402 found only once its folder is on the p
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_input_of_the_corpus_is_read_or_refused(name: str) -> None:
+def test_every_input_of_the_corpus_is_read_or_rejected(name: str) -> None:
     inputs = sorted((FUZZ / "corpus" / name).iterdir())
     assert len(inputs) > 0
     for path in inputs:

@@ -1,4 +1,4 @@
-"""The house keeps its order: who may import whom, where SQL, XML and wire codes may stand, how long things may be.
+"""The rules of the architecture: allowed imports, places of SQL, XML and wire codes, lengths, docstrings.
 
 Each guard is a function of a module's source, so that a planted violation shows that it can fail.
 """
@@ -99,7 +99,7 @@ def database_uses(path: PurePath, source: str) -> set[str]:
     for node in _nodes(source):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                # What is taken of a module that is imported whole stands behind its name.
+                # Of a module that is imported whole, the names used are its attributes.
                 if alias.name in DATABASE_PACKAGES and alias.name in used:
                     used = used - {alias.name} | _attributes(source, alias.asname or alias.name, alias.name)
     return found | (used - DATABASE_NAMES.keys())
@@ -108,12 +108,12 @@ def database_uses(path: PurePath, source: str) -> set[str]:
 def _attributes(source: str, local: str, module: str) -> set[str]:
     named = [node for node in _nodes(source) if isinstance(node, ast.Name) and node.id == local]
     taken = [node for node in _nodes(source) if isinstance(node, ast.Attribute) and node.value in named]
-    bare = {module} if len(taken) < len(named) else set()  # handed on whole, as to getattr
+    bare = {module} if len(taken) < len(named) else set()  # the module itself is passed on, as to getattr
     return bare | {f"{module}.{node.attr}" for node in taken}
 
 
 def _texts(source: str) -> Iterator[str]:
-    """Yield every text of a module but its docstrings; what is filled in is shown as 00."""
+    """Yield every string of a module except docstrings; a formatted value is shown as 00."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
         node.body[0].value
@@ -159,7 +159,7 @@ def too_long(_path: PurePath, source: str) -> set[str]:
 
 
 def undocumented(_path: PurePath, source: str) -> set[str]:
-    """Tell whether a module does not say what it is for."""
+    """Report a module without a docstring."""
     return set() if ast.get_docstring(_parse(source)) else {"no docstring"}
 
 
@@ -175,7 +175,7 @@ GUARDS: dict[str, Guard] = {
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-def test_house_keeps_order(guard: str) -> None:
+def test_modules_follow_the_rule(guard: str) -> None:
     found = {str(path): GUARDS[guard](path, (SOURCE / path).read_text()) for path in MODULES}
     assert found
     assert {path: what for path, what in found.items() if what} == {}
@@ -226,5 +226,5 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("guard", "path", "source"), PLANTED)
-def test_guard_sees_a_planted_violation(guard: str, path: PurePath, source: str) -> None:
+def test_rule_finds_a_planted_violation(guard: str, path: PurePath, source: str) -> None:
     assert GUARDS[guard](path, source)

@@ -1,4 +1,4 @@
-"""Every change of an account's records leaves one line of the audit, and nothing else does."""
+"""Every change of an account's records leaves exactly one audit line; nothing else leaves one."""
 
 import json
 import os
@@ -41,9 +41,7 @@ def _selection(identifiers: Sequence[object] = (), batch: object = None) -> str:
     return f"<Unenrollments>{items if batch is None else f'<BatchID>{batch}</BatchID>'}</Unenrollments>"
 
 
-def test_each_changing_call_leaves_one_line_that_its_answer_and_its_log_line_lead_to(
-    served: Served, campus: Campus
-) -> None:
+def test_each_changing_call_leaves_one_audit_line_with_its_request_id(served: Served, campus: Campus) -> None:
     one, two, three = campus.enroll(3)
     campus.add(
         memberships, group_id=campus.group_id, user_id=_owner(campus), group_manager=False, manage_group_users=False
@@ -94,7 +92,7 @@ def _first_id(answer: str) -> int:
     return int(answer.split("<AccountUserLearningModuleRelID>")[1].split("<", maxsplit=1)[0])
 
 
-def test_a_call_that_changes_nothing_leaves_no_line(served: Served, campus: Campus) -> None:
+def test_call_that_changes_nothing_leaves_no_audit_line(served: Served, campus: Campus) -> None:
     one, other = campus.enroll(2)
     key = {"Idempotency-Key": "once"}
     assert read_outcomes(served.server.post(campus.package([one]), headers=key)) == ["accepted"]
@@ -113,9 +111,7 @@ def test_a_call_that_changes_nothing_leaves_no_line(served: Served, campus: Camp
     assert _lines(campus, after=before) == []
 
 
-def test_each_command_that_changes_something_leaves_its_lines_in_the_operators_name(
-    rollbook: Run, database_url: str
-) -> None:
+def test_each_changing_command_is_audited_under_the_operators_name(rollbook: Run, database_url: str) -> None:
     keys = rollbook("init", "--account", "Acme", "--owner", "ann@acme.example", "--format", "json").json
     database = Database(database_url)
     now = utc_now()
@@ -155,7 +151,7 @@ def test_each_command_that_changes_something_leaves_its_lines_in_the_operators_n
     assert [secret for secret in secrets if secret in stored] == []
 
 
-def test_the_audit_can_be_filtered(rollbook: Run) -> None:
+def test_audit_is_filtered_by_action_user_and_time(rollbook: Run) -> None:
     rollbook("init", "--account", "Acme", "--owner", "ann@acme.example")
     rollbook("account", "add", "Beta", "--owner", "bea@beta.example")
     rollbook("key", "new", "--account", "Beta")
@@ -174,7 +170,7 @@ def test_the_audit_can_be_filtered(rollbook: Run) -> None:
     assert "Choose an account with --account" in rollbook("audit").err
 
 
-def test_an_import_leaves_one_line_that_counts_what_it_did(rollbook: Run, tmp_path: Path) -> None:
+def test_import_leaves_one_audit_line_with_its_counts(rollbook: Run, tmp_path: Path) -> None:
     rollbook("init", "--account", "Acme", "--owner", "ann@acme.example")
     archive = tmp_path / "roster.zip"
     with zipfile.ZipFile(archive, "w") as content:

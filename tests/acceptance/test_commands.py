@@ -1,4 +1,4 @@
-"""The commands for people, from the outside, on real registrations: seen, braked, interrupted, gone on with, undone."""
+"""The administrator's commands on real registrations: preview, limits, interruption, continuation and undo."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ COURSE = "AAA 2013J (268 days)"
 
 
 class Desk:
-    """Somebody with a key of the account and nothing else; `run` needs no process of its own for each command."""
+    """A user with keys of the account and no other access; `run` executes commands in the test's process."""
 
     def __init__(self, server: ServerProcess, campus: Campus, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -81,7 +81,7 @@ def _outcomes(output: Path) -> list[dict[str, str]]:
 
 
 @needs_data
-def test_thousands_leave_with_two_interruptions_and_all_come_back(desk: Desk) -> None:
+def test_thousands_are_unenrolled_across_two_interruptions_and_restored(desk: Desk) -> None:
     before = desk.run("report", "--format", "csv", "--column", "PROGRESS", "--column", "ENROLLED_DATE")
     assert before.count("\n") == 1 + 13_529
 
@@ -93,11 +93,11 @@ def test_thousands_leave_with_two_interruptions_and_all_come_back(desk: Desk) ->
         process = desk.start(*command)
         while not output.exists() or output.read_text().count("\n") < enough:
             assert process.poll() is None, process.communicate()
-            # Now and then somebody else writes, so that the run does not come to its end before we look.
+            # A concurrent writer slows the run down, so that the interruption comes before its end.
             with desk.campus.database.write():
                 time.sleep(0.02)
             time.sleep(0.01)
-        # Nobody else can write while this is open, so that a call is under way when Ctrl-C comes.
+        # The open write transaction blocks the server, so that a call is in progress at Ctrl-C.
         with desk.campus.database.write():
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_thousands_leave_with_two_interruptions_and_all_come_back(desk: Desk) ->
 
 
 @needs_data
-def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) -> None:
+def test_course_is_previewed_and_stopped_by_the_limits_before_anything_is_queued(desk: Desk) -> None:
     choice = ["unenroll", "--course", COURSE, "--status", "Enrolled"]
     stopped = desk.run(*choice, "--yes", expect=4)
     assert "100 % of" in stopped
@@ -146,7 +146,7 @@ def test_a_course_is_chosen_seen_and_braked_before_anything_happens(desk: Desk) 
 
 
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)
-def test_mistakes_end_with_a_sentence_and_the_documented_code(
+def test_mistake_ends_with_a_sentence_and_the_documented_exit_code(
     served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(served.server, campus, tmp_path, capsys)
@@ -174,7 +174,7 @@ def _with_profiles(desk: Desk, mode: int, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("served", ["sqlite"], indirect=True)
-def test_waiting_without_a_worker_says_so_and_ends_when_one_has_done_it(
+def test_wait_reports_a_missing_worker_and_ends_when_the_items_are_processed(
     served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(served.server, campus, tmp_path, capsys)

@@ -1,4 +1,4 @@
-"""Calls at once with the same ids, and processes killed under load: nothing is lost, nothing is done twice."""
+"""Simultaneous calls with the same ids and a server killed under load: no item is lost or processed twice."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ from rollbook.store.database.tables import enrollments, unenrollments, users
 from server_process import run_server
 
 
-def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, campus: Campus, soaks: bool) -> None:
+def test_each_id_of_two_simultaneous_calls_is_accepted_once(served: Served, campus: Campus, soaks: bool) -> None:
     ids = campus.enroll(100 * (200 if soaks else 20))
     with ThreadPoolExecutor(2) as pool, served.server.client() as one, served.server.client() as other:
 
@@ -36,7 +36,7 @@ def test_of_two_calls_with_the_same_ids_one_accepts_each_id(served: Served, camp
     assert Counter(campus.queue().values()) == {"Pending": len(ids)}
 
 
-def test_enrolling_again_while_restoring_leaves_every_learner_enrolled_once(served: Served, campus: Campus) -> None:
+def test_simultaneous_enroll_and_restore_leave_each_learner_enrolled_once(served: Served, campus: Campus) -> None:
     ids = campus.enroll(10 * 100)
     campus.accept(ids)
     campus.drain()
@@ -50,7 +50,7 @@ def test_enrolling_again_while_restoring_leaves_every_learner_enrolled_once(serv
             "SELECT account_id, :group, id, false, false FROM users WHERE account_id = :id"
         )
         connection.execute(joined, {"id": campus.account.id, "group": campus.group_id})
-        # Restoring goes by enrollment and enrolling by learner: here these orders are opposite.
+        # Restoring locks by enrollment and enrolling by learner: these orders are opposite here.
         last = sa.select(sa.func.min(users.c.id) + sa.func.max(users.c.id)).where(users.c.email.like("l%@example.org"))
         mine = sa.and_(users.c.account_id == campus.account.id, users.c.given_name == "Some")
         turned = sa.update(enrollments).where(enrollments.c.id.in_(ids))
@@ -86,7 +86,7 @@ def test_enrolling_again_while_restoring_leaves_every_learner_enrolled_once(serv
         assert sorted(connection.execute(current).scalars()) == sorted(learners.values())
 
 
-def test_calls_that_race_with_the_worker_never_accept_an_id_twice(
+def test_call_that_races_with_the_worker_never_accepts_an_id_twice(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     campus = Campus(database)
@@ -114,9 +114,9 @@ def test_calls_that_race_with_the_worker_never_accept_an_id_twice(
     assert items == len(campus.queue())
 
 
-# A connection that the killed server has left half open is found by the garbage collector, and that is no news.
+# The garbage collector warns of connections that the killed server has left open.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_server_killed_under_load_has_kept_every_acceptance_it_answered(
+def test_server_killed_under_load_keeps_every_answered_acceptance(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     campus = Campus(database)
@@ -129,7 +129,7 @@ def test_a_server_killed_under_load_has_kept_every_acceptance_it_answered(
             try:
                 answer = server.post(campus.package(chosen))
             except httpx.TransportError:
-                return  # not answered: it may or may not have been accepted (D13)
+                return  # unanswered: accepted or not (D13)
             accepted = {int(e.text or "") for e in etree.fromstring(answer.content).iterfind("Info//*") if e.text}
             with lock:
                 answered.update(accepted)

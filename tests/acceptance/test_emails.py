@@ -1,4 +1,4 @@
-"""Two spellings of an e-mail are one address by one rule, on both databases and through every door."""
+"""Two spellings of an e-mail address are equal by one rule: on both databases, in the API, console and commands."""
 
 import re
 
@@ -19,31 +19,29 @@ from visitor import give_password
 # One address in each line: composed and decomposed, the Kelvin sign, a capital sharp s.
 SAME = [("jörg@example.org", "JÖRG@example.org"), ("jörg@example.org", "jo\u0308rg@example.org")]
 SAME += [("kelvin@example.org", "\u212aelvin@example.org"), ("groß@example.org", "GROẞ@EXAMPLE.ORG")]
-# Two addresses in each: a dotted capital I is no i.
+# Two addresses in each: a dotted capital I differs from i.
 OTHER = [("admin@example.org", "adm\u0130n@example.org"), ("admin@example.org", "adm\u0131n@example.org")]
 
 
 @pytest.mark.parametrize(("stored", "given"), SAME)
-def test_an_address_in_another_spelling_is_the_same_user_on_the_command_line(
-    rollbook: Run, stored: str, given: str
-) -> None:
+def test_command_line_finds_the_user_by_another_spelling_of_the_address(rollbook: Run, stored: str, given: str) -> None:
     assert rollbook("init", "--account", "A", "--owner", stored).code == 0
     assert rollbook("user", "add", given).code == 2
     assert rollbook("key", "new", "--user", given).code == 0
 
 
 @pytest.mark.parametrize(("stored", "given"), OTHER)
-def test_an_address_of_another_letter_is_another_user(rollbook: Run, stored: str, given: str) -> None:
+def test_address_with_another_letter_is_another_user(rollbook: Run, stored: str, given: str) -> None:
     assert rollbook("init", "--account", "A", "--owner", stored).code == 0
     assert rollbook("key", "new", "--user", given).code == 2
 
 
-def test_an_administrator_makes_no_key_in_the_name_of_an_owner_spelled_alike(
+def test_administrator_creates_no_key_for_an_owner_with_a_similar_address(
     served: Served, campus: Campus, visitors: Visitors
 ) -> None:
     with served.database.write() as connection:
         add_user(connection, campus.account, "jörg@example.org", Role.OWNER, by=OPERATOR)
-        # As an older release has added it, beside the owner.
+        # As added by an older release, beside the owner.
         row = {"email": "JÖRG@example.org", "role": "administrator", "active": True}
         names = {"given_name": "", "family_name": "", "account_id": campus.account.id}
         times = dict.fromkeys(("created_at", "modified_at"), sa.func.current_timestamp())
@@ -60,7 +58,7 @@ def test_an_administrator_makes_no_key_in_the_name_of_an_owner_spelled_alike(
     assert other
 
 
-def test_guessing_is_counted_for_the_user_however_the_address_is_spelled(served: Served, visitors: Visitors) -> None:
+def test_failed_sign_ins_count_per_user_for_every_spelling_of_the_address(served: Served, visitors: Visitors) -> None:
     campus = Campus(served.database)
     with served.database.write() as connection:
         add_user(connection, campus.account, "kirk@example.org", Role.OWNER, by=OPERATOR)
@@ -75,7 +73,9 @@ def test_guessing_is_counted_for_the_user_however_the_address_is_spelled(served:
 
 
 @pytest.mark.parametrize(("stored", "given"), SAME)
-def test_the_api_finds_a_learner_in_every_spelling(served: Served, campus: Campus, stored: str, given: str) -> None:
+def test_api_finds_a_learner_by_every_spelling_of_the_address(
+    served: Served, campus: Campus, stored: str, given: str
+) -> None:
     with served.database.write() as connection:
         add_user(connection, campus.account, stored, Role.LEARNER, by=OPERATOR)
         mine = sa.and_(users.c.account_id == campus.account.id, users.c.email == stored)
@@ -101,7 +101,7 @@ def _add_as_an_older_release(database: Database, account_id: int, *emails: str) 
             connection.execute(users.insert().values(**row, **times, email=email))
 
 
-def test_what_an_older_release_adds_is_folded_and_who_collides_is_named_by_doctor(
+def test_addresses_added_by_an_older_release_are_folded_and_doctor_names_collisions(
     rollbook: Run, database: Database
 ) -> None:
     assert rollbook("init", "--account", "A", "--owner", "owner@example.org").code == 0
@@ -124,7 +124,7 @@ def test_what_an_older_release_adds_is_folded_and_who_collides_is_named_by_docto
         assert rollbook("key", "new", "--user", exactly).code == 0
     keys = rollbook("key", "list", "--format", "json").json
     assert [row["user"] for row in keys][-2:] == ["STRASSE@example.org", "straße@example.org"]
-    with database.write() as connection:  # an older release gives another address
+    with database.write() as connection:  # an older release changes the address
         connection.execute(users.update().where(users.c.email == "Ann@example.org").values(email="Bea@example.org"))
     assert rollbook("user", "add", "ANN@example.org").code == 0
     assert rollbook("key", "new", "--user", "bea@example.org").code == 0

@@ -1,4 +1,4 @@
-"""A poller of the feed misses nothing and sees nothing twice, while workers and administrators are at work."""
+"""A poller of the feed sees every change exactly once while workers and administrators make changes."""
 
 import threading
 from collections import Counter
@@ -34,14 +34,14 @@ class Poller:
         return len(listed)
 
     def follow(self, working: threading.Event) -> None:
-        """Poll as long as there is work, and then to the end."""
+        """Poll while changes are made, then to the end of the feed."""
         while working.is_set():
             self.poll()
         while self.poll():
             pass
 
 
-def test_the_feed_tells_every_change_once_while_everything_is_at_work(served: Served, campus: Campus) -> None:
+def test_feed_reports_every_change_once_under_concurrent_work(served: Served, campus: Campus) -> None:
     ids = campus.enroll(600)
     for start in range(0, len(ids), 100):
         campus.accept(ids[start : start + 100])

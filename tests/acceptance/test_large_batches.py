@@ -1,4 +1,4 @@
-"""A batch of any size is removed and undone whole: by one call, and on the console's page."""
+"""A batch of any size is removed and undone as a whole, by one call or in the console."""
 
 import itertools
 from collections import Counter
@@ -20,7 +20,7 @@ _names = itertools.count(1)
 
 
 def _enroll(campus: Campus, count: int) -> list[int]:
-    """Add learners with an enrollment each, as an import does: no statistics know them yet."""
+    """Add learners with one enrollment each, as an import does: the database has no statistics of them yet."""
     now = str(utc_now().replace(tzinfo=None))
     start = next(_names) * 1_000_000
     person = [campus.account.id, "Some", "Learner", "learner", True, now, now]
@@ -52,7 +52,7 @@ def size(soaks: bool) -> int:
     return 300_000 if soaks else 6_000
 
 
-def test_a_large_batch_is_removed_and_undone_by_one_call(served: Served, campus: Campus, size: int) -> None:
+def test_large_batch_is_removed_and_undone_by_one_call(served: Served, campus: Campus, size: int) -> None:
     ids = _enroll(campus, size)
     waiting = campus.accept(ids).batch_id
     assert _change(served, campus, "removeUnenrollments", waiting) == {"Restored": 0, "Removed": size, "Refused": 0}
@@ -63,7 +63,7 @@ def test_a_large_batch_is_removed_and_undone_by_one_call(served: Served, campus:
     assert campus.current() == size
 
 
-def test_the_answer_about_a_large_batch_is_counts_and_a_thousand_errors(served: Served, campus: Campus) -> None:
+def test_response_about_a_large_batch_has_counts_and_at_most_1000_errors(served: Served, campus: Campus) -> None:
     ids = _enroll(campus, 2_500)
     batch = campus.accept(ids).batch_id
     for part in range(0, 1_200, 100):
@@ -81,7 +81,7 @@ def test_the_answer_about_a_large_batch_is_counts_and_a_thousand_errors(served: 
     assert campus.current() == 2_500
 
 
-def test_a_small_batch_of_a_large_account_is_undone(served: Served, campus: Campus, size: int) -> None:
+def test_small_batch_of_a_large_account_is_undone(served: Served, campus: Campus, size: int) -> None:
     ids = _enroll(campus, size)
     batch = campus.accept(ids[:: size // 2_000]).batch_id
     campus.drain()
@@ -89,7 +89,7 @@ def test_a_small_batch_of_a_large_account_is_undone(served: Served, campus: Camp
     assert campus.current() == size
 
 
-def test_a_large_batch_is_previewed_and_undone_in_the_console(campus: Campus, owner: Visitor, size: int) -> None:
+def test_large_batch_is_previewed_and_undone_in_the_console(campus: Campus, owner: Visitor, size: int) -> None:
     batch = campus.accept(_enroll(campus, size)).batch_id
     campus.drain()
     owner.open(f"/console/batches/{batch}/undo")

@@ -1,4 +1,4 @@
-"""The examples in deploy/ for nginx and HAProxy work as they are, but for addresses, ports and files."""
+"""The examples for nginx and HAProxy in deploy/ work; only addresses, ports and files are replaced."""
 
 import json
 import os
@@ -28,14 +28,14 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def needs(program: str, example: str) -> pytest.MarkDecorator:
-    """Skip, and say what has not been tried."""
+    """Skip, and name what is not tested."""
     reason = f"{program} is not installed: deploy/{example} WAS NOT TRIED"
     return pytest.mark.skipif(shutil.which(program) is None, reason=reason)
 
 
 @dataclass(frozen=True)
 class Farm:
-    """Servers that know the same keys, each with a database of its own, and the certificate that they share."""
+    """Servers with the same keys and certificate, each with its own database."""
 
     servers: list[ServerProcess]
     databases: list[Database]
@@ -43,7 +43,7 @@ class Farm:
     certificate: Certificate
 
     def seen_by(self, answer: httpx.Response) -> tuple[int, str]:
-        """Tell which server has answered, and from which address it believes the call came."""
+        """Return which server has answered, and the client's address that it has logged."""
         request_id = answer.headers["X-Request-ID"]
         for number, server in enumerate(self.servers):
             for line in server.log.read_text().splitlines():
@@ -104,7 +104,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
 
 
 class Caller:
-    """Calls through a proxy, from an address of its own, and claims to be somebody else."""
+    """Calls through a proxy from its own address, with forged forwarding headers."""
 
     ADDRESS = "127.0.0.7"
     FORGED: ClassVar = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
@@ -117,13 +117,13 @@ class Caller:
         self._package = {"Package": farm.campus.call("getUnenrollmentQueue", "<UnenrollmentQueue/>")}
 
     def answering(self, calls: int) -> set[int]:
-        """Make some calls, which all succeed, and tell which servers have answered."""
+        """Make calls that succeed, and return which servers have answered."""
         answers = [self._post(f"https://localhost:{self._https}/apiv2/") for _ in range(calls)]
         assert all(b"<Result>Success</Result>" in answer.content for answer in answers)
         return {self._seen_by(answer) for answer in answers}
 
     def code_over_plain_http(self) -> str | None:
-        """Make a call without TLS, and tell the code of its error."""
+        """Make a call without TLS, and return the code of its error."""
         answer = self._post(f"http://127.0.0.1:{self._http}/apiv2/")
         self._seen_by(answer)
         return etree.fromstring(answer.content).findtext("Errors/Error/ErrorID")
@@ -144,7 +144,7 @@ def _free_port() -> int:
 
 
 @needs("nginx", "nginx.conf")
-def test_calls_pass_nginx_to_a_server_that_is_there(tmp_path: Path) -> None:
+def test_nginx_passes_calls_to_a_reachable_server(tmp_path: Path) -> None:
     https, http, nobody = _free_port(), _free_port(), _free_port()
     with _farm(tmp_path, 1) as farm:
         values = {
@@ -171,7 +171,7 @@ def test_calls_pass_nginx_to_a_server_that_is_there(tmp_path: Path) -> None:
 
 
 @needs("haproxy", "haproxy.cfg")
-def test_calls_pass_haproxy_to_the_servers_that_say_they_are_ready(tmp_path: Path) -> None:
+def test_haproxy_passes_calls_to_ready_servers(tmp_path: Path) -> None:
     https, http = _free_port(), _free_port()
     with _farm(tmp_path, 2) as farm:
         (tmp_path / "both.pem").write_bytes(farm.certificate.cert.read_bytes() + farm.certificate.key.read_bytes())

@@ -1,4 +1,4 @@
-"""Secrets are nowhere that they need not be: not in the database, a log, an error, a traceback or a command line."""
+"""Secrets appear in no database file, log, error message, traceback or command line."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from rollbook.store.database.schema import migrate
 from server_process import environment, run_server
 
 
-def test_no_key_is_in_the_database_file_or_in_a_log(tmp_path: Path) -> None:
+def test_database_file_and_logs_contain_no_key(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
 
     def rollbook(*arguments: str) -> dict[str, str]:
@@ -63,7 +63,7 @@ def test_no_key_is_in_the_database_file_or_in_a_log(tmp_path: Path) -> None:
 
 
 URL_PASSWORD = "swordfish"
-# Addresses that cannot be reached, or not even be read; the password is where people put it.
+# Unreachable or malformed URLs, with the password in the usual places.
 BAD_URLS = [
     f"postgresql://rollbook:{URL_PASSWORD}@127.0.0.1:1/rollbook",
     f"postgresql://rollbook:{URL_PASSWORD} @127.0.0.1/rollbook",
@@ -77,7 +77,7 @@ BAD_URLS = [
 @pytest.mark.parametrize("database_url", [""], ids=["bad"])
 @pytest.mark.parametrize("in_file", [False, True], ids=["in_the_environment", "in_a_file"])
 @pytest.mark.parametrize("url", BAD_URLS)
-def test_a_database_address_that_fails_is_complained_of_without_its_password(
+def test_error_about_a_database_url_omits_its_password(
     rollbook: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, in_file: bool
 ) -> None:
     monkeypatch.setenv("ROLLBOOK_DATABASE_URL", "" if in_file else url)
@@ -91,7 +91,7 @@ def test_a_database_address_that_fails_is_complained_of_without_its_password(
     assert URL_PASSWORD not in done.out + done.err
 
 
-def test_the_traceback_of_an_unforeseen_error_shows_no_key(tmp_path: Path) -> None:
+def test_traceback_of_an_unexpected_error_shows_no_key(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rollbook.db'}"
     database = Database(url)
     migrate(database)
@@ -107,7 +107,7 @@ def test_the_traceback_of_an_unforeseen_error_shows_no_key(tmp_path: Path) -> No
     assert [key for key in (campus.account_key, campus.owner_key) if key[:16] in log] == []
 
 
-def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: PostgresServer, tmp_path: Path) -> None:
+def test_command_lines_of_the_server_processes_show_no_secret(postgresql: PostgresServer, tmp_path: Path) -> None:
     with postgresql.fresh_database() as url:
         shown = f"{url}{'&' if '?' in url else '?'}application_name={URL_PASSWORD}"
         migrated = Database(url)
@@ -124,7 +124,7 @@ def test_no_process_of_a_server_shows_a_secret_in_its_command_line(postgresql: P
 
 
 @pytest.mark.parametrize("database_url", [""], ids=["remote"])
-def test_the_keys_of_commands_can_stand_in_files(
+def test_commands_read_their_keys_from_files(
     served: Served, campus: Campus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rollbook: Run
 ) -> None:
     files = {"ACCOUNT_KEY": tmp_path / "account-key", "USER_KEY": tmp_path / "user-key"}

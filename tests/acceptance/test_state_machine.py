@@ -1,4 +1,4 @@
-"""Any order of accepting, pausing, removing, draining, crashing, restoring and purging keeps the books straight.
+"""Any order of accepting, pausing, removing, draining, crashing, restoring and purging keeps records consistent.
 
 The model below knows the rules (D19) and nothing of the code; after every step what the API shows must be what it says.
 """
@@ -25,7 +25,7 @@ class CrashError(Exception):
 
 
 class Books(RuleBasedStateMachine):
-    """An account with some enrollments, and what must be true of each."""
+    """An account with some enrollments, and the expected state of each."""
 
     database: Database
     known = Bundle("known")
@@ -181,7 +181,7 @@ class Books(RuleBasedStateMachine):
             self.history[id_][-1] = status
 
 
-def test_the_books_are_straight_whatever_happens_in_whatever_order(database: Database, soaks: bool) -> None:
+def test_any_order_of_operations_leaves_the_records_the_model_predicts(database: Database, soaks: bool) -> None:
     machine = type("BooksOnThisDatabase", (Books,), {"database": database})
     checked = settings(
         max_examples=400 if soaks else 25,

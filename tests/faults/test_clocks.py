@@ -1,4 +1,4 @@
-"""Clocks that are set back, change from daylight-saving time, or stand in another zone than the database's."""
+"""Clocks that are set back, leave daylight-saving time, or differ from the database's time zone."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,11 @@ from server_process import run_server
 END_OF_SUMMER = datetime(2026, 10, 25, 1, tzinfo=UTC)
 
 
-def test_after_a_clock_was_set_back_only_held_items_wait_longer(
-    database: Database, database_url: str, tmp_path: Path
-) -> None:
+def test_clock_set_back_delays_only_held_items(database: Database, database_url: str, tmp_path: Path) -> None:
     prompt, held = Campus(database), Campus(database)
     held.set(hold_seconds=60)
     ids, held_ids = prompt.enroll(3), held.enroll(3)
-    # What was accepted an hour ahead is what a clock that was set back finds.
+    # A clock that is set back finds items that were accepted in its future.
     an_hour_ahead = utc_now() + timedelta(hours=1)
     prompt.accept(ids[:2], an_hour_ahead)
     held.accept(held_ids, an_hour_ahead)
@@ -35,7 +33,7 @@ def test_after_a_clock_was_set_back_only_held_items_wait_longer(
     assert set(held.queue().values()) == {"Pending"}
 
 
-def test_time_zones_of_machine_and_database_change_no_answer(
+def test_time_zones_of_machine_and_database_change_no_response(
     database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campus = Campus(database)
@@ -60,7 +58,7 @@ def test_time_zones_of_machine_and_database_change_no_answer(
 
 @pytest.fixture
 def clock(soaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with the seconds by which the clock of the processes that are started is ahead of the true one."""
+    """A file with the offset, in seconds, of the clock of the processes that are started."""
     if not soaks:
         pytest.skip("for make soak: it needs libfaketime")
     found = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
@@ -78,7 +76,7 @@ def clock(soaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_clock_that_is_set_back_under_load_and_the_end_of_summer_time(
+def test_clock_set_back_under_load_and_the_end_of_daylight_saving_time(
     clock: Path, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     campus = Campus(database)

@@ -1,4 +1,4 @@
-"""Senders that keep connections for themselves: the others are served, and the limits hold."""
+"""Clients that hold connections: others are served, and the limits hold."""
 
 import asyncio
 import re
@@ -52,10 +52,10 @@ class Hoard:
         self.held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def add(self, count: int, sent: bytes = b"") -> None:
-        """Open connections, and send the same over each."""
+        """Open connections, and send the same bytes on each."""
         for _ in range(count):
             plain = socket.socket()
-            # The system might take in megabytes for somebody who does not read.
+            # Without a limit the system buffers megabytes for a client that does not read.
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
             plain.setblocking(False)
             await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", self._server.port))
@@ -64,7 +64,7 @@ class Hoard:
             self.held.append(opened)
 
     async def close(self) -> None:
-        """Let go of them all."""
+        """Abort all of them."""
         for _, writer in self.held:
             writer.transport.abort()
         await asyncio.sleep(0)
@@ -85,7 +85,7 @@ def _report(campus: Campus) -> bytes:
     return head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + body
 
 
-def test_idle_slow_and_unreading_clients_leave_the_others_served(campus: Campus, tmp_path: Path, soaks: bool) -> None:
+def test_idle_slow_and_unreading_clients_do_not_block_others(campus: Campus, tmp_path: Path, soaks: bool) -> None:
     idle, slow, deaf = (1000, 200, 20) if soaks else (150, 30, 3)
     ids = campus.enroll(20_000 if soaks else 2_000)
 
@@ -116,11 +116,11 @@ def test_idle_slow_and_unreading_clients_leave_the_others_served(campus: Campus,
     [b"", b"POST /apiv2/ HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000],
     ids=["nothing", "half_a_head", "an_endless_head"],
 )
-def test_a_connection_without_a_whole_head_is_closed(strict: ServerProcess, sent: bytes) -> None:
+def test_connection_without_a_complete_head_is_closed(strict: ServerProcess, sent: bytes) -> None:
     assert asyncio.run(_read_until_closed(strict, sent)) == b""
 
 
-def test_a_client_that_never_reads_its_answers_loses_its_connection(strict: ServerProcess, campus: Campus) -> None:
+def test_client_that_never_reads_responses_is_disconnected(strict: ServerProcess, campus: Campus) -> None:
     campus.enroll(1_000)
     asyncio.run(_leave_unread(strict, _report(campus) * 50))
 
@@ -147,7 +147,7 @@ async def _read_until_closed(server: ServerProcess, sent: bytes) -> bytes:
     return read
 
 
-def test_above_the_limit_the_connection_that_waits_longest_makes_room(strict: ServerProcess, campus: Campus) -> None:
+def test_longest_idle_connection_is_closed_above_the_limit(strict: ServerProcess, campus: Campus) -> None:
     ids = campus.enroll(100)
 
     async def hoard() -> None:
@@ -157,7 +157,7 @@ def test_above_the_limit_the_connection_that_waits_longest_makes_room(strict: Se
         with Load(campus, strict, ids, clients=1) as load:
             load.wait_for_answers(1)
         assert set(load.statuses) == {200}
-        # The second has waited longest; the first does not wait, it is at a call.
+        # The second has been idle longest; the first is in the middle of a call.
         assert await asyncio.wait_for(hoard.held[1][0].read(), 10) == b""
         assert not hoard.held[0][0].at_eof()
         await hoard.close()

@@ -1,4 +1,4 @@
-"""PostgreSQL fails over to a synchronous replica under load: nothing that was answered is lost, and all goes on."""
+"""PostgreSQL fails over to a synchronous replica under load: no answered call is lost, and the server recovers."""
 
 import time
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from rollbook.store.database.schema import migrate
 from server_process import run_server
 
 
-def test_failing_over_to_a_synchronous_replica_loses_nothing_that_was_answered(tmp_path: Path, soaks: bool) -> None:
+def test_failover_to_a_synchronous_replica_loses_no_answered_call(tmp_path: Path, soaks: bool) -> None:
     for _ in range(5 if soaks else 1):
         with ExitStack() as stack:
             primary = stack.enter_context(run_cluster(base=quick_base()))
@@ -36,7 +36,7 @@ def _fail_over(database: Database, url: str, primary: Cluster, replica: Cluster,
         with Load(campus, server, ids) as load:
             load.wait_for_answers(20)
             with replica.frozen():
-                # What PostgreSQL cannot hand to the replica is not answered as accepted.
+                # A commit that the replica has not confirmed is not answered as accepted.
                 wait_until(lambda: load.statuses[503] >= 4)
                 accepted, answers = len(load.accepted), len(load.calls)
                 wait_until(lambda: len(load.calls) > answers + 4)

@@ -1,4 +1,4 @@
-"""A disk that is full, under load: 503 and a log line that says so, nothing half done, and it goes on with room."""
+"""A full disk under load: calls are 503, the log names the cause, no call is half done, and space ends it."""
 
 import subprocess
 import sys
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-# Any user may have a small file system of his own, where the system lets users make namespaces.
+# Without root a small file system needs a user namespace.
 IN_A_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 MOUNT = 'mount -t tmpfs -o size="$1"m none "$0" || exit 77; shift; exec "$@"'
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql-tables", "postgresql-log"])
-def test_a_full_disk_is_503_and_all_goes_on_when_there_is_room(kind: str, tmp_path: Path, soaks: bool) -> None:
+def test_full_disk_is_503_and_calls_succeed_once_there_is_space(kind: str, tmp_path: Path, soaks: bool) -> None:
     if subprocess.run([*IN_A_NAMESPACE, "true"], check=False, capture_output=True).returncode:
         pytest.skip("A FULL DISK IS NOT TESTED: this machine lets users make no namespaces")
     rounds = 5 if soaks else 1

@@ -1,4 +1,4 @@
-"""Servers and workers killed at random under load: every item that was accepted is finished, and once."""
+"""Servers and workers killed at random under load: every accepted item is processed exactly once."""
 
 import os
 import random
@@ -20,12 +20,12 @@ from rollbook.store.database.database import Database
 from rollbook.store.people.accounts import set_policies
 from server_process import ForkedProcess, ServerProcess, environment, run_server
 
-# A connection that a killed server has left half open is found by the garbage collector, and that is no news.
+# The garbage collector warns of connections that a killed server has left open.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Killing:
-    """What is killed again and again, until it is stopped."""
+    """Kills processes repeatedly until it is stopped."""
 
     def __init__(self, url: str, folder: Path, longest_life: float) -> None:
         self.stopping = threading.Event()
@@ -35,7 +35,7 @@ class Killing:
         self._longest_life = longest_life
 
     def workers(self) -> None:
-        """Run one worker after the other, and kill each."""
+        """Run one worker after another, and kill each."""
         while not self.stopping.is_set():
             log = self._folder / f"worker-{time.monotonic_ns()}.log"
             settings = environment(self._url, self._folder, drain_step=25, poll_seconds=0.1)
@@ -47,15 +47,15 @@ class Killing:
             self.kills["workers"] += 1
 
     def children(self, server: ServerProcess) -> None:
-        """Kill one of a server's processes after the other."""
+        """Kill one of a server's processes after another."""
         while not self.stopping.is_set():
             self._live()
-            with suppress(ProcessLookupError, IndexError):  # one has just died, or none has been started yet
+            with suppress(ProcessLookupError, IndexError):  # it has just ended, or none has started yet
                 os.kill(random.choice(server.serving()), signal.SIGKILL)
                 self.kills["server processes"] += 1
 
     def servers(self, port: int) -> None:
-        """Run one whole server after the other on the same port, and kill each."""
+        """Run one server after another on the same port, and kill each."""
         while not self.stopping.is_set():
             with run_server(self._url, self._folder, "--no-worker", "--port", str(port)) as server:
                 self._live()
@@ -67,7 +67,7 @@ class Killing:
 
 
 def _remove(load: Load, stopping: threading.Event) -> set[int]:
-    """Take some of what was accepted last out of the queue again, now and then."""
+    """Remove some recently accepted items from the queue at intervals."""
     removed: set[int] = set()
     with load.server.client() as client:
         while not stopping.wait(0.3):
@@ -85,7 +85,7 @@ def _remove(load: Load, stopping: threading.Event) -> set[int]:
     return removed
 
 
-def test_servers_and_workers_killed_at_random_lose_nothing_and_do_nothing_twice(
+def test_random_kills_of_servers_and_workers_lose_no_item_and_process_none_twice(
     database: Database, database_url: str, tmp_path: Path, soaks: bool
 ) -> None:
     seconds, kind = 300 if soaks else 2.5, database.engine.dialect.name

@@ -1,4 +1,4 @@
-"""PostgreSQL restarted, killed and frozen under load: 503 and no hang, and all goes on by itself afterwards."""
+"""PostgreSQL restarted, killed and frozen under load: calls are 503 in time, and the server recovers by itself."""
 
 import json
 import time
@@ -36,7 +36,7 @@ def campus(url: str) -> Iterator[Campus]:
 
 
 @pytest.mark.parametrize("how", ["restarted", "killed"])
-def test_postgresql_may_be_restarted_or_killed_under_load(
+def test_server_survives_a_restart_or_kill_of_postgresql_under_load(
     how: str, cluster: Cluster, url: str, campus: Campus, tmp_path: Path, soaks: bool
 ) -> None:
     ids = campus.enroll(30_000 if soaks else 3_000)
@@ -57,7 +57,7 @@ def test_postgresql_may_be_restarted_or_killed_under_load(
     assert load.longest < LONGEST
 
 
-def test_connections_that_postgresql_has_dropped_fail_no_call(
+def test_connections_dropped_by_postgresql_fail_no_call(
     url: str, campus: Campus, cluster: Cluster, tmp_path: Path
 ) -> None:
     before, after = campus.enroll(1_000), campus.enroll(1_000)
@@ -75,7 +75,7 @@ def test_connections_that_postgresql_has_dropped_fail_no_call(
     assert load.wrong == []
 
 
-def test_a_frozen_postgresql_is_503_in_time_however_many_calls_wait(
+def test_frozen_postgresql_is_503_within_the_time_of_a_call_for_all_waiting_calls(
     cluster: Cluster, url: str, campus: Campus, tmp_path: Path
 ) -> None:
     ids = campus.enroll(2_000)
@@ -90,10 +90,10 @@ def test_a_frozen_postgresql_is_503_in_time_however_many_calls_wait(
     assert load.statuses[503] >= 8
     assert set(load.statuses) <= {200, 503}
     assert load.wrong == []
-    assert load.longest < 1.5 + 2 + 1  # the call's time, and that of a connection which was begun within it
+    assert load.longest < 1.5 + 2 + 1  # the time of the call and of a connection begun within it
 
 
-def test_the_doctor_gives_up_on_a_frozen_postgresql_and_says_so(cluster: Cluster, url: str, tmp_path: Path) -> None:
+def test_doctor_reports_a_frozen_postgresql(cluster: Cluster, url: str, tmp_path: Path) -> None:
     with cluster.frozen():
         done = run_forked(["doctor", "--format", "json"], environment(url, tmp_path), tmp_path, timeout=15)
     states = {row["part"]: row["state"] for row in json.loads(done.stdout)}
@@ -101,7 +101,7 @@ def test_the_doctor_gives_up_on_a_frozen_postgresql_and_says_so(cluster: Cluster
     assert "Traceback" not in done.stderr
 
 
-def test_a_lock_that_others_hold_is_503_in_time(url: str, campus: Campus, tmp_path: Path) -> None:
+def test_lock_held_by_others_is_503_within_the_time_of_a_call(url: str, campus: Campus, tmp_path: Path) -> None:
     with run_server(url, tmp_path, "--no-worker", call_seconds=1) as server, server.client() as client:
 
         def pause() -> httpx.Response:
@@ -118,7 +118,7 @@ def test_a_lock_that_others_hold_is_503_in_time(url: str, campus: Campus, tmp_pa
         assert pause().status_code == 200
 
 
-def test_a_server_that_has_become_read_only_is_503_and_its_connections_are_dropped(
+def test_read_only_postgresql_is_503_and_its_connections_are_dropped(
     url: str, campus: Campus, cluster: Cluster, tmp_path: Path
 ) -> None:
     ids = campus.enroll(3)

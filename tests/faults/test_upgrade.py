@@ -1,4 +1,4 @@
-"""Two releases at once: the database is migrated under the previous one, then both serve, and no call fails."""
+"""Two releases at once: the database is migrated while the previous release serves, then both serve; no call fails."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def _running_code_of(release: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def test_a_database_is_migrated_while_the_previous_release_serves(
+def test_database_is_migrated_while_the_previous_release_serves(
     previous_release: Path, database_url: str, tmp_path: Path, soaks: bool
 ) -> None:
     with ExitStack() as stack:

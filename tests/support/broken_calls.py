@@ -1,4 +1,4 @@
-"""Calls made from the messages of the methods: whole ones, and every way in which one can be broken."""
+"""Calls generated from the messages of the methods: valid ones, and every structural error."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Path = Sequence[int]  # the places of an element and of those around it
 
 @dataclass(frozen=True)
 class Broken:
-    """A call with one thing changed, and the code that it has to be answered with; None: it is read all the same."""
+    """A call with one change, and the code of the expected error; None if it is still valid."""
 
     what: str
     parameters: etree._Element
@@ -23,7 +23,7 @@ class Broken:
 
 
 def whole(element: Element) -> etree._Element:
-    """Make an element with everything that can stand in it, once; of a choice the first."""
+    """Make an element with every child once; of a choice the first."""
     made = etree.Element(element.name)
     if not element.children:
         made.text = element.kind.example
@@ -33,12 +33,12 @@ def whole(element: Element) -> etree._Element:
 
 
 def break_call(method: Method) -> Iterator[Broken]:
-    """Change the parameters of a whole call in every way that the tree knows of."""
+    """Change the parameters of a valid call in every way that its tree describes."""
     return break_tree(method.takes)
 
 
 def break_tree(tree: Element) -> Iterator[Broken]:
-    """Change the parameters that a tree describes in every way that it knows of."""
+    """Change the parameters in every way that their tree describes."""
     yield Broken("nothing", whole(tree), None)
     yield from _with_more(tree, tree, ())
     yield from _break_below(tree, tree, ())
@@ -71,7 +71,7 @@ def _without(tree: Element, parent: Element, element: Element, path: Path) -> It
 
 
 def _repeated(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
-    """Put the element there as often as it may stand, and once more."""
+    """Repeat the element up to its limit, and once more."""
     if element.most <= 1000:
         for count, code in ((element.most, None), (element.most + 1, WRONG_STRUCTURE)):
             copies = [whole(element) for _ in range(count - 1)]

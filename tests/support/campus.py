@@ -34,7 +34,7 @@ OPERATOR = Actor("operator root")
 
 
 def read_outcomes(answer: httpx.Response) -> list[str]:
-    """Give `accepted` or the code of the error for every item of a call."""
+    """Return `accepted` or the code of the error for every item of a call."""
     root = etree.fromstring(answer.content)
     accepted = root.iterfind("Info//Unenrollment")
     return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
@@ -98,7 +98,7 @@ class Campus:
             self.add(memberships, **member, group_manager=False, manage_group_users=False)
 
     def user_id(self, email: str) -> int:
-        """Give the number of a user of the account."""
+        """Return the id of a user of the account."""
         query = sa.select(users.c.id).where(users.c.account_id == self.account.id, users.c.email == email)
         return self._count(query)
 
@@ -108,7 +108,7 @@ class Campus:
             set_policies(connection, self.account, policies, by=OPERATOR)
 
     def package(self, identifiers: Sequence[object], user_key: str | None = None) -> str:
-        """Write the call that unenrolls the identifiers, in the owner's name unless another key is given."""
+        """Write the call that unenrolls the identifiers, as the owner unless another key is given."""
         items = "".join(
             "<Unenrollment><AccountUserLearningModuleRelID>"
             f"{identifier}</AccountUserLearningModuleRelID></Unenrollment>"
@@ -118,19 +118,19 @@ class Campus:
         return self.call("unenrollLearningModules", parameters, user_key)
 
     def call(self, method: str, parameters: str, user_key: str | None = None) -> str:
-        """Write a call of any method, in the owner's name unless another key is given."""
+        """Write a call of any method, as the owner unless another key is given."""
         return (
             f"<SmarterU><AccountAPI>{self.account_key}</AccountAPI><UserAPI>{user_key or self.owner_key}</UserAPI>"
             f"<Method>{method}</Method><Parameters>{parameters}</Parameters></SmarterU>"
         )
 
     def drain(self) -> None:
-        """Finish everything that is due, as a worker would."""
+        """Process every due item, as a worker does."""
         while process_due(self.database, self.account.id, utc_now(), 1000).finished:
             pass
 
     def accept(self, ids: Sequence[int | None], requested_at: datetime | None = None) -> Acceptance:
-        """Put enrollments into the queue as one batch, without a call; as if it were the given time."""
+        """Queue enrollments as one batch through the store, at the given time."""
         with self.database.write() as connection:
             return accept_batch(
                 connection,
@@ -143,7 +143,7 @@ class Campus:
             )
 
     def wait_until_drained(self) -> None:
-        """Wait until a worker has finished everything that was in the queue."""
+        """Wait until a worker has processed every pending item."""
         deadline = time.monotonic() + 60
         pending = sa.select(sa.func.count()).select_from(unenrollments)
         pending = pending.where(unenrollments.c.account_id == self.account.id, unenrollments.c.status == "Pending")
@@ -152,7 +152,7 @@ class Campus:
             time.sleep(0.05)
 
     def queue(self) -> dict[int, str]:
-        """Tell the latest status in the queue of every enrollment that has one."""
+        """Return the latest status of every enrollment in the queue."""
         query = sa.select(unenrollments.c.enrollment_id, unenrollments.c.status)
         query = query.where(unenrollments.c.account_id == self.account.id)
         with self.database.read() as connection:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 FOLDER = Path(__file__).parents[2] / ".browser"
 UNPACKED = FOLDER / "root"
-# Opens a page with a fifth of the CPU time of the browser with windows.
+# Needs a fifth of the CPU time of the full browser for each page.
 SHELL = "chromium-headless-shell"
 EXECUTABLE = UNPACKED / "usr" / "lib" / "chromium" / SHELL
 NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -27,26 +27,26 @@ ABSENT = "NO BROWSER: there is no Chromium and none can be fetched ({}): the pag
 
 
 class NoChromiumError(Exception):
-    """There is none, and why none can be fetched."""
+    """No Chromium is found or fetched; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Chromium:
-    """An executable, and what its environment needs beyond the machine's."""
+    """An executable and its additional environment."""
 
     executable: Path
     environment: dict[str, str] = field(default_factory=dict)
 
 
 def find_chromium() -> Chromium | None:
-    """Give the one of ROLLBOOK_TEST_CHROMIUM, of the PATH, or of the checkout; None when there is none."""
+    """Find ROLLBOOK_TEST_CHROMIUM, one on the PATH, or the checkout's; None if there is none."""
     if named := os.environ.get("ROLLBOOK_TEST_CHROMIUM"):
         return Chromium(Path(named))
     if found := next(filter(None, map(shutil.which, NAMES)), None):
         return Chromium(Path(found))
     if (FOLDER / "ready").exists() and EXECUTABLE.exists():
         libraries = UNPACKED / "usr" / "lib" / f"{platform.machine()}-linux-gnu"
-        # PulseAudio keeps its own library in a folder that its packages would have made known to the linker.
+        # PulseAudio keeps its library in a folder of its own, which an installed package configures in the linker.
         path = f"{libraries}:{libraries / 'pulseaudio'}"
         return Chromium(EXECUTABLE, {"LD_LIBRARY_PATH": path})
     return None
@@ -58,7 +58,7 @@ def run_chromium() -> Iterator[Browser]:
     chromium = find_chromium()
     if chromium is None:
         raise NoChromiumError(ABSENT.format("run: make browser"))
-    # Its own sandbox does not work for root, and in many containers for nobody.
+    # Chromium's sandbox does not work for root, nor in many containers.
     arguments = [*QUIET, "--no-sandbox"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -69,14 +69,14 @@ def run_chromium() -> Iterator[Browser]:
 
 
 def fetch_chromium() -> None:
-    """Unpack Debian's packages, those that the machine lacks, into the checkout; errors: NoChromiumError."""
+    """Unpack the Debian packages that the machine lacks into the checkout; errors: NoChromiumError."""
     if shutil.which("apt-get") is None:
         raise NoChromiumError("the machine has no apt-get")
     shutil.rmtree(FOLDER, ignore_errors=True)
     lists, cache = FOLDER / "lists", FOLDER / "cache"
     for folder in (lists / "partial", cache / "archives" / "partial"):
         folder.mkdir(parents=True)
-    # Lists and cache of our own, so that the machine's stay as they are.
+    # Separate lists and cache leave those of the machine unchanged.
     options = [f"Dir::State::lists={lists}", f"Dir::Cache={cache}", "Debug::NoLocking=1", "APT::Sandbox::User="]
     apt = ["apt-get", "--quiet=2", "--assume-yes", *(f"--option={option}" for option in options)]
     _run([*apt, "update"])
@@ -100,7 +100,7 @@ def _run(command: list[str]) -> None:
 
 
 def main() -> None:
-    """Fetch one when there is none; say loudly when that cannot be, and let the other tests run."""
+    """Fetch Chromium if there is none; report a failure prominently, and let the other tests run."""
     if find_chromium() is None:
         try:
             sys.stderr.write("Fetching Chromium into .browser, for the tests of the pages.\n")

@@ -1,4 +1,4 @@
-"""The command line, run in the test's own process: from its arguments to its exit code."""
+"""Commands executed in the test's process, from the arguments to the exit code."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from rollbook.cli import main
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended and what it said."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -21,7 +21,7 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """What a program reads."""
+        """The output, parsed as JSON."""
         return json.loads(self.out)
 
 

@@ -1,4 +1,4 @@
-"""Another transaction that deadlocks with a command on PostgreSQL, which ends the command's transaction."""
+"""A transaction that deadlocks with a command on PostgreSQL; the command's transaction is aborted."""
 
 import threading
 import time

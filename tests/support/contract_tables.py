@@ -27,12 +27,12 @@ def codes(names: str) -> Iterator[str]:
 
 
 def takes(name: str) -> Iterator[str]:
-    """What stands in Parameters."""
+    """The table of Parameters."""
     return describe_elements(METHODS[name].takes)
 
 
 def gives(name: str) -> Iterator[str]:
-    """What stands in Info."""
+    """The table of Info."""
     return describe_elements(METHODS[name].gives)
 
 
@@ -62,7 +62,7 @@ def _row(*cells: str) -> str:
 
 
 def describe_elements(root: Element) -> Iterator[str]:
-    """The table of what a message holds."""
+    """The table of the elements of a message."""
     yield from _head("element", "how often", "holds", "")
     yield from _rows(root, "")
 
@@ -99,7 +99,7 @@ def _choice(choice: Choice) -> str:
 
 
 def fill(text: str) -> str:
-    """Write every table of a page anew."""
+    """Replace every table of a page."""
 
     def table(found: re.Match[str]) -> str:
         start, kind, what, end = found.groups()

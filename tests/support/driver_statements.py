@@ -1,4 +1,4 @@
-"""Counts statements on the driver, whether SQLAlchemy or the store's own `execute` has sent them."""
+"""Counts statements on the driver, sent by SQLAlchemy or by the store's own `execute`."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-# Not statements of the work: transactions, and what a connection is told about itself.
+# Not counted: transactions and the settings of a connection.
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
 
 

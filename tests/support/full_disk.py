@@ -1,4 +1,4 @@
-"""Fills the disk under a server, inside a mount namespace that has a small one: run by test_full_disk."""
+"""Fills the small disk of a server in a mount namespace: run by test_full_disk."""
 
 import sys
 import tempfile
@@ -18,7 +18,7 @@ from server_process import run_server
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """Take all the room that is left, as long as the block lasts."""
+    """Fill the disk for the length of the block."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):
@@ -30,7 +30,7 @@ def full(disk: Path) -> Iterator[None]:
 
 
 def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int, ending: Cluster | None = None) -> None:
-    """Let clients send calls while the disk is full, and again not, that many times.
+    """Send calls while the disk is full and while it has space, for so many rounds.
 
     `ending` is a PostgreSQL that ends when it is full, and has to be started again.
     """
@@ -63,7 +63,7 @@ def fill_and_empty(kind: str, url: str, disk: Path, folder: Path, rounds: int, e
 
 
 def main(kind: str, disk: Path, rounds: int) -> None:
-    """Put on the disk what can become full: the database, or of PostgreSQL its tables, or its write-ahead log."""
+    """Place the SQLite database, the tables of PostgreSQL or its write-ahead log on the disk."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if kind == "sqlite":
@@ -76,7 +76,7 @@ def main(kind: str, disk: Path, rounds: int) -> None:
                 fill_and_empty(kind, cluster.url.replace("/postgres?", "/small?"), disk, folder, rounds)
         else:
             log = ("--wal-segsize=1", f"--waldir={disk / 'log'}")
-            # It may not use old parts of its log again, with which it could go on.
+            # It must not recycle old log segments, which would let it continue.
             greedy = ("-c", "wal_recycle=off", "-c", "max_wal_size=1GB", "-c", "checkpoint_timeout=1h")
             with run_cluster(*greedy, making=log) as cluster:
                 fill_and_empty(kind, cluster.new_database(), disk, folder, rounds, ending=cluster)

@@ -1,4 +1,4 @@
-"""Clients that send calls all the while, whatever happens to the server, and keep books of what they were answered."""
+"""Clients that send calls continuously during a fault and record the responses."""
 
 import itertools
 import threading
@@ -20,7 +20,7 @@ NO_ANSWER = 0
 
 @dataclass(frozen=True)
 class Answered:
-    """A call that was sent: when it ended, how long it took, with which HTTP status, or NO_ANSWER."""
+    """A call: its end, its duration in seconds, and its HTTP status or NO_ANSWER."""
 
     ended: float
     seconds: float
@@ -29,7 +29,7 @@ class Answered:
 
 @dataclass
 class Load:
-    """Unenrolls `ids`, `size` a call, by several clients at once; a call that fails is sent again until it is answered.
+    """Unenrolls `ids`, `size` per call, with concurrent clients; a failed call is repeated until it is answered.
 
     With `pause`, each client rests that long after a call.
     """
@@ -60,13 +60,13 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Send nothing more, and wait for the answers that are still to come."""
+        """Stop sending, and wait for outstanding responses."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
 
     def wait_for_answers(self, count: int = 10, timeout: float = 60) -> float:
-        """Wait until that many more calls have been answered by 200; give the seconds until the first of them."""
+        """Wait for so many more calls with status 200; return the seconds until the first of them."""
         started = time.monotonic()
         while time.monotonic() < started + timeout:
             good = [call for call in self.calls if call.status == 200 and call.ended - call.seconds > started]
@@ -77,12 +77,12 @@ class Load:
 
     @property
     def statuses(self) -> Counter[int]:
-        """How many calls ended with which status."""
+        """The number of calls by status."""
         return Counter(call.status for call in self.calls)
 
     @property
     def longest(self) -> float:
-        """The seconds that the slowest call took."""
+        """The duration of the slowest call in seconds."""
         return max(call.seconds for call in self.calls)
 
     def _run(self) -> None:
@@ -121,7 +121,7 @@ class Load:
         return answer
 
     def _check(self, answer: httpx.Response, chosen: list[int], *, in_doubt: bool) -> None:
-        """Take the answer into the books; only a call that was in doubt may find its own items there already."""
+        """Record the response; only the repetition of a call may find its own items queued already."""
         root = etree.fromstring(answer.content)
         accepted = [int(element.text or "") for element in root.iterfind("Info//AccountUserLearningModuleRelID")]
         codes = [element.text for element in root.iterfind("Errors/Error/ErrorID")]
@@ -134,7 +134,7 @@ class Load:
 
 
 def check_books(*loads: Load, removed: Iterable[int] = ()) -> dict[str, int]:
-    """Wait until the queue is empty, then see that nothing answered was lost and nothing was done twice.
+    """Wait until the queue is empty, then check that no accepted item was lost or processed twice.
 
     `removed` are the ids that were answered as taken out of the queue.
     """
@@ -164,7 +164,7 @@ def check_books(*loads: Load, removed: Iterable[int] = ()) -> dict[str, int]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
-    """Wait until something has become true."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it has not become true"
@@ -172,7 +172,7 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
 
 
 def report(fault: str, load: Load | None = None, **figures: float) -> None:
-    """Print what the clients saw, and other figures: they are seen in the long form."""
+    """Print figures of the load and others; `make soak` shows them."""
     if load is not None:
         counted = load.statuses
         unanswered = counted[NO_ANSWER]

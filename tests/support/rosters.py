@@ -1,4 +1,4 @@
-"""A small roster, archives made of it, the command that imports them, and what an account has of them.
+"""A small roster, archives of it, the command that imports them, and the rows of an account.
 
 A module takes the fixtures by assigning them to its own names.
 """
@@ -61,7 +61,7 @@ V1_2: Files = V1_1 | {
 
 
 def pack(path: Path, files: Files, *, version: str = "1.1", mode: str = "bulk", **declared: str) -> Path:
-    """Write an archive; `declared` says another mode of a file in the manifest."""
+    """Write an archive; `declared` overrides the mode of a file in the manifest."""
     modes = dict.fromkeys(files, mode) | declared
     manifest = ["propertyName,value", f"oneroster.version,{version}", *(f"file.{f},{m}" for f, m in modes.items())]
     with zipfile.ZipFile(path, "w") as archive:
@@ -73,7 +73,7 @@ def pack(path: Path, files: Files, *, version: str = "1.1", mode: str = "bulk", 
 
 
 def changed(file: str, *lines: str, base: Files = V1_1) -> Files:
-    """Add lines to a file, or put them in the place of those with the same first field."""
+    """Add lines to a file, or replace those with the same first field."""
     new = {line.split(",")[0]: line for line in lines}
     kept = [new.pop(line.split(",")[0], line) for line in base[file]]
     return base | {file: [*kept, *new.values()]}
@@ -85,7 +85,7 @@ def appended(file: str, *lines: str, base: Files = V1_1) -> Files:
 
 
 def rows_of(campus: Campus, table: sa.Table, *columns: str) -> list[tuple[Any, ...]]:
-    """The campus's rows that came from a roster, by external id."""
+    """Return the imported rows of the account, by external id."""
     query = sa.select(*(table.c[column] for column in columns))
     query = query.where(table.c.account_id == campus.account.id, table.c.external_id.is_not(None))
     with campus.database.read() as connection:
@@ -93,7 +93,7 @@ def rows_of(campus: Campus, table: sa.Table, *columns: str) -> list[tuple[Any, .
 
 
 def members(campus: Campus) -> set[tuple[str, str]]:
-    """Who is in which school of the campus."""
+    """Return the memberships of the account."""
     joined = tables.memberships.join(tables.groups).join(
         tables.users, tables.memberships.c.user_id == tables.users.c.id
     )
@@ -104,7 +104,7 @@ def members(campus: Campus) -> set[tuple[str, str]]:
 
 
 def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of the campus; the audit alone tells that an import has changed nothing."""
+    """Return every row of the account except the audit."""
     with campus.database.read() as connection:
         return {
             name: sorted(
@@ -120,7 +120,7 @@ def everything_in(campus: Campus) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def e1_of(campus: Campus) -> tuple[sa.ColumnElement[bool], ...]:
-    """What picks the campus's enrollment e1."""
+    """The conditions that select the account's enrollment e1."""
     return (tables.enrollments.c.account_id == campus.account.id, tables.enrollments.c.external_id == "e1")
 
 
@@ -130,7 +130,7 @@ UNCHANGED = {kind: {"unchanged": count["added"]} for kind, count in ADDED.items(
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One database of each kind for all of these tests: every test has an account of its own."""
+    """One database of each kind for the module; every test has its own account."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('rosters') / 'rollbook.db'}"
     else:
@@ -150,7 +150,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def campus(database: Database) -> Campus:
-    """An account with an owner and nothing of a roster."""
+    """An account with an owner and no imported rows."""
     return Campus(database)
 
 
@@ -162,7 +162,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Import:
-    """The command, for the campus unless told otherwise: its exit code, counts by kind, and the lines of stderr."""
+    """Runs the command; returns its exit code, counts by kind, and the lines of stderr."""
     monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
 

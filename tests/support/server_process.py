@@ -1,4 +1,4 @@
-"""A real `rollbook serve`, in a process of its own, and what a client needs to call it over HTTPS."""
+"""Runs `rollbook serve` and other commands as processes, and makes clients that call the server over HTTPS."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-# Two thirds of the time that a server takes to start go by with imports.
+# Imports take two thirds of the time of a server's start.
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [*(f"rollbook.cli.{name}" for name in ("serve", "worker", "imports")), "sqlalchemy.dialects.sqlite", "uvloop"]
@@ -23,7 +23,7 @@ _forks.set_forkserver_preload(
 
 
 class ForkedProcess:
-    """A `rollbook` command in a process that is forked from one with everything imported; used as a Popen is."""
+    """A `rollbook` command, forked from a process that has imported everything; used like a Popen."""
 
     def __init__(self, command: list[str], env: dict[str, str], folder: Path, output: Path, errors: Path) -> None:
         self._process = _forks.Process(target=_run_forked, args=(command, env, folder, output, errors), daemon=True)
@@ -32,11 +32,11 @@ class ForkedProcess:
         self.pid = self._process.pid
 
     def poll(self) -> int | None:
-        """Give the exit code, or None as long as it runs."""
+        """Return the exit code, or None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end, and give the exit code; errors: TimeoutExpired."""
+        """Wait for the end, and return the exit code; errors: TimeoutExpired."""
         self._process.join(timeout)
         code = self.poll()
         if code is None:
@@ -58,7 +58,7 @@ class ForkedProcess:
 
 
 def _run_forked(command: list[str], env: dict[str, str], folder: Path, output: Path, errors: Path) -> None:
-    """Become what a shell would have started."""
+    """Execute the command with the environment, folder and output that a shell would have set."""
     from rollbook.cli import main  # noqa: PLC0415 it is there already, in the process that this one is forked from
 
     os.environ.clear()
@@ -72,7 +72,7 @@ def _run_forked(command: list[str], env: dict[str, str], folder: Path, output: P
 
 
 class ServerProcess:
-    """A running server; `log` is the file with everything it has said."""
+    """A running server; `log` is the file with its output."""
 
     def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess, log: Path, data_dir: Path) -> None:
         self.process = process
@@ -92,7 +92,7 @@ class ServerProcess:
         return self._wait_for(r"Operations: (http://\S+)/readyz")
 
     def client(self) -> httpx.Client:
-        """Make a client that trusts this server's certificate, and nothing of the environment."""
+        """Make a client that trusts this server's certificate and ignores the environment."""
         return httpx.Client(verify=self.tls_context(), trust_env=False, timeout=60)
 
     def tls_context(self) -> ssl.SSLContext:
@@ -105,17 +105,17 @@ class ServerProcess:
             return client.post(self.url, data={"Package": package}, headers=headers)
 
     def serving(self) -> list[int]:
-        """Give the processes that serve, when there are several: they are forked from a child of the server's."""
+        """Return the serving processes if there are several: they are forked from a child of the server."""
         origins = [pid for pid in _children(self.process.pid) if b"forkserver" in _command_line(pid)]
         return [pid for origin in origins for pid in _children(origin)]
 
     def kill(self) -> None:
-        """End it as a power cut would (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         self.process.kill()
         self.process.wait(10)
 
     def stop(self) -> int:
-        """End it as an operator would (SIGTERM); return its exit code."""
+        """Stop it (SIGTERM), and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
 
@@ -153,7 +153,7 @@ def _command_line(pid: int) -> bytes:
 
 
 def environment(database_url: str, data_dir: Path, **settings: object) -> dict[str, str]:
-    """Give the environment of a command: the machine's without its own ROLLBOOK_ settings, with these.
+    """Return the environment of a command: the machine's, with these ROLLBOOK_ settings in place of its own.
 
     Servers of tests run side by side, so that they have no operations port unless one is asked for.
     """

@@ -63,7 +63,7 @@ class Visitor:
         return re.sub(r"\s+", " ", self.page().find(".//main").text_content()).strip()
 
     def said(self) -> dict[str, str]:
-        """Return the headers by which a browser tells where a form comes from."""
+        """Return the headers by which a browser states the origin of a form."""
         return {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
 
     def sign_in(self, campus: Campus, email: str = "owner@example.org", password: str = PASSWORD) -> httpx.Response:
