@@ -37,6 +37,7 @@ NASTY = (
 )
 # The values of required arguments when another option is tested.
 REQUIRED = {
+    "user": "owner@example.org",
     "owner": "ann@acme.example",
     "email": "ann@acme.example",
     "file": "roster.zip",
