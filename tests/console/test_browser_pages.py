@@ -22,6 +22,13 @@ from visitor import give_password
 # Only `make images` writes the images of the documentation.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WRITE = "ROLLBOOK_WRITE_IMAGES" in os.environ
+# Cells of a table that is shown as cards, with content to the left of where it begins.
+_SLIPPED_CELLS = """() => [...document.querySelectorAll(".stacked td[data-name]")].filter((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const begin = cell.getBoundingClientRect().left + 100;
+    return [...range.getClientRects()].some((part) => part.width && part.left < begin);
+}).map((cell) => cell.innerText)"""
 # Images end between two blocks of a page, at most this many pixels from its top.
 MAX_IMAGE_HEIGHT = 1000
 _BLOCKS = "tr, h2, p, li, dl, form, section, nav, details, footer"
@@ -274,9 +281,11 @@ def _look_at(tab: Tab, view: View, names: dict[str, Any]) -> None:
 
 
 def _find_overflow(page: Page) -> list[str]:
-    """Report a page that is wider than the window; elements may scroll inside it."""
+    """Report a page that is wider than the window, where elements may scroll, and cells that slip under their label."""
     width: int = page.evaluate("document.scrollingElement.scrollWidth")
-    return [f"the page is {width} px wide in a window of {PHONE[0]}"] if width > PHONE[0] else []
+    slipped: list[str] = page.evaluate(_SLIPPED_CELLS)
+    wide = [f"the page is {width} px wide in a window of {PHONE[0]}"] if width > PHONE[0] else []
+    return wide + [f"a cell is under its label: {text}" for text in slipped]
 
 
 def _take_image(page: Page, name: str) -> None:
