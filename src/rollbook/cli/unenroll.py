@@ -170,36 +170,44 @@ class _RateColumn(ProgressColumn):
 
 
 def _carry_out(client: Client, run: Run, *, dry_run: bool, resumable: bool) -> int:
-    console = Console(stderr=True)
-    columns = (TextColumn("Unenrolling"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("Unenrolling", total=run.total, completed=run.done)
-            reason = run.options["--reason"]
-            reason = None if reason is None else str(reason)
-            run.sent = True
-            outcomes = client.unenroll(
-                run.remaining(),
-                reason=reason,
-                dry_run=dry_run,
-                keys=run.call_keys(),
-                batch_id=run.batch_to_continue(),
-            )
-            for outcome in outcomes:
-                run.keep(outcome)
-                bar.update(task, completed=run.done)
+        _unenroll_remaining(client, run, dry_run=dry_run)
+        _print_result(client, run, dry_run=dry_run)
     except KeyboardInterrupt:
         typer.echo(f"Interrupted after {run.done} of {run.total}.", err=True)
         if resumable:
             typer.echo("Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
+    return run.refused
+
+
+def _unenroll_remaining(client: Client, run: Run, *, dry_run: bool) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("Unenrolling"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Unenrolling", total=run.total, completed=run.done)
+        reason = run.options["--reason"]
+        reason = None if reason is None else str(reason)
+        run.sent = True
+        outcomes = client.unenroll(
+            run.remaining(),
+            reason=reason,
+            dry_run=dry_run,
+            keys=run.call_keys(),
+            batch_id=run.batch_to_continue(),
+        )
+        for outcome in outcomes:
+            run.keep(outcome)
+            bar.update(task, completed=run.done)
+
+
+def _print_result(client: Client, run: Run, *, dry_run: bool) -> None:
     would = " would be" if dry_run else ""
     typer.echo(f"{run.accepted}{would} accepted, {run.refused}{would} refused.")
     if run.last_batch is not None and not dry_run:
         typer.echo(_describe_undo(client, run.last_batch), err=True)
     for code, (message, count) in sorted(run.refusals.items()):
         typer.echo(f"  {count} of {code}: {message}", err=True)
-    return run.refused
 
 
 def _describe_undo(client: Client, batch_id: int) -> str:
