@@ -254,3 +254,14 @@ def test_letters_beyond_ascii_are_found_in_any_case(served: Served, campus: Camp
             assert [user.employee_id for user in client.list_users(filters)] == ["ÄÖ^]-[1"], filters
         assert list(client.list_users(UserFilters(name="élan vita"))) == []
         assert list(client.list_users(UserFilters(employee_id="Ö.]", contains=True))) == []
+
+
+def test_groupid_that_is_the_text_of_a_group_precedes_a_number_that_stands_for_one(
+    served: Served, campus: Campus
+) -> None:
+    number = str(campus.group_id)
+    campus.add(groups, name="South", identifier=number, active=True)
+    with Client(served.server.url, campus.account_key, campus.owner_key, ca_file=served.server.ca_file) as client:
+        named = UserGroup(group_id=number)
+        client.create_user(UserValues(employee_id="E1", given_name="Ann", family_name="Bo", groups=[named]))
+        assert [group.name for group in client.get_user_groups(employee_id="E1")] == ["South"]

@@ -65,7 +65,7 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
     secret = [path for path in (settings.database_file, key, Path(".env")) if path is not None and path.exists()]
     open_ = [path for path in secret if path.stat().st_mode & OTHERS]
     for path in open_:
-        advice = f"Run chmod 600 {path}, and find out who has read it."
+        advice = f"Run chmod 600 {path}, and check whether others have read it."
         yield warning("files", f"{path} is open to other users ({path.stat().st_mode & 0o777:o})", advice)
     if not open_:
         yield Finding("files", "only their owner can read database, key and .env")

@@ -88,7 +88,7 @@ def erase(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove the personal data of a user, for good; the history stays under the number.
+    """Remove the personal data of a user permanently; the history stays under the number.
 
     Shows what it will do, and asks. Reasons and other texts that people wrote, and backups, are not searched.
     """

@@ -52,7 +52,7 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Who may call a method besides owners and administrators: learners with one of the permissions in any group."""
+    """The callers that a method admits besides owners and administrators: learners with one of the permissions."""
 
     who: str
     permissions: tuple[Permission, ...] = ()

@@ -49,7 +49,8 @@ class NamedGroups:
 
     def find(self, name: str | None, group_id: str | None = None, *, inactive: bool = False) -> "Row":
         """Find one of them; errors: the code for one that does not exist, or is inactive unless that is all right."""
-        for row in self._rows:
+        # A text that is the GroupID of a group precedes a number that stands for one (D24).
+        for row in sorted(self._rows, key=lambda row: name is None and row.group_id == str(row.id)):
             is_named = row.name == name if name is not None else row.group_id == group_id
             if is_named and (row.active or inactive):
                 return row

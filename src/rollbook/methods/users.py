@@ -1,4 +1,4 @@
-"""What the methods about users have in common: how a call names a user, and who may reach whom."""
+"""Shared by the methods about users: how a call names a user, and which users a caller reaches."""
 
 from typing import TYPE_CHECKING
 
