@@ -93,7 +93,11 @@ class UserFilter:
         if self.email:
             of_email = self.email.of(_u.email)
             found.append(sa.or_(exactly([self.email.text]), alike([self.email.text])) if self.email.exact else of_email)
-        if self.employee_id:
+        if self.employee_id and self.employee_id.text and self.employee_id.is_indexed:
+            # Found first: PostgreSQL would expect many, and read all users in their order.
+            same = sa.select(_u.id).where(_u.account_id == account_id, _LEARNER, self.employee_id.of(_EMPLOYEE_ID))
+            found.append(_u.id.in_(connection.execute(same).scalars().all()))
+        elif self.employee_id:
             found.append(self.employee_id.of(_EMPLOYEE_ID))
         if self.name:
             found.append(_is_named(account_id, self.name))
