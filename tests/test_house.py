@@ -20,6 +20,7 @@ MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if "m
 
 # What each room may import besides itself; `errors` and `model` are open to all.
 MAY_IMPORT: dict[str, set[str]] = {
+    "brake": set(),
     "errors": set(),
     "model": set(),
     "logs": set(),
@@ -27,17 +28,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "spreadsheets": set(),
     "wire": set(),
     "id_lists": {"wire"},
-    "store": set(),
+    "store": {"brake"},
     "actions": {"store"},
     "methods": {"actions", "store", "wire"},
-    "console": {"actions", "id_lists", "methods", "spreadsheets", "store", "wire"},
+    "console": {"actions", "brake", "id_lists", "methods", "spreadsheets", "store", "wire"},
     "server": {"console", "methods", "store", "wire", "settings", "logs"},
     "worker": {"store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
-        *("settings", "logs", "__version__"),
+        *("brake", "settings", "logs", "__version__"),
     },
     "__init__": {"client"},
     "__main__": {"cli"},

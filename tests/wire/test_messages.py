@@ -9,9 +9,10 @@ import contract_tables
 from broken_calls import break_tree
 from rollbook.errors import CallError, WireCode
 from rollbook.wire.call import call_of
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANYTHING, Choice, info, optional, parameters, record
 from rollbook.wire.read import compile_reader, read_known
-from rollbook.wire.values import BOOLEAN, NUMBER, one_of
+from rollbook.wire.values import BOOLEAN, one_of
 from rollbook.wire.write import compile_writer
 
 WRONG_STATUS = WireCode("SU:12", "the status")

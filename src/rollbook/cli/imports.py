@@ -21,7 +21,8 @@ from rollbook.importers.progress import ProgressFile
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
 from rollbook.model import Account, RejectReason, Remark
 from rollbook.spreadsheets import Writer
-from rollbook.store.database.database import Database, repeat
+from rollbook.store.database.database import Database
+from rollbook.store.database.deadlocks import repeat
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, list_enrollment_ids

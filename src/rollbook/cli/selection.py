@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from rollbook.brake import CourseShare
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import NotAnAnswerError, UserError
 from rollbook.id_lists import MAX_BYTES, Only, join, read_id_list, read_words
 from rollbook.model import suggest
-from rollbook.wire.values import read_identifier
+from rollbook.wire.identifiers import read_identifier
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
 FileOption = Annotated[Path | None, typer.Option(help="A CSV or a plain list of ids; - is standard input.")]
@@ -49,9 +50,10 @@ class Preview:
             self.completed[course] += completed
             self.names[row.get("LearningModuleID", "")] = course
 
-    def percent(self, course: str) -> float:
-        """The share of the course's enrollments that is selected."""
-        return 100 * self.selected[course] / max(1, self.enrolled[course])
+    def shares(self) -> list[CourseShare]:
+        """The selected share of each course, by name."""
+        counts = (self.selected, self.enrolled, self.started, self.completed)
+        return [CourseShare(course, *(count[course] for count in counts)) for course in sorted(self.selected)]
 
 
 def read_ids(

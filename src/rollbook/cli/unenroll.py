@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
 from rollbook.cli.output import Format, print_rows
 from rollbook.cli.prompts import confirm
@@ -41,7 +42,7 @@ from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallRefusedError, ClientError, UserError
 from rollbook.model import utc_now
 
-BRAKE = 4
+STOPPED_BY_BRAKE = 4
 POLL_SECONDS = 1.0
 
 
@@ -59,7 +60,7 @@ def unenroll(
     ] = None,
     reason: Annotated[str | None, typer.Option(callback=check_reason, help="Why; kept with the batch.")] = None,
     maximum: Annotated[int | None, typer.Option("--max", min=0, help="Stop if more would be unenrolled.")] = None,
-    max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = 50,
+    max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = MAX_PERCENT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[
@@ -130,11 +131,11 @@ def _show(preview: Preview, run: Run, client: Client | None) -> None:
             f"Continued: {run.done} of {run.total} are done. Reason: {run.options['--reason'] or 'none'}.", err=True
         )
     rows: list[dict[str, object]] = []
-    for course, count in sorted(preview.selected.items()):
-        row = {"course": course, "unenroll": count, "of": preview.enrolled[course]}
-        rows.append({**row, "percent": f"{preview.percent(course):.0f}"})
+    for share in preview.shares():
+        row = {"course": share.course, "unenroll": share.chosen, "of": share.enrolled}
+        rows.append({**row, "percent": f"{share.percent:.0f}"})
         if preview.progress:
-            rows[-1] |= {"started": preview.started[course], "completed": preview.completed[course]}
+            rows[-1] |= {"started": share.started, "completed": share.completed}
     found = preview.selected.total()
     typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")
     if rows:
@@ -153,13 +154,12 @@ def _show(preview: Preview, run: Run, client: Client | None) -> None:
 def _brake(preview: Preview, total: int, maximum: int | None, max_percent: float) -> None:
     reasons = [f"{total} is more than --max {maximum}"] if maximum is not None and total > maximum else []
     reasons += [
-        f"{preview.percent(course):.0f} % of '{course}' is more than --max-percent {max_percent:g}"
-        for course in sorted(preview.selected)
-        if preview.percent(course) > max_percent
+        f"{share.percent:.0f} % of '{share.course}' is more than --max-percent {max_percent:g}"
+        for share in find_large_shares(preview.shares(), max_percent)
     ]
     if reasons:
         typer.echo("Stopped before the first call: " + "; ".join(reasons) + ".", err=True)
-        raise typer.Exit(BRAKE)
+        raise typer.Exit(STOPPED_BY_BRAKE)
 
 
 class _RateColumn(ProgressColumn):

@@ -14,9 +14,9 @@ from rollbook.errors import CallError, CallRefusedError, NotAnAnswerError
 from rollbook.methods.method import Method
 from rollbook.methods.unenroll_learning_modules import AUTO_ENROLL
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
+from rollbook.wire.identifiers import read_identifier
 from rollbook.wire.messages import Values
 from rollbook.wire.read import read_known, read_rows
-from rollbook.wire.values import read_identifier
 
 NOTHING: Mapping[str, str] = {}
 NO_ERROR = ErrorEntry("no code", "The answer is Failed without an error.")

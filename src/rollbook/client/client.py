@@ -38,9 +38,9 @@ from rollbook.methods.remove_unenrollments import REMOVE_UNENROLLMENTS
 from rollbook.methods.restore_unenrollments import RESTORE_UNENROLLMENTS
 from rollbook.methods.resume_unenrollments import RESUME_UNENROLLMENTS
 from rollbook.methods.unenroll_learning_modules import UNENROLL_LEARNING_MODULES
+from rollbook.wire.identifiers import IDENTIFIER
 from rollbook.wire.messages import Values
 from rollbook.wire.paging import MAX_SIZE
-from rollbook.wire.values import IDENTIFIER
 
 
 class Client(CourseCalls, GroupCalls, PeopleCalls):

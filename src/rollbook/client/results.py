@@ -10,8 +10,8 @@ from rollbook.methods.restore_unenrollments import NOT_UNENROLLED, RESTORE_UNENR
 from rollbook.methods.unenroll_learning_modules import QUEUED_ID, UNENROLL_LEARNING_MODULES, UNKNOWN_ID
 from rollbook.model import UnenrollmentStatus
 from rollbook.wire.answer import ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER, read_identifier
 from rollbook.wire.messages import Values
-from rollbook.wire.values import IDENTIFIER, read_identifier
 
 ACCEPTED = "accepted"
 ACCEPTED_BEFORE = "accepted before"

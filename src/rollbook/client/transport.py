@@ -1,28 +1,20 @@
 """Sends packages over verified TLS, with retries; independent of their content."""
 
-import random
 import re
 import ssl
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 
+from rollbook.client.retry import UNAVAILABLE, choose_delay, is_temporary
 from rollbook.errors import ServerUnreachableError
-from rollbook.model import utc_now
 
-FIRST_DELAY = 0.2
-MAX_DELAY = 10.0
-MAX_RETRY_AFTER = 300.0  # the longest wait, whatever the server's Retry-After
-BUSY, UNAVAILABLE = 429, 503
 HOST = re.compile(r"[^\s%\[\]]+")
 
 # Errors before anything of the call has reached the server.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-
-_random = random.SystemRandom()
 
 
 class Transport:
@@ -49,7 +41,7 @@ class Transport:
         """
         in_doubt, problem = False, ""
         for attempt in range(self._attempts):
-            delay = _random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2**attempt))
+            response = None
             try:
                 response = self._client.post(self._address, data={"Package": package}, headers=headers)
             except httpx.RequestError as error:
@@ -59,13 +51,12 @@ class Transport:
                     break
             else:
                 self.is_rollbook |= "X-Request-ID" in response.headers
-                if response.status_code not in (BUSY, UNAVAILABLE):
+                if not is_temporary(response):
                     return response, in_doubt
                 problem = f"it answers HTTP {response.status_code}"
                 in_doubt |= response.status_code == UNAVAILABLE
-                delay = max(delay, min(_read_retry_after(response), MAX_RETRY_AFTER))
             if attempt + 1 < self._attempts:
-                time.sleep(delay)
+                time.sleep(choose_delay(attempt, response))
         # Raised outside of the handler: an error of httpx holds the request, with the keys.
         raise ServerUnreachableError(f"{self.url} gives no answer: {problem}. {_advise(problem, in_doubt=in_doubt)}")
 
@@ -93,15 +84,6 @@ def _has_wrong_certificate(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
-
-
-def _read_retry_after(response: httpx.Response) -> float:
-    """Read the seconds to wait from a number or a date; 0 without either."""
-    text = response.headers.get("Retry-After", "")
-    try:
-        return float(text) if text.isdecimal() else (parsedate_to_datetime(text) - utc_now()).total_seconds()
-    except (ValueError, TypeError):  # neither a number nor a date with a time zone
-        return 0
 
 
 def _advise(problem: str, *, in_doubt: bool) -> str:

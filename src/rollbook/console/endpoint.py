@@ -16,20 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from rollbook.console.csrf import check_form
 from rollbook.console.forms import MAX_FORM_BYTES, ReadBody, read_form
 from rollbook.console.notices import unseal
 from rollbook.console.render import TEMPLATES
 from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page, PageError, redirect
 from rollbook.console.routes import LEARNER_PAGES, NOT_FOUND, PAGES, STATIC_PAGE
-from rollbook.console.security import (
-    COOKIE,
-    HEADERS,
-    LEARNER_COOKIE,
-    NO_REFERRER,
-    SIGN_IN_NOTICE,
-    check_form,
-    read_cookie,
-)
+from rollbook.console.security import HEADERS, NO_REFERRER
+from rollbook.console.session_cookie import COOKIE, LEARNER_COOKIE, SIGN_IN_NOTICE, read_cookie
 from rollbook.errors import CallError, DatabaseUnavailableError, RateLimitError, TransportError, UserError
 from rollbook.model import MAX_ID, Limit, utc_now
 from rollbook.store.database.database import Database

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rollbook.wire.values import read_identifier
+from rollbook.wire.identifiers import read_identifier
 
 SHOWN = 20  # of the rows without an id
 SHOWN_REPEATS = 5

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rollbook.errors import UserError
 from rollbook.id_lists.found import BLANKS, SHOWN, BadRow, IdList, is_number
-from rollbook.wire.values import read_identifier
+from rollbook.wire.identifiers import read_identifier
 
 GROUPED = "has a thousands separator, or is several ids: write one id per line, without it"
 ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID")

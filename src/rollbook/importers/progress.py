@@ -11,8 +11,8 @@ from rollbook.methods.update_enrollments import ITEM
 from rollbook.model import Remark, fold_email
 from rollbook.spreadsheets import read_cell
 from rollbook.store.learning.progress import Key
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import Element
-from rollbook.wire.values import NUMBER
 
 # The columns that hold progress, by their names in lower case.
 VALUES: Mapping[str, Element] = {child.name.lower(): child for child in ITEM.children if child.field != "id"}

@@ -3,8 +3,9 @@
 from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import MethodCall
+from rollbook.wire.identifiers import NUMBER, REFERENCE
 from rollbook.wire.messages import Element
-from rollbook.wire.values import NUMBER, REFERENCE, word_for
+from rollbook.wire.values import word_for
 
 COURSE_ID = Element("LearningModuleID", "course_id", REFERENCE, help="the number of a course")
 # What is told of a course in a list.

@@ -8,8 +8,9 @@ from rollbook.errors import CallError, WireCode
 from rollbook.methods.courses import COURSE_ID, find_course
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.methods.users import EMAIL, EMPLOYEE_ID
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANYTHING, Choice, Element, Kind, info, optional, parameters, record
-from rollbook.wire.values import DAY, MAX_ITEMS, NUMBER, number, short_text
+from rollbook.wire.values import DAY, MAX_ITEMS, number, short_text
 
 FORBIDDEN = WireCode("CHS:01", "The required permissions are not met to call the createHistoricalSession method.")
 UNKNOWN_COURSE = WireCode("CHS:02", "The LearningModuleID provided is not valid.", "no course of this account")

@@ -6,8 +6,9 @@ from rollbook import store
 from rollbook.methods.enrolling import COURSE, GIVES, USER, EnrollCodes, ask, enroll_items
 from rollbook.methods.method import GROUP_MANAGERS, Method, MethodCall, MethodResult
 from rollbook.model import utc_now
+from rollbook.wire.identifiers import REFERENCE
 from rollbook.wire.messages import Choice, Element, Values, optional, parameters, record
-from rollbook.wire.values import DAY, MAX_ITEMS, REFERENCE, number
+from rollbook.wire.values import DAY, MAX_ITEMS, number
 
 CODES = EnrollCodes.of("ELM", "enrollLearningModules", "GroupName", "DueDateSettings provided are")
 WRONG_DATE = CODES.wrong_date

@@ -2,8 +2,9 @@
 
 from rollbook.methods.enrolling import COURSE, GIVES, GRADE, GROUP, USER, HistoryCodes, ask, enroll_items
 from rollbook.methods.method import GROUP_MANAGERS, Method, MethodCall, MethodResult
+from rollbook.wire.identifiers import REFERENCE
 from rollbook.wire.messages import Element, optional, parameters, record
-from rollbook.wire.values import MAX_ITEMS, REFERENCE, STATUS, TIME
+from rollbook.wire.values import MAX_ITEMS, STATUS, TIME
 
 CODES = HistoryCodes.of("ESH", "enrollSessionHistory", "Group", "EnrolledDate provided is")
 

@@ -9,8 +9,9 @@ from rollbook.errors import WireCode
 from rollbook.methods.method import MethodCall, MethodResult
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER, REFERENCE, read_identifier
 from rollbook.wire.messages import Choice, Element, Values, info, optional, record
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, read_identifier, short_text
+from rollbook.wire.values import MAX_ITEMS, short_text
 
 USER = record(
     "User",

@@ -5,8 +5,9 @@ from rollbook.errors import WireCode
 from rollbook.methods.groups import GROUP, find_group
 from rollbook.methods.method import GROUP_EDITORS, Method, MethodCall, MethodResult
 from rollbook.methods.users import STATUS
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
-from rollbook.wire.values import COUNT, NUMBER, TIME
+from rollbook.wire.values import COUNT, TIME
 
 FORBIDDEN = WireCode("GG:01", "The required permissions are not met to call the getGroup method.")
 UNKNOWN_GROUP = WireCode("GG:03", "The group provided does not exist.", "no group of this account, active or not")

@@ -11,9 +11,10 @@ from rollbook.methods.get_unenrollment_batches import ROWS
 from rollbook.methods.groups import read_tags, tag_filter
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import EnrollmentStatus
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import TEXT, Element, Kind, Values, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
-from rollbook.wire.values import DAY, NUMBER, TIME, one_of, word_for
+from rollbook.wire.values import DAY, TIME, one_of, word_for
 
 FORBIDDEN = WireCode(
     "GLR:01",

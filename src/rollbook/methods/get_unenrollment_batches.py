@@ -6,9 +6,10 @@ from rollbook.methods.get_unenrollment_queue import COUNTS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import utc_now
 from rollbook.wire.answer import BLOCK
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER, REFERENCE
 from rollbook.wire.messages import ANY_NUMBER, Element, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
-from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE, TIME
+from rollbook.wire.values import COUNT, TIME
 
 FORBIDDEN = WireCode("GUB:01", "The required permissions are not met to call the getUnenrollmentBatches method.")
 

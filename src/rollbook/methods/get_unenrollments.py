@@ -10,9 +10,10 @@ from rollbook.errors import WireCode
 from rollbook.methods.get_unenrollment_batches import ROWS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import UnenrollmentStatus
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER, REFERENCE
 from rollbook.wire.messages import Element, Kind, Values, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, REFERENCE, TIME, one_of
+from rollbook.wire.values import MAX_ITEMS, TIME, one_of
 
 FORBIDDEN = WireCode("GUN:01", "The required permissions are not met to call the getUnenrollments method.")
 

@@ -3,8 +3,9 @@
 from rollbook.errors import WireCode
 from rollbook.methods.method import USER_MANAGERS, Method, MethodCall, MethodResult
 from rollbook.methods.users import NAMED_USER, STATUS, describe_user, find_user
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANY_NUMBER, ANYTHING, Element, info, optional, parameters, record
-from rollbook.wire.values import BOOLEAN, NUMBER, TIME
+from rollbook.wire.values import BOOLEAN, TIME
 
 FORBIDDEN = WireCode(
     "GU:01",

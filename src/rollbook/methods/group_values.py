@@ -10,8 +10,9 @@ from rollbook.methods.method import USER_MANAGERS, MethodCall
 from rollbook.methods.user_values import SHORT
 from rollbook.methods.users import EMAIL, EMPLOYEE_ID, STATUS
 from rollbook.model import Permission
+from rollbook.wire.identifiers import REFERENCE
 from rollbook.wire.messages import ANY_NUMBER, ANYTHING, Choice, Element, Values, optional, record
-from rollbook.wire.values import BOOLEAN, REFERENCE, number, one_of, short_text
+from rollbook.wire.values import BOOLEAN, number, one_of, short_text
 
 if TYPE_CHECKING:
     from rollbook.store.people.memberships import Membership

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import MethodCall
+from rollbook.wire.identifiers import REFERENCE
 from rollbook.wire.messages import Choice, Element, Kind, Values, optional, record
-from rollbook.wire.values import REFERENCE
 
 if TYPE_CHECKING:
     from rollbook.store.people.group_search import Row, TagFilter

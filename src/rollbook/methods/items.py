@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from rollbook.errors import WireCode
 from rollbook.methods.method import MethodCall
 from rollbook.wire.answer import ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER
 from rollbook.wire.messages import Element, record
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER
+from rollbook.wire.values import MAX_ITEMS
 
 
 def unenrollment_item(malformed: WireCode, least: int = 1) -> Element:

@@ -4,8 +4,9 @@ from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.courses import COURSE_ID, find_course
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANY_NUMBER, Element, info, parameters, record
-from rollbook.wire.values import NUMBER, TIME
+from rollbook.wire.values import TIME
 
 FORBIDDEN = WireCode("LSE:01", "The required permissions are not met to call the listSessions method.")
 UNKNOWN_COURSE = WireCode("LSE:02", "The LearningModuleID provided is not valid.", "no course of this account")

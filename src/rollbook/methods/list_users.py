@@ -9,10 +9,11 @@ from rollbook.errors import WireCode
 from rollbook.methods.method import USER_MANAGERS, Method, MethodCall, MethodResult
 from rollbook.methods.users import STATUS
 from rollbook.wire.dates import read_slashed_date
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.matching import matching
 from rollbook.wire.messages import Choice, Element, Values, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
-from rollbook.wire.values import COUNT, DAY, NUMBER, TIME, one_of, word_for
+from rollbook.wire.values import COUNT, DAY, TIME, one_of, word_for
 
 if TYPE_CHECKING:
     from rollbook.store.people.user_list import Match, Span

@@ -9,8 +9,9 @@ from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import MethodCall, MethodResult
 from rollbook.model import Action, RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER, REFERENCE
 from rollbook.wire.messages import ANY_NUMBER, Choice, Element, info, optional, parameters, record
-from rollbook.wire.values import COUNT, IDENTIFIER, NUMBER, REFERENCE
+from rollbook.wire.values import COUNT
 
 # A larger batch is answered with counts and at most this number of errors (D33).
 MAX_ANSWERED = 1000

@@ -6,8 +6,9 @@ from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER
 from rollbook.wire.messages import Element, info, parameters, record
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS
+from rollbook.wire.values import MAX_ITEMS
 
 MALFORMED_ID = WireCode(
     "ULM:01", "AccountUserLearningModuleRelID provided is not valid.", "the text is not an identifier (D7)"

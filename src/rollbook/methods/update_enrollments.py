@@ -5,8 +5,9 @@ from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
 from rollbook.model import RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
+from rollbook.wire.identifiers import IDENTIFIER, NUMBER
 from rollbook.wire.messages import Element, Kind, info, optional, parameters, record
-from rollbook.wire.values import IDENTIFIER, MAX_ITEMS, NUMBER, STATUS, TIME, short_text
+from rollbook.wire.values import MAX_ITEMS, STATUS, TIME, short_text
 
 FORBIDDEN = WireCode("UEN:01", "The required permissions are not met to call the updateEnrollments method.")
 MALFORMED_ID = WireCode(

@@ -6,9 +6,10 @@ from rollbook import store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import USER_MANAGERS, MethodCall
 from rollbook.model import utc_now
+from rollbook.wire.identifiers import REFERENCE
 from rollbook.wire.messages import Choice, Values, optional, record
 from rollbook.wire.timezones import show_timezone
-from rollbook.wire.values import REFERENCE, word_for
+from rollbook.wire.values import word_for
 
 if TYPE_CHECKING:
     from rollbook.store.people.profiles import Row

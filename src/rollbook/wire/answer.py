@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from rollbook.errors import NO_ROOT, CallError, WireCode
+from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANY_NUMBER, Element, record
 from rollbook.wire.read import read_known
-from rollbook.wire.values import NUMBER
 from rollbook.wire.write import Markup, compile_writer
 from rollbook.wire.xml import parse, text_of
 

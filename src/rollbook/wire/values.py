@@ -1,4 +1,4 @@
-"""The kinds of values on the wire: identifiers, numbers, words and times, each read from a text and written as one."""
+"""The kinds of values on the wire: numbers, words and times, each read from a text and written as one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +8,7 @@ from rollbook.model import MAX_ID, EnrollmentStatus
 from rollbook.wire.dates import read_date, read_time, write_date, write_moment
 from rollbook.wire.messages import Kind
 
-# The element that names an enrollment, and the largest number of them in a call (protocol §4, D9, D14).
-IDENTIFIER = "AccountUserLearningModuleRelID"
+# The largest number of items in a call (protocol §4, D9, D14).
 MAX_ITEMS = 100
 
 
@@ -62,19 +61,7 @@ def word_for(values: Mapping[str, Any], *, any_case: bool = False) -> Kind:
     return Kind(" or ".join(f"`{word}`" for word in values), next(iter(values)), read, write)
 
 
-def read_identifier(text: str) -> int | None:
-    """Read the number of a record; None for any other text (D7)."""
-    try:
-        value: int = NUMBER.read(text)
-    except ValueError:
-        return None
-    return value
-
-
-NUMBER = number(1, MAX_ID, "number from 1", example=8101)
 COUNT = number(0, MAX_ID, "number from 0")
-# The number of a record that may not exist: any other text is read as 0, which no record has.
-REFERENCE = Kind("number", "8101", lambda text: read_identifier(text) or 0)
 DAY = Kind("day", "01-Jul-32", read_date, write_date)
 TIME = Kind("day or time", "2022-07-01 12:00:00.0", read_time, write_moment)
 STATUS = replace(word_for({status.value: status for status in EnrollmentStatus}), name="status of an enrollment")

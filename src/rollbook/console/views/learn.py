@@ -3,7 +3,8 @@
 from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.request import ConsoleRequest, PageError
-from rollbook.console.security import LEARNER_COOKIE, NO_REFERRER, delete_cookie, set_cookie
+from rollbook.console.security import NO_REFERRER
+from rollbook.console.session_cookie import LEARNER_COOKIE, delete_cookie, set_cookie
 from rollbook.model import Limit, utc_now
 from rollbook.store.people.learner_sessions import begin_session, end_session
 from rollbook.store.people.search import find_enrollments_of

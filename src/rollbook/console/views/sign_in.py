@@ -3,7 +3,8 @@
 from starlette.responses import RedirectResponse, Response
 
 from rollbook.console.request import ConsoleRequest, redirect
-from rollbook.console.security import SIGN_IN_NOTICE, delete_cookie, safe_next, set_cookie, set_sign_in_notice
+from rollbook.console.security import safe_next
+from rollbook.console.session_cookie import SIGN_IN_NOTICE, delete_cookie, set_cookie, set_sign_in_notice
 from rollbook.model import Limit, fold_email, utc_now
 from rollbook.store.people.login_sessions import begin_login_session, end_login_session
 from rollbook.store.people.passwords import find_login, has_several_accounts, is_password_of

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook import actions
+from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.choice import read_choice
 from rollbook.errors import UserError
@@ -14,8 +15,6 @@ from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, f
 from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
 
 OPTIONS_SHOWN = 50
-# A larger share of a course needs a second confirmation, as with `rollbook unenroll --max-percent`.
-BRAKE_PERCENT = 50
 
 
 def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
@@ -91,8 +90,8 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
         error=error,
         draft=draft,
         found=sum(share.chosen for share in draft.shares),
-        brakes=_brakes(draft),
-        brake_percent=BRAKE_PERCENT,
+        large_shares=find_large_shares(draft.shares),
+        max_percent=MAX_PERCENT,
         progress_known=progress_known,
         auto_enrolled=auto_enrolled,
         policies=request.caller.policies,
@@ -111,7 +110,7 @@ def confirm(request: ConsoleRequest) -> Response:
         return show_draft(request, str(error))
     if reason is None:
         return show_draft(request, "Enter a reason: it is kept with the batch.")
-    if _brakes(draft) and not request.text("intended"):
+    if find_large_shares(draft.shares) and not request.text("intended"):
         return show_draft(request, "Tick the box to confirm that you intend to unenroll so large a share of a course.")
 
     def work(connection: sa.Connection) -> int | None:
@@ -147,11 +146,3 @@ def _find_draft(request: ConsoleRequest) -> Draft:
     if draft is None:
         raise PageError(404, "This account has no such selection, or it was not confirmed within a day. Make it again.")
     return draft
-
-
-def _brakes(draft: Draft) -> list[str]:
-    return [
-        f"{share.chosen:,} of {share.enrolled:,} in {share.course} ({share.percent:.0f} %)"
-        for share in draft.shares
-        if share.percent > BRAKE_PERCENT
-    ]

@@ -1,25 +1,23 @@
 """One SQLite file or one PostgreSQL database: connections, transactions, and their errors in Rollbook's classes."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
+from rollbook.store.database.deadlocks import repeat
 from rollbook.store.database.group_commit import GroupCommit, queue_of_writers
 from rollbook.store.database.postgresql import open_postgresql
 from rollbook.store.database.sqlite import BUSY_SECONDS, is_damaged, is_unavailable, open_sqlite, truncate_log
 
 audit_log = structlog.get_logger("rollbook.audit")
-
-# How often work is attempted when it conflicts with other transactions.
-ATTEMPTS = 3
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -115,17 +113,6 @@ class Database:
         with _translated_errors(self.engine), self.engine.connect() as connection:
             connection.detach()
             yield connection
-
-
-def repeat(work: Callable[[], T]) -> T:
-    """Do the work, and again after a conflict with another transaction, which a new attempt sees the changes of.
-
-    Errors: those of the work; ConflictError or IntegrityError when every attempt conflicts.
-    """
-    for _ in range(ATTEMPTS - 1):
-        with suppress(IntegrityError, ConflictError):
-            return work()
-    return work()
 
 
 @contextmanager

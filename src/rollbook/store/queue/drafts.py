@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from rollbook.brake import CourseShare
 from rollbook.model import Caller
 from rollbook.store.database.database import Database
 from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.tables import drafts, users
-from rollbook.store.queue.selection import CourseShare
 
 KEPT = timedelta(days=1)
 

@@ -4,11 +4,11 @@ A course's enrollments have no index, so a selection reads all enrollments of th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from rollbook.brake import CourseShare
 from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import of_courses, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups
@@ -30,23 +30,6 @@ _ENROLLED = """
     WHERE {of_courses} AND {unindexed_account_id} = :account_id AND unenrolled_at IS NULL
     GROUP BY course_id
 """
-
-
-@dataclass(frozen=True)
-class CourseShare:
-    """The selected enrollments of a course: how many of all, how many have started or are completed or queued."""
-
-    course: str
-    chosen: int
-    enrolled: int
-    started: int
-    completed: int
-    queued: int
-
-    @property
-    def percent(self) -> float:
-        """The per cent of the course's enrollments that are selected."""
-        return 100 * self.chosen / max(1, self.enrolled)
 
 
 def find_courses(
