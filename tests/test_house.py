@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "methods": {"actions", "store", "wire"},
     "console": {"actions", "brake", "id_lists", "methods", "spreadsheets", "store", "wire"},
     "server": {"console", "methods", "store", "wire", "settings", "logs"},
-    "worker": {"store"},
+    "worker": {"actions", "store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
     "cli": {

@@ -114,6 +114,9 @@ class Action(StrEnum):
     GRANT = "grant"
     NEW_KEY = "new-key"
     REVOKE_KEY = "revoke-key"
+    ADD_WEBHOOK = "add-webhook"
+    ENABLE_WEBHOOK = "enable-webhook"
+    REMOVE_WEBHOOK = "remove-webhook"
     AUTHORIZE = "authorize"
 
 

@@ -127,6 +127,12 @@ class Settings(_Settings):
     public_url: str = Field(
         "", description="The server's address for browsers, as https://HOST; empty: the address that serve prints."
     )
+    webhook_addresses: str = Field(
+        "", description="Addresses or networks, separated by commas, that webhooks may reach though not public."
+    )
+    webhook_seconds: float = Field(
+        10, gt=0, le=20, description="How long the delivery of one event of a webhook may take in all."
+    )
     console: bool = Field(True, description="Whether the pages for administrators are served, at /console.")
     console_idle_minutes: int = Field(
         30, ge=1, le=10_000, description="How long a login session of the console lasts without a request."
@@ -156,9 +162,9 @@ class Settings(_Settings):
     def _off_is_no_port(cls, value: object) -> object:
         return None if value == "off" else value
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_addresses")
     @classmethod
-    def _proxies_are_addresses(cls, value: str) -> str:
+    def _are_addresses(cls, value: str) -> str:
         for address in filter(None, value.replace(" ", "").split(",")):
             ip_network(address, strict=False)
         return value

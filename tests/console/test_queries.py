@@ -21,7 +21,7 @@ PAGES = (
     *("/queue?status=All", "/queue?status=All&learner=some&course=fire", "/queue/remove?all=1", "/batches"),
     *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenroll", "/unenroll/{draft}"),
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
-    "/account/calls",
+    *("/account/calls", "/account/webhooks"),
 )
 
 

@@ -39,6 +39,7 @@ HOMES = {
     "course": "courses",
     "session": "sessions",
     "key": "keys",
+    "webhook": "webhooks",
     "import": "imports",
     "audit": "audit",
 }

@@ -12,6 +12,7 @@ from rollbook.settings import Settings
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
 from rollbook.store.operations.diagnostics import ServerFacts, latest_time, server_facts
+from rollbook.store.operations.webhooks import count_states
 from rollbook.store.people.emails import list_collisions
 from rollbook.store.queue.backlog import read_backlog
 from rollbook.store.queue.workers import find_last_seen, is_silent
@@ -54,6 +55,15 @@ def _check_content(database: Database, facts: ServerFacts | None) -> Iterator[Fi
         yield _check_clock(connection, facts)
         yield from _check_queue(connection)
         yield _check_emails(connection)
+        yield _check_webhooks(connection)
+
+
+def _check_webhooks(connection: sa.Connection) -> Finding:
+    counts = count_states(connection)
+    found = ", ".join(f"{number} {state}" for state, number in counts.items())
+    if counts["failing"] or counts["disabled"]:
+        return warning("webhooks", found, "See why: rollbook webhook list. Then: rollbook webhook enable ID.")
+    return Finding("webhooks", found)
 
 
 def _check_emails(connection: sa.Connection) -> Finding:

@@ -25,7 +25,11 @@ NO_DATABASE = (
 
 @contextmanager
 def open_database(
-    settings: Settings | None = None, *, making: bool = False, statement_seconds: float | None = None
+    settings: Settings | None = None,
+    *,
+    making: bool = False,
+    statement_seconds: float | None = None,
+    connections: int | None = None,
 ) -> Iterator[Database]:
     """Yield the database of the settings with this release's schema; with `making` file and schema may be missing.
 
@@ -35,7 +39,7 @@ def open_database(
     file = settings.database_file
     if not making and file is not None and not file.is_file():
         raise UserError(NO_DATABASE.format(file=file))
-    database = Database(settings.database, settings.pool_size, statement_seconds)
+    database = Database(settings.database, connections or settings.pool_size, statement_seconds)
     try:
         if not making:
             check_schema(database)

@@ -1,8 +1,6 @@
 """`rollbook serve`: runs the server, and a worker in the same process."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +8,13 @@ import typer
 
 from rollbook.cli.local_database import open_database
 from rollbook.cli.operations_port import operations_port
-from rollbook.cli.worker import STATEMENT_SECONDS, make_worker
+from rollbook.cli.worker import STATEMENT_SECONDS, delivering_webhooks, make_worker, running
 from rollbook.errors import UserError
 from rollbook.logs import configure_logs
 from rollbook.server.network.server import bind
 from rollbook.server.network.tls import Certificate, load_context, self_signed_certificate
 from rollbook.server.network.workers import serve as serve_sockets
 from rollbook.settings import Settings, load_settings
-from rollbook.worker.drain import Worker
 
 
 def serve(
@@ -50,7 +47,8 @@ def serve(
         draining = make_worker(database, settings) if worker else None
         with (
             operations_port(settings, database, draining, settings.workers) as stopping,
-            _running(draining) if draining else nullcontext(),
+            running(draining) if draining else nullcontext(),
+            delivering_webhooks(settings) if draining else nullcontext(),
         ):
             serve_sockets(settings, certificate, sockets, stopping)
 
@@ -80,14 +78,3 @@ def _announce(certificate: Certificate, addresses: list[str], *, console: bool) 
         )
         port = addresses[0].rpartition(":")[2]
         typer.echo(f"Try it: curl --cacert {certificate.cert} https://localhost:{port}/apiv2/", err=True)
-
-
-@contextmanager
-def _running(worker: Worker) -> Iterator[None]:
-    thread = threading.Thread(target=worker.run, name="worker")
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join()

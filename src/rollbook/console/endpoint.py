@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from rollbook.actions.webhook_addresses import Networks, read_networks
 from rollbook.console.csrf import check_form
 from rollbook.console.forms import MAX_FORM_BYTES, ReadBody, read_form
 from rollbook.console.notices import unseal
@@ -64,6 +65,7 @@ class Console:
 
     database: Database
     attempts: AttemptCounter
+    webhook_addresses: Networks
     lifetime: Lifetime
     learner_lifetime: timedelta
     read_body: ReadBody
@@ -75,6 +77,7 @@ def page_routes(
     database: Database,
     attempts: AttemptCounter,
     read_body: ReadBody,
+    webhook_addresses: str,
     *,
     console: bool,
     lifetime: Lifetime,
@@ -87,7 +90,8 @@ def page_routes(
     At most `pages_at_once` requests run at the same time.
     """
     slots = asyncio.Semaphore(pages_at_once)
-    shared = Console(database, attempts, lifetime, learner_lifetime, read_body, page_seconds, slots)
+    allowed = read_networks(webhook_addresses)
+    shared = Console(database, attempts, allowed, lifetime, learner_lifetime, read_body, page_seconds, slots)
     pages = (*PAGES, NOT_FOUND) if console else (STATIC_PAGE,)
     learner_routes = [Route(page.path, _Endpoint(shared, page)) for page in LEARNER_PAGES]
     return [*(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
@@ -171,6 +175,7 @@ class _Endpoint:
         request = ConsoleRequest(
             database=self._console.database,
             attempts=self._console.attempts,
+            webhook_addresses=self._console.webhook_addresses,
             signed_in=None,
             token=read_cookie(cookies, LEARNER_COOKIE if self._page.learner else COOKIE),
             sign_in_notice=read_cookie(cookies, SIGN_IN_NOTICE),

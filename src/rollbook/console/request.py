@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from starlette.datastructures import FormData, QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rollbook.actions.webhook_addresses import Networks
 from rollbook.console.notices import Notice, seal
 from rollbook.console.render import TEMPLATES
 from rollbook.errors import UserError
@@ -45,6 +46,7 @@ class ConsoleRequest:
 
     database: Database
     attempts: AttemptCounter
+    webhook_addresses: Networks
     signed_in: Caller | None
     token: str
     sign_in_notice: str

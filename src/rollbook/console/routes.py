@@ -16,6 +16,7 @@ from rollbook.console.views import (
     undo,
     unenroll,
     users,
+    webhooks,
 )
 
 
@@ -67,6 +68,10 @@ PAGES = (
     Page("/account/users/password", change=users.create_password),
     Page("/account/keys", show=keys.show_keys, change=keys.create_key),
     Page("/account/keys/revoke", change=keys.revoke),
+    Page("/account/webhooks", show=webhooks.show_webhooks, change=webhooks.add),
+    Page("/account/webhooks/enable", change=webhooks.enable),
+    Page("/account/webhooks/test", change=webhooks.test),
+    Page("/account/webhooks/remove", change=webhooks.remove),
     Page("/account/audit", show=records.show_audit),
     Page("/account/calls", show=records.show_calls),
 )

@@ -72,6 +72,7 @@ def create_app(settings: Settings) -> Application:
         database,
         rate_limits,
         receiver.receive,
+        settings.webhook_addresses,
         console=settings.console,
         lifetime=Lifetime(
             timedelta(minutes=settings.console_idle_minutes), timedelta(hours=settings.console_sign_in_hours)

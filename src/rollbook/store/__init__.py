@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rollbook.store.learning import report as report
     from rollbook.store.learning import retention as retention
     from rollbook.store.operations import audit as audit
+    from rollbook.store.operations import webhook_feed as webhook_feed
+    from rollbook.store.operations import webhooks as webhooks
     from rollbook.store.people import group_changes as group_changes
     from rollbook.store.people import group_search as group_search
     from rollbook.store.people import groups as groups
@@ -37,7 +39,7 @@ _ROOMS = {
     **dict.fromkeys(("auto_enroll", "courses", "enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
     "apply": "roster",
-    "audit": "operations",
+    **dict.fromkeys(("audit", "webhook_feed", "webhooks"), "operations"),
     **dict.fromkeys(("group_changes", "group_search", "groups", "learner_sessions", "learners"), "people"),
     **dict.fromkeys(("memberships", "permissions", "profiles", "user_list"), "people"),
 }

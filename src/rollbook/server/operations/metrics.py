@@ -22,6 +22,7 @@ from rollbook.errors import DatabaseUnavailableError
 from rollbook.methods import METHODS
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
+from rollbook.store.operations.webhooks import count_states
 from rollbook.store.queue.backlog import read_backlog
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when imported
@@ -97,15 +98,19 @@ class QueueCollector(Collector):
         up = ("rollbook_database_up", "1 when the database answers.")
         try:
             with self._database.read() as connection:
-                backlog = read_backlog(connection, now)
+                backlog, states = read_backlog(connection, now), count_states(connection)
         except DatabaseUnavailableError:
             return [GaugeMetricFamily(*up, 0)], MIN_PAUSE_SECONDS
         pending = GaugeMetricFamily("rollbook_unenrollments_pending", "Items in the queue.", labels=["state"])
         for state in ("due", "held", "paused"):
             pending.add_metric([state], getattr(backlog, state))
+        webhooks = GaugeMetricFamily("rollbook_webhooks", "Webhooks by state.", labels=["state"])
+        for state, number in states.items():
+            webhooks.add_metric([state], number)
         oldest, late = _seconds(backlog.oldest_pending_at, now), _seconds(backlog.late_since, now)
         metrics: list[Metric] = [
             pending,
+            webhooks,
             GaugeMetricFamily(*up, 1),
             GaugeMetricFamily("rollbook_oldest_pending_seconds", "Age of the oldest pending item.", oldest),
             GaugeMetricFamily("rollbook_late_seconds", "Time since the first due item became due.", late),

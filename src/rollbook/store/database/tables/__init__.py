@@ -25,6 +25,7 @@ from rollbook.store.database.tables.service import (
     throttles,
     workers,
 )
+from rollbook.store.database.tables.webhooks import webhook_passed, webhooks
 
 __all__ = [
     "accounts",
@@ -52,5 +53,7 @@ __all__ = [
     "unenrollments",
     "user_teams",
     "users",
+    "webhook_passed",
+    "webhooks",
     "workers",
 ]
