@@ -129,6 +129,17 @@ def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str
             yield url
 
 
+@contextmanager
+def other_database(request: pytest.FixtureRequest, database_url: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of an empty database of the other kind."""
+    if database_url.startswith("sqlite"):
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        with server.fresh_database() as url:
+            yield url
+    else:
+        yield f"sqlite:///{folder / 'other.db'}"
+
+
 class Served:
     """A server and the database behind it."""
 

@@ -36,9 +36,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"actions", "store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
+    "mirror": {"actions", "client", "methods", "store", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
-        *("brake", "settings", "logs", "__version__"),
+        *("brake", "mirror", "settings", "logs", "__version__"),
     },
     "__init__": {"client"},
     "__main__": {"cli"},

@@ -14,6 +14,8 @@ import pytest
 from lxml import etree
 
 from campus import Campus, read_outcomes
+from conftest import other_database
+from real_copy import copy_real_account
 from rollbook import Client, ReportFilters
 from rollbook.store.database.database import Database
 from server_process import ServerProcess, environment, run_forked, run_server
@@ -26,7 +28,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real registratio
 
 @needs_data
 def test_real_term_is_undone_to_the_byte_and_a_year_of_real_withdrawals_is_unenrolled(
-    database: Database, database_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, database: Database, database_url: str, tmp_path: Path, soaks: bool
 ) -> None:
     campus = Campus(database, "The Open University")
     ids_file = tmp_path / "ids.csv"
@@ -41,6 +43,9 @@ def test_real_term_is_undone_to_the_byte_and_a_year_of_real_withdrawals_is_unenr
 
     with run_server(database_url, tmp_path, poll_seconds=0.1) as server:
         _compare_progress(server, campus, ids)
+        if soaks:
+            with other_database(request, database_url, tmp_path) as copy_url:
+                copy_real_account(server, campus, copy_url, tmp_path / "copy")
         _undo_a_term(Term(server, campus))
         assert campus.current() == 13_529 + 2
         campus.set(protect_completed=True)

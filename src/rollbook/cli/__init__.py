@@ -41,6 +41,7 @@ HOMES = {
     "key": "keys",
     "webhook": "webhooks",
     "import": "imports",
+    "mirror": "mirror",
     "audit": "audit",
 }
 ALIASES = {"unenrol": "unenroll"}  # British spelling; hidden

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -69,6 +69,11 @@ class Calls:
         """The address of the API."""
         return self._transport.url
 
+    @property
+    def is_rollbook(self) -> bool:
+        """Whether an answer has shown that the server is Rollbook, which knows Idempotency-Keys."""
+        return self._transport.is_rollbook
+
     def __enter__(self) -> Self:
         return self
 
@@ -90,11 +95,21 @@ class Calls:
             raise NotAnAnswerError(f"The answer of {self._transport.url} cannot be read: {error}") from None
 
     def _send(
-        self, method: Method, values: Values, headers: Mapping[str, str] = NOTHING, key: str | None = None
+        self,
+        method: Method,
+        values: Values,
+        headers: Mapping[str, str] = NOTHING,
+        key: str | None = None,
+        *,
+        once: bool = False,
     ) -> Sent:
-        """Make one call; errors: every ClientError. A call that changes something has an Idempotency-Key as `key`."""
+        """Make one call; errors: every ClientError. A call that changes something has an Idempotency-Key as `key`.
+
+        With `once` a call that may have been carried out is not sent again.
+        """
         named = {"Idempotency-Key": key} if key else NOTHING
-        response, in_doubt = self._transport.post(method.write_call(*self._keys, values), {**headers, **named})
+        package = method.write_call(*self._keys, values)
+        response, in_doubt = self._transport.post(package, {**headers, **named}, once=once)
         url = self._transport.url
         try:
             reply = read_reply(response.content)
@@ -118,8 +133,13 @@ def named(part: Ids) -> dict[int, str]:
 
 
 def all_pages(ask: Callable[[int], list[Item]], page_size: int) -> Iterator[Item]:
-    for page in count(1):
+    return chain.from_iterable(pages(ask, page_size))
+
+
+def pages(ask: Callable[[int], list[Item]], page_size: int, first: int = 1) -> Iterator[list[Item]]:
+    """Yield pages, each requested when it is needed; the last one is not full, and may be empty."""
+    for page in count(first):
         rows = ask(page)
-        yield from rows
+        yield rows
         if len(rows) < page_size:
             return

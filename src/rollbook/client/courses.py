@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 
-from rollbook.client.calls import Calls, Rows, all_pages, named
+from rollbook.client.calls import Calls, Rows, named, pages
 from rollbook.client.requests import Enrollment, PastEnrollment, Progress, ReportFilters, new_key, split
 from rollbook.client.results import Outcome, read_outcomes
+from rollbook.errors import UNKNOWN_METHOD, CallRefusedError
 from rollbook.methods.create_historical_session import CREATE_HISTORICAL_SESSION
 from rollbook.methods.enroll_learning_modules import ENROLL_LEARNING_MODULES
 from rollbook.methods.enroll_session_history import ENROLL_SESSION_HISTORY
@@ -46,19 +47,31 @@ class Session:
 class CourseCalls(Calls):
     """Courses, their sessions, and enrollments in them."""
 
-    def enroll(self, enrollments: Iterable[Enrollment]) -> Iterator[Outcome]:
-        """Enroll in calls of 100; an outcome has the learner as `id` and the enrollment as `new_id`."""
-        for part in split(enrollments):
-            yield from self._enroll(ENROLL_LEARNING_MODULES, part)
+    def enroll(self, enrollments: Iterable[Enrollment], *, once: bool = False) -> Iterator[Outcome]:
+        """Enroll in calls of 100; an outcome has the learner as `id` and the enrollment as `new_id`.
 
-    def import_history(self, enrollments: Iterable[PastEnrollment]) -> Iterator[Outcome]:
+        With `once` a call whose answer is lost is not sent again: a server without Idempotency-Key may do it twice.
+        """
+        for part in split(enrollments):
+            yield from self._enroll(ENROLL_LEARNING_MODULES, part, once=once)
+
+    def import_history(self, enrollments: Iterable[PastEnrollment], *, once: bool = False) -> Iterator[Outcome]:
         """Add enrollments as they were, in calls of 100 with or without a session; outcomes as of `enroll`."""
         for in_sessions, alike in groupby(enrollments, lambda enrollment: enrollment.session_id is not None):
+            method = ENROLL_SESSION_HISTORY if in_sessions else ENROLLMENT_HISTORY_IMPORT
             for part in split(alike):
-                yield from self._enroll(ENROLL_SESSION_HISTORY if in_sessions else ENROLLMENT_HISTORY_IMPORT, part)
+                yield from self._enroll(method, part, once=once)
 
-    def _enroll(self, method: Method, part: Sequence[Enrollment | PastEnrollment]) -> list[Outcome]:
-        sent = self._send(method, {"items": [enrollment.values() for enrollment in part]}, key=new_key())
+    def takes_history(self, *, in_sessions: bool = False) -> bool:
+        """Tell whether the server has the method of `import_history`, by a call without any enrollment."""
+        try:
+            self._send(ENROLL_SESSION_HISTORY if in_sessions else ENROLLMENT_HISTORY_IMPORT, {"items": []})
+        except CallRefusedError as error:
+            return error.code != UNKNOWN_METHOD.code
+        return True
+
+    def _enroll(self, method: Method, part: Sequence[Enrollment | PastEnrollment], *, once: bool) -> list[Outcome]:
+        sent = self._send(method, {"items": [enrollment.values() for enrollment in part]}, key=new_key(), once=once)
         people = {block: item.email or item.employee_id or "" for block, item in enumerate(part, 1)}
         done = [{**item, "new_id": str(item.get("id") or "")} for item in sent.items]
         return read_outcomes(done, sent.reply.errors, people)
@@ -67,12 +80,18 @@ class CourseCalls(Calls):
         self, *, name: str | None = None, contains: str | None = None, status: str | None = None
     ) -> Iterator[dict[str, str]]:
         """Yield `LearningModuleID`, `Name`, `Type` and `Status` of courses with this name, or with a text in it."""
-        asked = {"name": matching_of(name, contains), "status": status, "page_size": MAX_SIZE}
+        return chain.from_iterable(self._course_pages({"name": matching_of(name, contains), "status": status}))
 
+    def course_pages(self, page_size: int = MAX_SIZE, first_page: int = 1) -> Iterator[Rows]:
+        """Yield the pages of all courses; the last one is not full, and may be empty."""
+        return self._course_pages({}, page_size, first_page)
+
+    def _course_pages(self, asked: Values, page_size: int = MAX_SIZE, first_page: int = 1) -> Iterator[Rows]:
         def ask(page: int) -> Rows:
-            return self._ask_rows(LIST_LEARNING_MODULES, {**asked, "page": page}, "LearningModuleID")[0]
+            values = {**asked, "page": page, "page_size": page_size}
+            return self._ask_rows(LIST_LEARNING_MODULES, values, "LearningModuleID")[0]
 
-        return all_pages(ask, MAX_SIZE)
+        return pages(ask, page_size, first_page)
 
     def sessions(self, course_id: int | str) -> Sequence[Session]:
         """List the sessions of a course."""
@@ -111,9 +130,19 @@ class CourseCalls(Calls):
         self, filters: ReportFilters = EVERYTHING, columns: Sequence[str] = (), page_size: int = MAX_SIZE
     ) -> Iterator[dict[str, str]]:
         """Yield the rows of all pages, as texts by element name."""
+        return chain.from_iterable(self.learner_report_pages(filters, columns, page_size))
+
+    def learner_report_pages(
+        self,
+        filters: ReportFilters = EVERYTHING,
+        columns: Sequence[str] = (),
+        page_size: int = MAX_SIZE,
+        first_page: int = 1,
+    ) -> Iterator[Rows]:
+        """Yield the pages of the report; the last one is not full, and may be empty."""
         asked = {**filters.values(), "columns": columns, "page_size": page_size}
 
         def ask(page: int) -> Rows:
             return self._ask_rows(GET_LEARNER_REPORT, {**asked, "page": page}, "ID", "CourseName")[0]
 
-        return all_pages(ask, page_size)
+        return pages(ask, page_size, first_page)

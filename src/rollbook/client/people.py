@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
-from rollbook.client.calls import Calls, all_pages
+from rollbook.client.calls import Calls, pages
 from rollbook.client.requests import new_key
 from rollbook.methods.create_user import CREATE_USER
 from rollbook.methods.get_user import GET_USER
@@ -176,13 +177,27 @@ class PeopleCalls(Calls):
         page_size: int = MAX_SIZE,
     ) -> Iterator[User]:
         """Yield the learners of all pages, sorted by `NAME` or `EMPLOYEE_ID`."""
+        return chain.from_iterable(
+            self.list_user_pages(filters, sort_by=sort_by, descending=descending, page_size=page_size)
+        )
+
+    def list_user_pages(
+        self,
+        filters: UserFilters = EVERYBODY,
+        *,
+        sort_by: str = "NAME",
+        descending: bool = False,
+        page_size: int = MAX_SIZE,
+        first_page: int = 1,
+    ) -> Iterator[list[User]]:
+        """Yield the pages of the list; the last one is not full, and may be empty."""
         asked = {**filters.values(), "order": sort_by, "descending": descending, "page_size": page_size}
 
         def ask(page: int) -> list[User]:
             sent = self._send(LIST_USERS, {**asked, "page": page})
             return self._read(lambda: [User.of(values) for values in sent.values.get("users", ())])
 
-        return all_pages(ask, page_size)
+        return pages(ask, page_size, first_page)
 
     def create_user(self, user: UserValues) -> None:
         """Add a learner to the groups; the home group is `home_group`, or else the first."""

@@ -127,7 +127,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ReportFilters:
-    """The enrollments of a report. An empty filter excludes nothing; `enrolled_to` is inclusive."""
+    """The enrollments of a report. An empty filter excludes nothing; `enrolled_to` and `modified_to` are inclusive."""
 
     enrollment_id: int | str | None = None
     courses: Sequence[str] = ()
@@ -137,18 +137,22 @@ class ReportFilters:
     employee_ids: Sequence[str] = ()
     enrolled_from: date | None = None
     enrolled_to: date | None = None
+    modified_from: date | None = None
+    modified_to: date | None = None
     group_tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("courses", "groups", "statuses", "emails", "employee_ids"):
             if isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} is a list of texts, not a single text")
-        first, last = _check_date(self.enrolled_from), _check_date(self.enrolled_to)
-        if first and last and type(first) is type(last) and last < first:
-            raise ValueError(f"enrolled_to {last} is before enrolled_from {first}")
+        for name in ("enrolled", "modified"):
+            first, last = (_check_date(getattr(self, f"{name}_{end}")) for end in ("from", "to"))
+            if first and last and type(first) is type(last) and last < first:
+                raise ValueError(f"{name}_to {last} is before {name}_from {first}")
 
     def values(self) -> dict[str, Any]:
         """The values of the filters in a call."""
+        modified = self.modified_from or self.modified_to
         return {
             "enrollment_id": self.enrollment_id,
             "course_names": self.courses,
@@ -158,6 +162,7 @@ class ReportFilters:
             "emails": self.emails,
             "employee_ids": self.employee_ids,
             "enrolled_at": [{"first": self.enrolled_from, "last": self.enrolled_to}],
+            "modified_at": {"first": self.modified_from, "last": self.modified_to} if modified else None,
         }
 
 

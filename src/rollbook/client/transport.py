@@ -34,10 +34,10 @@ class Transport:
         """Close the connections."""
         self._client.close()
 
-    def post(self, package: str, headers: Mapping[str, str]) -> tuple[httpx.Response, bool]:
+    def post(self, package: str, headers: Mapping[str, str], *, once: bool = False) -> tuple[httpx.Response, bool]:
         """Send a package until it is answered; return also whether an earlier attempt may have succeeded.
 
-        Errors: ServerUnreachableError.
+        With `once` it is not sent again after an attempt that may have succeeded. Errors: ServerUnreachableError.
         """
         in_doubt, problem = False, ""
         for attempt in range(self._attempts):
@@ -55,6 +55,8 @@ class Transport:
                     return response, in_doubt
                 problem = f"it answers HTTP {response.status_code}"
                 in_doubt |= response.status_code == UNAVAILABLE
+            if in_doubt and once:
+                break
             if attempt + 1 < self._attempts:
                 time.sleep(choose_delay(attempt, response))
         # Raised outside of the handler: an error of httpx holds the request, with the keys.

@@ -14,6 +14,7 @@ from rollbook.store.database.tables.learning import (
     user_teams,
     users,
 )
+from rollbook.store.database.tables.mirror import mirrored, mirrors, reenrollments
 from rollbook.store.database.tables.queue import batches, drafts, refusals, run_parts, runs, unenrollments
 from rollbook.store.database.tables.service import (
     answers,
@@ -45,6 +46,9 @@ __all__ = [
     "login_sessions",
     "memberships",
     "metadata",
+    "mirrored",
+    "mirrors",
+    "reenrollments",
     "refusals",
     "run_parts",
     "runs",

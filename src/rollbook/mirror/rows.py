@@ -1,0 +1,148 @@
+"""Turns answers of the API into the rows that store/mirror writes."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rollbook.client.calls import Rows
+from rollbook.client.courses import Session
+from rollbook.client.groups import Group
+from rollbook.client.people import User
+from rollbook.errors import NotAnAnswerError
+from rollbook.mirror.pseudonyms import Pseudonyms
+from rollbook.store.mirror.groups import write_list
+from rollbook.wire.dates import read_time
+from rollbook.wire.identifiers import NUMBER
+
+Row = Mapping[str, Any]
+
+# By the columns of an enrollment and its user: the elements of the report.
+_TEXTS = {
+    "given_name": "FirstName",
+    "family_name": "LastName",
+    "email": "LearnerEmail",
+    "employee_id": "EmployeeID",
+    "alternate_email": "AlternateEmail",
+    "title": "Title",
+    "division": "Division",
+    "duration": "CourseDuration",
+    "course_name": "CourseName",
+    "group_name": "GroupName",
+    "progress": "Progress",
+    "grade": "Grade",
+    "grade_percentage": "GradePercentage",
+    "points": "Points",
+}
+_TIMES = {
+    "enrolled_at": "EnrolledDate",
+    "started_at": "StartedDate",
+    "completed_at": "CompletedDate",
+    "last_accessed_at": "LastAccessedDate",
+    "due_at": "DueDate",
+    "created_at": "CreatedDate",
+    "modified_at": "ModifiedDate",
+}
+_NEVER_NULL = ("given_name", "family_name", "course_name", "group_name")
+
+
+def rows_of_list(report: Rows) -> list[Row]:
+    """Read the ids and times of a page of the report; errors: NotAnAnswerError."""
+    return [*{row["id"]: row for row in (_read(each, _read_listed) for each in report)}.values()]
+
+
+def rows_of_report(report: Rows, status: str, pseudonyms: Pseudonyms | None) -> list[Row]:
+    """Read the enrollments of a page of the report, all of which have this status; errors: NotAnAnswerError."""
+    rows = [{**_read(each, _read_whole), "status": status} for each in report]
+    if pseudonyms:
+        rows = [{**pseudonyms.apply(row, row["user_id"])} for row in rows]
+    return [*{row["id"]: row for row in rows}.values()]
+
+
+def rows_of_users(users: Iterable[User], pseudonyms: Pseudonyms | None) -> list[Row]:
+    """The rows of listed users."""
+    texts = ("email", "employee_id", "title", "division")
+    rows = []
+    for user in users:
+        same = {name: getattr(user, name) for name in ("id", "active", "created_at", "modified_at")}
+        names = {"given_name": user.given_name, "family_name": user.family_name}
+        row: Row = {**same, **names, **{name: getattr(user, name) or None for name in texts}}
+        rows.append(pseudonyms.apply(row, user.id) if pseudonyms else row)
+    return rows
+
+
+def rows_of_courses(courses: Rows) -> list[Row]:
+    """The rows of listed courses; errors: NotAnAnswerError."""
+    return [_read(each, _read_course) for each in courses]
+
+
+def rows_of_sessions(course_id: int, sessions: Sequence[Session]) -> list[Row]:
+    """The rows of the sessions of a course."""
+    return [
+        {
+            "id": each.id,
+            "course_id": course_id,
+            "status": each.status or "Active",
+            "starts_at": each.starts_at,
+            "grade_type": each.grade_type or None,
+            "ends_at": each.ends_at,
+            "name": f"{each.starts_at:%Y-%m-%d %H:%M}" if each.starts_at else str(each.id),
+        }
+        for each in sessions
+    ]
+
+
+def row_of_group(group: Group, pseudonyms: Pseudonyms | None) -> Row:
+    """The row of a group; the addresses of its notifications are of persons."""
+    return {
+        **group_key(group.group_id, group.name),
+        "active": group.active,
+        "created_at": group.created_at,
+        "modified_at": group.modified_at,
+        "description": group.description or None,
+        "home_group_message": group.home_group_message or None,
+        "notification_emails": None if pseudonyms else write_list(group.notification_emails),
+    }
+
+
+def group_key(group_id: str, name: str) -> dict[str, Any]:
+    """By what the store finds a group: its GroupID, also as a number if it is one, or without one its name."""
+    number = int(group_id) if re.fullmatch("[1-9][0-9]{0,17}", group_id) else None
+    return {"group_key": group_id or None, "group_number": number, "group_name": name}
+
+
+def _read_course(row: Mapping[str, str]) -> Row:
+    return {"id": NUMBER.read(row["LearningModuleID"]), "name": row["Name"], "status": row["Status"] or None}
+
+
+def _read_listed(row: Mapping[str, str]) -> Row:
+    return {"id": NUMBER.read(row["ID"]), "modified_at": read_time(row["ModifiedDate"])}
+
+
+def _read_whole(row: Mapping[str, str]) -> Row:
+    texts = {name: row.get(element) or None for name, element in _TEXTS.items()}
+    texts |= {name: texts[name] or "" for name in _NEVER_NULL}
+    times = {name: _read_time(row.get(element)) for name, element in _TIMES.items()}
+    times["created_at"] = times["created_at"] or read_time(row["ModifiedDate"])
+    session = row.get("CourseSessionID")
+    return {
+        "id": NUMBER.read(row["ID"]),
+        "user_id": NUMBER.read(row["UserID"]),
+        "course_id": NUMBER.read(row["LearningModuleID"]),
+        "session_id": NUMBER.read(session) if session else None,
+        **texts,
+        **group_key(row.get("GroupID") or "", row.get("GroupName") or ""),
+        **times,
+        "enrolled_at": times["enrolled_at"] or times["created_at"],
+    }
+
+
+def _read_time(text: str | None) -> datetime | None:
+    return read_time(text) if text else None
+
+
+def _read(row: Mapping[str, str], read: Any) -> Any:
+    try:
+        return read(row)
+    except (KeyError, ValueError) as error:
+        raise NotAnAnswerError(f"A row of the answer cannot be read: {error}. It has: {', '.join(row)}.") from None

@@ -1,0 +1,178 @@
+"""Runs a mirror: phase after phase, a transaction a page, continued where an interrupted run has stopped."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rollbook.actions import undo_enrollments, unenroll
+from rollbook.client.client import Client
+from rollbook.errors import UNKNOWN_METHOD, CallRefusedError
+from rollbook.mirror.source import MARGIN, Page, Source
+from rollbook.model import Account, Action, Actor, Change, utc_now
+from rollbook.store.database.database import Database
+from rollbook.store.mirror import state
+from rollbook.store.operations.audit import record_change
+from rollbook.store.people.emails import fold_all_emails
+from rollbook.store.queue.process import process_due
+
+# The phases, each with the kind of records that it reads. The ids of enrollments are listed twice if some seem to have
+# vanished, because pages shift while enrollments end there; enrollments are read twice if some changed meanwhile.
+PHASES = {
+    "courses": "courses",
+    "groups": "groups",
+    "users": "users",
+    "members": "memberships",
+    "listing": "enrollments",
+    "listing again": "enrollments",
+    "enrollments": "enrollments",
+    "enrollments again": "enrollments",
+}
+MAX_SPANS = 4
+STEP = 1000
+
+Watch = Callable[[str, int, int | None], None]
+
+
+@dataclass
+class Outcome:
+    """The counts of a run by kind of records and by what happened, and remarks about what it did not do."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    vanished: int = 0
+    outdated: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Run:
+    """One run of the mirror of an account, which `bind_mirror` has made one; `watch` gets phase, rows, and all rows."""
+
+    def __init__(self, database: Database, client: Client, account: Account, by: Actor, watch: Watch) -> None:
+        self._database, self._account, self._by, self._watch = database, account, by, watch
+        self._mirror = database.transact(lambda connection: state.begin_run(connection, account.id))
+        self._source = Source(client, self._mirror, utc_now())
+        self._position: dict[str, Any] = {"phase": "courses", "at": [0], "counts": {}, **self._mirror.position}
+        self.resumed = bool(self._mirror.position)
+
+    def go(self, *, end_missing: bool) -> Outcome:
+        """Run to the end; errors: UserError, ClientError."""
+        names = [*PHASES]
+        for name in names[names.index(self._position["phase"]) :]:
+            if name != self._position["phase"]:
+                self._position |= {"phase": name, "at": [0], "spans": None}
+            if name == "enrollments" and self._position["at"] == [0]:
+                self._settle(end_missing=end_missing)
+            self._read(name)
+        fold_all_emails(self._database)
+        outcome = Outcome(Counter(self._position["counts"]), notes=self._source.notes)
+        self._database.transact(lambda connection: self._complete(connection, outcome))
+        return outcome
+
+    def _read(self, name: str) -> None:
+        """Read a phase; methods that the server lacks are a note, but for the report."""
+        total = self._count() if name.startswith("enrollments") else None
+        done = 0
+        try:
+            for page in self._pages(name):
+                self._database.transact(lambda connection, page=page: self._keep(connection, name, page))
+                done += page.rows
+                self._watch(name, done, total)
+        except CallRefusedError as error:
+            if error.code != UNKNOWN_METHOD.code or PHASES[name] == "enrollments":
+                raise
+            self._source.notes.append(f"The server lacks a method that reads {PHASES[name]}: its report tells of them.")
+
+    def _pages(self, name: str) -> Iterator[Page]:
+        at: Sequence[int] = self._position["at"]
+        if name == "listing again" and not self._find(state.find_vanished):
+            return iter(())
+        if name.startswith("listing"):
+            return self._source.listing(at)
+        if name.startswith("enrollments"):
+            spans = self._position.get("spans")
+            if spans is None:
+                spans = self._position["spans"] = _spans(self._find(state.days_outdated))
+            return self._source.enrollments(at, spans)
+        pages: Iterator[Page] = getattr(self._source, name)(at)
+        return pages
+
+    def _keep(self, connection: Connection, name: str, page: Page) -> None:
+        """Write a page and the position after it; an attempt that is repeated counts once."""
+        counts = Counter(self._position["counts"])
+        verb = "listed" if name.startswith("listing") else "read"
+        counts.update({f"{PHASES[name]} {verb}": page.rows, **page.write(connection)})
+        position = {**self._position, "at": page.next, "counts": counts}
+        state.save_position(connection, self._account.id, position)
+        self._position = position
+
+    def _settle(self, *, end_missing: bool) -> None:
+        """End what has vanished there, if it is wanted, and restore what has come back there."""
+        ended = self._database.transact(self._end) if end_missing else 0
+        while end_missing and process_due(self._database, self._account.id, utc_now(), STEP).finished:
+            pass
+        restored = self._database.transact(self._restore)
+        counts = Counter(self._position["counts"])
+        counts.update({"enrollments ended": ended, "enrollments restored": restored})
+        self._position["counts"] = counts
+
+    def _end(self, connection: Connection) -> int:
+        ids = state.find_vanished(connection, self._mirror)
+        if not ids:
+            return 0
+        reason = f"No longer on {self._mirror.url}"
+        policies = self._account.policies
+        done = unenroll(connection, self._by, self._account.id, policies, ids, codes={}, reason=reason, now=utc_now())
+        return len(done.accepted)
+
+    def _restore(self, connection: Connection) -> int:
+        ids = state.find_returned(connection, self._mirror)
+        if not ids:
+            return 0
+        reason, now = f"Again on {self._mirror.url}", utc_now()
+        done = undo_enrollments(connection, self._by, self._account.id, Action.RESTORE, ids, reason=reason, now=now)
+        if done.refused:
+            self._source.notes.append(
+                f"{len(done.refused):,} enrollments are current there, and cannot be restored here."
+            )
+        return len(done.changed)
+
+    def _complete(self, connection: Connection, outcome: Outcome) -> None:
+        outcome.vanished = len(state.find_vanished(connection, self._mirror))
+        outcome.outdated = state.count_outdated(connection, self._mirror)
+        state.complete_run(connection, self._account.id)
+        told = ("added", "changed", "ended", "restored")
+        if changes := {what: count for what, count in outcome.counts.items() if count and what.endswith(told)}:
+            change = Change(Action.IMPORT, f"Mirror of {self._mirror.url}", changes)
+            record_change(connection, self._account.id, self._by, change)
+
+    def _find(self, find: Callable[[Connection, state.Mirror], Any]) -> Any:
+        with self._database.read() as connection:
+            return find(connection, self._mirror)
+
+    def _count(self) -> int:
+        count: int = self._find(state.count_outdated)
+        return count
+
+
+def _spans(days: Sequence[date]) -> list[list[str]]:
+    """Make spans of the days and of those around them; many spans are read as one."""
+    spans: list[list[date]] = []
+    for day in days:
+        first, last = _shift(day, -MARGIN), _shift(day, MARGIN)
+        if spans and first <= spans[-1][1]:
+            spans[-1][1] = last
+        else:
+            spans.append([first, last])
+    if len(spans) > MAX_SPANS:
+        spans = [[spans[0][0], spans[-1][1]]]
+    return [[first.isoformat(), last.isoformat()] for first, last in spans]
+
+
+def _shift(day: date, by: timedelta) -> date:
+    try:
+        return day + by
+    except OverflowError:
+        return day

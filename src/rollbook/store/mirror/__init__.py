@@ -1,0 +1,1 @@
+"""Copies of accounts of other servers in the local database."""
