@@ -40,7 +40,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """Handle Ctrl-C in the background of a shell too: programs that tests start would inherit the ignored signal."""
+    """Put the files of tests into memory, and handle Ctrl-C in the background of a shell too.
+
+    Programs that tests start would inherit the ignored signal.
+    """
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(quick_base()))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -153,9 +157,12 @@ def _serve(database_url: str, folder: Path) -> Iterator[Served]:
     database = Database(database_url)
     migrate(database)
     options = ["--no-worker", "--http-port", "0"]
-    with run_server(
-        database_url, folder, *options, forked=False, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
-    ) as server:
+    with (
+        run_server(
+            database_url, folder, *options, forked=False, body_seconds=1, trusted_proxies="127.0.0.2", hsts_seconds=60
+        ) as server,
+        server.keep_connection(),
+    ):
         yield Served(server, database, database_url)
     database.close()
 

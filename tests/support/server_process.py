@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -80,6 +80,7 @@ class ServerProcess:
         self.url = self._wait_for(r"Serving (https://\S+)")
         self.port = int(self.url.split(":")[2].split("/")[0])
         self.ca_file = data_dir / "localhost.pem"
+        self._kept: httpx.Client | None = None
 
     @property
     def http_url(self) -> str:
@@ -100,9 +101,16 @@ class ServerProcess:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
     def post(self, package: str | bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Post one package over a connection of its own."""
-        with self.client() as client:
+        """Post one package over a connection of its own, unless one is kept."""
+        with nullcontext(self._kept) if self._kept else self.client() as client:
             return client.post(self.url, data={"Package": package}, headers=headers)
+
+    @contextmanager
+    def keep_connection(self) -> Iterator[None]:
+        """Let the posts of the block share connections, which saves most of their time."""
+        with self.client() as self._kept:
+            yield
+        self._kept = None
 
     def serving(self) -> list[int]:
         """Return the serving processes if there are several: they are forked from a child of the server."""

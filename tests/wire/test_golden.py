@@ -57,6 +57,8 @@ PROFILE = {
     "Roles": "<Role>Chef &amp; Koch</Role>",
     "CustomFields": "<CustomField><Name>Größe</Name><Value>&lt;42&gt; &amp; more</Value></CustomField>",
 }
+# By database and the beginning of a name: an account, and the names of its records.
+Accounts = dict[tuple[str, str], tuple[Campus, dict[str, object]]]
 QUEUE_METHODS = ("gun", "gub", "guq", "pau", "rsm", "rem", "res")
 
 
@@ -301,17 +303,31 @@ def _given_keys(served: Served, answer: str) -> dict[str, object]:
     return {"auth_key": auth_key, "request_key": request_key, "origin": served.server.url.removesuffix("/apiv2/")}
 
 
-@pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])
-def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus, request_file: Path) -> None:
-    name, _, kind = request_file.name.split(".")
-    template = request_file.read_text()
-    values = _values(served, campus)
+@pytest.fixture(scope="module")
+def accounts() -> Accounts:
+    """The accounts of refused calls, by the beginning of their names; they share them, because they change nothing."""
+    return {}
+
+
+def _make_account(served: Served, name: str) -> tuple[Campus, dict[str, object]]:
+    campus = Campus(served.database)
+    values = _values(served, campus) | _foreign_values(served)
     for more_values in MORE_VALUES.get(name[:3], ()):
         values |= more_values(campus)
-    if "${foreign" in template:
-        values |= _foreign_values(served)
     if name.endswith("_protected"):
         campus.set(protect_completed=True)
+    return campus, values
+
+
+@pytest.mark.parametrize("request_file", REQUESTS, ids=lambda path: path.name.split(".")[0])
+def test_a_call_is_answered_as_the_contract_says(served: Served, accounts: Accounts, request_file: Path) -> None:
+    name, _, kind = request_file.name.split(".")
+    template, answer_template = request_file.read_text(), (CASES / f"{name}.answer.xml").read_text()
+    if "<Result>Failed</Result>" in answer_template and not name.endswith("_protected"):
+        key = (served.database_url, name[:3])
+        campus, values = accounts[key] = accounts.get(key) or _make_account(served, name)
+    else:
+        campus, values = _make_account(served, name)
     before = set(campus.queue())
     request = Template(template).substitute(values)
 
@@ -319,9 +335,7 @@ def test_a_call_is_answered_as_the_contract_says(served: Served, campus: Campus,
         body = {"content": request} if kind == "form" else {"data": {"Package": request}}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = client.post(served.server.url, headers=headers, **body)
-    expected = Template((CASES / f"{name}.answer.xml").read_text()).substitute(
-        values | _new_ids(campus) | _given_keys(served, answer.text)
-    )
+    expected = Template(answer_template).substitute(values | _new_ids(campus) | _given_keys(served, answer.text))
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/xml; charset=UTF-8"
