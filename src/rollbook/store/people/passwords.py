@@ -1,4 +1,4 @@
-"""Passwords of the users who may sign in to the console, as salted argon2 hashes."""
+"""Passwords for the console, as salted argon2 hashes."""
 
 import secrets
 import threading
@@ -52,7 +52,7 @@ def has_several_accounts(connection: sa.Connection) -> bool:
 
 @dataclass(frozen=True)
 class Login:
-    """A user who may sign in to the console with a password."""
+    """An active administrator or owner, and the password for the console if one is set."""
 
     account_id: int
     user_id: int
@@ -60,7 +60,7 @@ class Login:
 
 
 def find_login(database: Database, account: str, email: str) -> Login | None:
-    """Find the user who may sign in with this e-mail; `account` may be empty when there is only one."""
+    """Find the active administrator or owner with this e-mail; `account` may be empty when there is only one."""
     with database.read() as connection:
         wanted = [] if not account and not has_several_accounts(connection) else [accounts.c.name == account]
         among = sa.select(accounts.c.id).where(*wanted)  # the index of e-mails begins with the account

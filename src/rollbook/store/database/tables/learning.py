@@ -50,7 +50,7 @@ users = sa.Table(
     sa.Column("division", sa.Text),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
-    # For users who may sign in to the console: argon2, with its parameters and salt.
+    # The password for the console: argon2, with its parameters and salt.
     sa.Column("password_hash", sa.Text),
     sa.Column("timezone", sa.Text),
     # Elements that the API stores and returns unchanged, as JSON by element name.
