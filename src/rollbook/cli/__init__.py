@@ -25,6 +25,7 @@ HOMES = {
     "doctor": "doctor",
     "backup": "backup",
     "unenroll": "unenroll",
+    "reenroll": "reenroll",
     "report": "report",
     "queue": "queue",
     "batches": "queue",

@@ -40,7 +40,7 @@ class Run:
         self._outcomes = outcomes
         self._writer = None if outcomes is None else Writer(outcomes)
         self._dry = dry
-        self._name = ""
+        self.name = ""
         self._begun_at = utc_now()
         self.total = self.done = self.accepted = self.refused = 0
         self.refusals: dict[str, tuple[str, int]] = {}
@@ -51,10 +51,10 @@ class Run:
 
     def begin(self, ids: Sequence[int], options: Options) -> None:
         """Write the plan, before the first call."""
-        self._name = secrets.token_hex(16)
+        self.name = secrets.token_hex(16)
         self.options = options
         self.total = len(ids)
-        self._plan.write(json.dumps({"name": self._name, "begun": self._begun_at.isoformat(), **options}) + "\n")
+        self._plan.write(json.dumps({"name": self.name, "begun": self._begun_at.isoformat(), **options}) + "\n")
         self._plan.writelines(f"{id_}\n" for id_ in ids)
         self._plan.flush()
         if self._plan_path is not None:
@@ -67,7 +67,7 @@ class Run:
         fits = True
         try:
             options = json.loads(self._plan.readline())
-            self._name = options.pop("name")
+            self.name = options.pop("name")
             self._begun_at = datetime.fromisoformat(options.pop("begun"))
             self.options = options
             self.total = sum(1 for _ in self._plan)
@@ -103,7 +103,7 @@ class Run:
 
     def call_keys(self) -> Iterator[str]:
         """The Idempotency-Keys of the remaining calls, the same in every attempt of this run."""
-        return (f"{self._name}-{number}" for number in count(self.done // MAX_ITEMS))
+        return (f"{self.name}-{number}" for number in count(self.done // MAX_ITEMS))
 
     def batch_to_continue(self) -> int | None:
         """The batch of the calls so far, as long as a server continues it."""
