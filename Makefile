@@ -60,7 +60,7 @@ fuzz: setup .fuzz/ready ## fuzz every parser, FUZZ_SECONDS=60 for each target
 
 soak: setup ## run the long form of the fault tests and print their figures (20 min)
 	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
-	$(BIN)/python -m pytest tests/server/test_headers.py tests/acceptance tests/importers tests/console/test_browser_pages.py --soak
+	$(BIN)/python -m pytest tests/server/test_headers.py tests/worker tests/acceptance tests/importers tests/console/test_browser_pages.py --soak
 
 lint: setup ## check style with ruff
 	$(BIN)/ruff check .

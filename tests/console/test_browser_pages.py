@@ -126,6 +126,12 @@ def _make_a_key(tab: Tab) -> None:
     tab.page.get_by_text("shown only once").wait_for()
 
 
+def _mistype_a_url(tab: Tab) -> None:
+    tab.page.get_by_label("URL of the receiver").fill("http://hooks.example.org")
+    tab.click("Add the webhook")
+    tab.page.get_by_role("alert").wait_for()
+
+
 VIEWS = [
     View("sign-in", "/sign-in", signed_in=False, image="sign-in"),
     View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False, always=True),
@@ -166,6 +172,8 @@ VIEWS = [
     View("password shown once", "/account/users", _make_a_password),
     View("keys", "/account/keys", image="keys"),
     View("key shown once", "/account/keys", _make_a_key, always=True),
+    View("webhooks", "/account/webhooks", image="webhooks"),
+    View("webhook refused", "/account/webhooks", _mistype_a_url, refusals=1),
     View("calls", "/account/calls", image="calls"),
     View("audit", "/account/audit", image="audit"),
     View("audit with nothing found", "/account/audit?actor=nobody"),

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from campus import Campus
+from campus import OPERATOR, Campus
+from rollbook.actions.webhooks import add_webhook
 from rollbook.model import Policies, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import courses, enrollments, groups, memberships, users
+from rollbook.store.database.tables import courses, enrollments, groups, memberships, users, webhooks
 from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.queue.process import process_due
 from rollbook.store.queue.undo import Undo
@@ -61,7 +62,27 @@ class School(Campus):
         self._drain(3.75)
         self.learner = self.learner_ids[8]
         note_worker(self.database, "worker of the images", utc_now() + timedelta(hours=1))  # the queue is Running
+        self._add_webhooks()
         self.waiting = self._ask(0.75, aid[2:16], "End of the spring term", policies=Policies(hold_seconds=7200))
+
+    def _add_webhooks(self) -> None:
+        """Add webhooks in each state, as a day of deliveries leaves them."""
+        behind = {"items": False, "change": 1, "batch_id": 0, "block": 0}
+        late = {
+            "failing_since": self._ago(2),
+            "failed_at": self._ago(0.5),
+            "failure": "There was no answer within 10 s.",
+        }
+        gone = {"disabled_at": self._ago(6), "failed_at": self._ago(6), "failure": "The receiver answered 410."}
+        self._add_webhook("hooks.example.org/rollbook", delivered_at=self._ago(3.75), tested_at=self._ago(20))
+        self._add_webhook("warehouse.example.org/enrollments", delivered_at=self._ago(5), **late, **behind)
+        self._add_webhook("old-directory.example.org/hook", delivered_at=self._ago(9), **gone, **behind)
+
+    def _add_webhook(self, address: str, **state: object) -> None:
+        with self.database.write() as connection:
+            url = f"https://{address}"
+            number, _ = add_webhook(connection, OPERATOR, self.account, url, items=True, allowed=[])
+            connection.execute(webhooks.update().where(webhooks.c.id == number).values(state))
 
     def _fill(self) -> None:
         stamp = {"account_id": self.account.id, "created_at": self._ago(300), "modified_at": self._ago(300)}

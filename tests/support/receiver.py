@@ -75,6 +75,7 @@ class Receiver:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # an answer in two packets would wait for an acknowledgment
     receiver: Receiver
 
     def do_POST(self) -> None:

@@ -178,15 +178,24 @@ def test_two_workers_deliver_each_event_once_and_never_two_at_once(database: Dat
     campus = Campus(database)
     subscribe(campus, receiver)
     ids = campus.enroll(600)
+    _unenroll_in_parts(campus, ids[:300])  # many batches wait when the workers begin
     with delivering(database), delivering(database):
-        for start in range(0, len(ids), 60):
-            campus.accept(ids[start : start + 60])
-            campus.drain()
+        _unenroll_in_parts(campus, ids[300:])
         wait_until(lambda: len(receiver.items()) == len(ids))
         wait_until(lambda: receiver.types()[-1] == "batch.finished")
     assert receiver.items() == [(id_, "unenrolled") for id_ in ids]
     assert receiver.at_once == 1
     assert len(receiver.arrived) == len({id_ for id_, _ in receiver.arrived})
+    told = [(event["data"]["batch"]["id"], event["type"]) for _, event in receiver.accepted]
+    for batch in {batch for batch, _ in told}:
+        mine = [type_ for each, type_ in told if each == batch]
+        assert (mine[0], mine[-1]) == ("batch.queued", "batch.finished")
+
+
+def _unenroll_in_parts(campus: Campus, ids: list[int]) -> None:
+    for start in range(0, len(ids), 15):
+        campus.accept(ids[start : start + 15])
+        campus.drain()
 
 
 def test_killed_workers_lose_no_change_and_keep_the_order(
@@ -305,6 +314,19 @@ def test_webhook_is_disabled_after_a_day_of_failures_or_when_its_receiver_is_gon
         campus.drain()
     assert len(receiver.arrived) == 1
     assert read_webhook(database, number).failure == f"The receiver answered {status}."
+
+
+@on_sqlite
+def test_receiver_with_an_untrusted_certificate_gets_no_event(database: Database, tmp_path: Path) -> None:
+    certificate = self_signed_certificate(tmp_path)
+    campus = Campus(database)
+    with run_receiver((certificate.cert, certificate.key)) as receiver:
+        number = subscribe(campus, receiver)
+        with delivering(database):
+            _unenroll(campus, campus.enroll(1))
+            wait_until(lambda: read_webhook(database, number).failures == 1)
+    assert "certificate verify failed" in read_webhook(database, number).failure
+    assert receiver.arrived == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

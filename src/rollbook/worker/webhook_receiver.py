@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from rollbook.model import utc_now
 from rollbook.worker.webhook_events import Event
 
 # What is read of an answer, so that its connection can be used again.
-MAX_ANSWER_BYTES = 16_384
+MAX_ANSWER_BYTES, ANSWER_SECONDS = 16_384, 1
 GONE = 410
 
 
@@ -37,7 +38,7 @@ class Receiver:
         self._signature = Signature(secret)
         self._allowed = allowed
         self._seconds = seconds
-        self._address: str | None = None
+        self._addresses: list[str] = []
         # No proxy, credentials or other settings of the environment.
         self._client = httpx.AsyncClient(verify=_trust(), trust_env=False, follow_redirects=False, timeout=seconds + 1)
 
@@ -47,39 +48,49 @@ class Receiver:
 
     async def send(self, event: Event) -> Failure | None:
         """Send an event; None when the receiver has accepted it, with a status of 200 to 299."""
-        status = None
         try:
             async with asyncio.timeout(self._seconds):
-                address = self._address = self._address or await self._resolve()
+                status = await self._post(event)
+        except PermissionError as error:
+            return Failure(str(error))
+        except TimeoutError:
+            return Failure(f"There was no answer within {self._seconds:g} s.")
+        except (httpx.HTTPError, OSError, UnicodeError) as error:
+            return Failure(f"{type(error).__name__}: {error}"[:300])
+        if 200 <= status < 300:
+            return None
+        more = "; redirects are not followed" if 300 <= status < 400 else ""
+        return Failure(f"The receiver answered {status}{more}.", gone=status == GONE)
+
+    async def _post(self, event: Event) -> int:
+        """Send an event to the first address that can be connected to, and return the status of the answer."""
+        self._addresses = self._addresses or await self._resolve()
+        while True:
+            try:
                 async with self._client.stream(
                     "POST",
-                    self._url.copy_with(host=address),
+                    self._url.copy_with(host=self._addresses[0]),
                     content=event.body.encode(),
                     headers=self._headers(event),
                     extensions={"sni_hostname": self._url.raw_host.decode()},
                 ) as response:
-                    status = response.status_code
                     await _read_some(response)
-        except PermissionError as error:
-            return Failure(str(error))
-        except TimeoutError:
-            if status is None:
-                return Failure(f"There was no answer within {self._seconds:g} s.")
-        except (httpx.HTTPError, OSError, UnicodeError) as error:
-            if status is None:
-                return Failure(f"{type(error).__name__}: {error}"[:300])
-        return _judge(status)
+                    return response.status_code
+            except httpx.ConnectError:
+                if len(self._addresses) == 1:
+                    raise
+                del self._addresses[0]
 
-    async def _resolve(self) -> str:
-        """Return the first address of the host that may be reached; errors: PermissionError, OSError."""
+    async def _resolve(self) -> list[str]:
+        """Return the addresses of the host that may be reached; errors: PermissionError, OSError."""
         host, secure = self._url.raw_host.decode(), self._url.scheme == "https"
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, self._url.port or 443, type=socket.SOCK_STREAM)
         addresses = [str(each[4][0]) for each in found]
-        for address in addresses:
-            if may_reach(ip_address(address), self._allowed, secure=secure):
-                return address
-        raise PermissionError(refusal(host, addresses[0], secure=secure))
+        reached = [each for each in addresses if may_reach(ip_address(each), self._allowed, secure=secure)]
+        if not reached:
+            raise PermissionError(refusal(host, addresses[0], secure=secure))
+        return reached
 
     def _headers(self, event: Event) -> dict[str, str]:
         now = utc_now()
@@ -93,20 +104,15 @@ class Receiver:
         }
 
 
-def _judge(status: int | None) -> Failure | None:
-    if status is not None and 200 <= status < 300:
-        return None
-    more = "; redirects are not followed" if status is not None and 300 <= status < 400 else ""
-    return Failure(f"The receiver answered {status}{more}.", gone=status == GONE)
-
-
 async def _read_some(response: httpx.Response) -> None:
-    """Read the rest of an answer up to a limit; a longer answer costs its connection."""
+    """Read the rest of an answer up to its limits; a longer or slower one costs the connection."""
     size = 0
-    async for part in response.aiter_raw():
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            return
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            async for part in response.aiter_raw():
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    return
 
 
 @cache

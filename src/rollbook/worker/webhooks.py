@@ -161,8 +161,6 @@ class Webhooks:
             return
         receiver = Receiver(webhook.url, webhook.secret, self._allowed, self._seconds)
         try:
-            if webhook.tests:
-                await asyncio.to_thread(claim.note_test, await receiver.send(write_test(webhook)))
             await self._deliver(claim, receiver)
         finally:
             claim.release()
@@ -173,7 +171,9 @@ class Webhooks:
         end = time.monotonic() + SLICE_SECONDS
         while time.monotonic() < end:
             # The place is read under the claim: another worker may have delivered more.
-            _, steps = await asyncio.to_thread(read, self._database, claim.number)
+            webhook, steps = await asyncio.to_thread(read, self._database, claim.number)
+            if webhook and webhook.tests:
+                await asyncio.to_thread(claim.note_test, await receiver.send(write_test(webhook)))
             for step in steps:
                 if self._stopping.is_set():
                     return

@@ -16,7 +16,7 @@ from rollbook.store.database.tables import audit, batches, unenrollments, webhoo
 from rollbook.store.operations.webhooks import Webhook
 
 # No transaction lasts so long after it has got the id of a batch or audit line.
-WINDOW = timedelta(minutes=10)
+WINDOW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def settle(connection: sa.Connection, webhook: Webhook, now: datetime) -> None:
         first = connection.execute(sa.select(sa.func.min(id_)).where(_is_new(webhook, source))).scalar()
         through = min(last or 0, first - 1) if first is not None else last or 0
         if through > getattr(webhook, source.through):
+            update = webhooks.update().where(webhooks.c.id == webhook.id, webhooks.c[source.through] < through)
+            connection.execute(update.values({source.through: through}))
             p = webhook_passed.c
             mine = sa.and_(p.webhook_id == webhook.id, p.kind == source.table.name, p.number <= through)
             connection.execute(webhook_passed.delete().where(mine))
-            update = webhooks.update().where(webhooks.c.id == webhook.id, webhooks.c[source.through] < through)
-            connection.execute(update.values({source.through: through}))
 
 
 def is_finished(connection: sa.Connection, account_id: int, batch_id: int, change: int) -> bool:
