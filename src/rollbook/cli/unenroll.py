@@ -47,6 +47,9 @@ from rollbook.model import utc_now
 STOPPED_BY_BRAKE = 4
 POLL_SECONDS = 1.0
 
+OutputOption = Annotated[
+    Path | None, typer.Option(callback=check_target, help="Write the outcome of every id to this CSV file.")
+]
 KeepOption = Annotated[
     str | None, typer.Option(help="Copy them first into this local account, and record the batch there.")
 ]
@@ -72,9 +75,7 @@ def unenroll(
     max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = MAX_PERCENT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(callback=check_target, help="Write the outcome of every id to this CSV file.")
-    ] = None,
+    output: OutputOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     keep: KeepOption = None,
     profile: ProfileOption = None,
@@ -102,9 +103,7 @@ def unenroll(
         _brake(preview, run.total, maximum, max_percent)
         if run.done < run.total and not (yes or dry_run):
             confirm(f"Unenroll {run.total - run.done}?", file)
-        if keeper:
-            _copy(keeper, run, preview)
-        refused = _carry_out(client, run, keeper, dry_run=dry_run, resumable=output is not None and not dry_run)
+        refused = _carry_out(client, run, preview, keeper, dry_run=dry_run, resumable=bool(output) and not dry_run)
         if wait and not dry_run:
             _wait(client, run.last_batch)
     if refused:
@@ -130,15 +129,6 @@ def _open_keeper(account: str | None, client: Client) -> Iterator["Keeper | None
         with database.read() as connection:
             found = find_account(connection, account)
         yield Keeper(database, found, client, operator())
-
-
-def _copy(keeper: "Keeper", run: Run, preview: Preview) -> None:
-    try:
-        count = keeper.copy(run.remaining(), sorted({*preview.names.values()}))
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. Nothing more was unenrolled.", err=True)
-        raise typer.Exit(130) from None
-    typer.echo(f"{count} are copied into {keeper.account.name}.", err=True)
 
 
 def _begin(
@@ -212,8 +202,13 @@ class _RateColumn(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.0f}/s")
 
 
-def _carry_out(client: Client, run: Run, keeper: "Keeper | None", *, dry_run: bool, resumable: bool) -> int:
+def _carry_out(
+    client: Client, run: Run, preview: Preview, keeper: "Keeper | None", *, dry_run: bool, resumable: bool
+) -> int:
     try:
+        if keeper:
+            count = keeper.copy(run.remaining(), sorted({*preview.names.values()}))
+            typer.echo(f"{count} are copied into {keeper.account.name}.", err=True)
         _unenroll_remaining(client, run, keeper, dry_run=dry_run)
         _print_result(client, run, dry_run=dry_run)
         if keeper and keeper.batch_id is not None:
