@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"brake"},
     "actions": {"store"},
     "methods": {"actions", "store", "wire"},
-    "console": {"actions", "brake", "id_lists", "methods", "spreadsheets", "store", "wire"},
+    "console": {"actions", "brake", "id_lists", "importers", "methods", "spreadsheets", "store", "wire"},
     "server": {"console", "methods", "store", "wire", "settings", "logs"},
     "worker": {"actions", "store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},

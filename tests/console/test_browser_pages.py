@@ -102,6 +102,26 @@ def _paste_ids(tab: Tab) -> None:
     tab.page.get_by_text("not a current enrollment").wait_for()
 
 
+def _upload_progress(tab: Tab) -> None:
+    lines = [
+        "Email,CourseName,EnrollmentStatus,Progress,Grade,CompletedDate",
+        "learner.one@example.org,First Aid (spring),Completed,100,A,2026-02-01",
+        "learner.two@example.org,First Aid (spring),,95,,",
+        "learner.three@example.org,First Aid (spring),Passed,,,",
+    ]
+    content = {"name": "progress.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+    tab.page.get_by_label("File of progress").set_input_files(content)  # type: ignore[arg-type]
+    tab.click("Preview")
+    tab.page.get_by_role("heading", name="What would change").wait_for()
+
+
+def _import_progress(tab: Tab) -> None:
+    _upload_progress(tab)
+    tab.page.get_by_role("checkbox").check()
+    tab.page.locator("main form button.main").click()
+    tab.page.get_by_text("rows imported").wait_for()
+
+
 def _mistype_the_role(tab: Tab) -> None:
     tab.page.get_by_label("E-mail of a user of this account").fill("nobody@example.org")
     tab.click("Change the role")
@@ -161,6 +181,9 @@ VIEWS = [
     View("preview of ids", "/unenroll", _paste_ids),
     View("unenroll without a reason", "/unenroll", _forget_the_reason, refusals=1, always=True),
     View("confirmed", "/unenroll", _start),
+    View("import", "/import"),
+    View("preview of progress", "/import", _upload_progress, always=True),
+    View("progress imported", "/import", _import_progress),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", image="learners"),
     View("learners not found", "/learners?q=nobody"),

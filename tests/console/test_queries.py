@@ -20,6 +20,7 @@ from visitor import PASSWORD, give_password
 PAGES = (
     *("/queue?status=All", "/queue?status=All&learner=some&course=fire", "/queue/remove?all=1", "/batches"),
     *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenroll", "/unenroll/{draft}"),
+    *("/import", "/import/{upload}"),
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     *("/account/calls", "/account/webhooks"),
 )
@@ -35,8 +36,9 @@ class _Client:
     def get(self, path: str) -> httpx.Response:
         return asyncio.run(self._client.get(path))
 
-    def post(self, path: str, data: Mapping[str, str]) -> httpx.Response:
-        return asyncio.run(self._client.post(path, data=data, headers={"Sec-Fetch-Site": "same-origin"}))
+    def post(self, path: str, data: Mapping[str, str], **files: tuple[str, str]) -> httpx.Response:
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        return asyncio.run(self._client.post(path, data=data, files=files or None, headers=headers))
 
 
 def _sign_in(client: _Client) -> None:
@@ -49,16 +51,22 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
     batch = campus.accept(ids[:rows]).batch_id
     _sign_in(client)
     chosen = client.post("/console/unenroll", data={"ids": "\n".join(map(str, ids[rows:]))})
+    lines = "".join(f"{id_},50\n" for id_ in ids)
+    uploaded = client.post("/console/import", {}, file=("p.csv", f"ID,Progress\n{lines}"))
     with campus.database.read() as connection:
         query = sa.select(enrollments.c.user_id).where(enrollments.c.id == ids[0])
         learner = connection.execute(query).scalar_one()
     counts = {}
     for page in PAGES:
-        place = page.format(batch=batch, learner=learner, draft=chosen.url.path.rpartition("/")[2])
+        place = page.format(batch=batch, learner=learner, draft=_last(chosen), upload=_last(uploaded))
         with counted_statements() as statements:
             assert client.get(f"/console{place}").status_code == 200, place
         counts[page] = len(statements)
     return counts
+
+
+def _last(answer: httpx.Response) -> str:
+    return answer.url.path.rpartition("/")[2]
 
 
 def test_no_page_runs_a_query_per_row(tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from rollbook.store.database.tables import (
     external_authorizations,
     learner_sessions,
     login_sessions,
+    uploads,
     users,
 )
 from rollbook.worker.drain import Worker
 from rollbook.worker.purge import Purge
 
-TABLES = [answers, login_sessions, external_authorizations, learner_sessions, drafts]
+TABLES = [answers, login_sessions, external_authorizations, learner_sessions, drafts, uploads]
 
 
 def _purge(database: Database, step: int) -> Purge:
@@ -48,6 +49,7 @@ def test_purge_step_deletes_no_more_rows_than_its_size(database: Database, table
             external_authorizations: [{**who, "digest": bytes([n])} for n in range(25)],
             learner_sessions: [{**who, "digest": bytes([n])} for n in range(25)],
             drafts: [{**who, "ids": "[1]", "total": 1, "choice": "{}", "shares": "[]"} for _ in range(25)],
+            uploads: [{**who, "name": "p.csv", "content": b"", "outcome": "{}"} for _ in range(25)],
         }[table]
         connection.execute(table.insert(), rows)
     purge, left = _purge(database, 10), []

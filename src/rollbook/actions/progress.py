@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Wanted = Mapping[int, Mapping[str, Any]]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Written:
-    """The enrollments that changed, and by id the reasons why others could not."""
+    """By id, the enrollments that changed, each before and after, and the reasons why others could not."""
 
-    changed: list[int]
+    changed: dict[int, tuple[Row, Row]]
     refused: dict[int, RejectReason]
 
 
@@ -28,7 +29,7 @@ def update_progress(
     """Write progress as `write_progress` does, and give the reasons by id; the audit counts `refused` items too."""
     written = write_progress(connection, account_id, wanted, now)
     if written.changed:
-        details = {"enrollments": written.changed, "refused": refused + len(written.refused)}
+        details = {"enrollments": [*written.changed], "refused": refused + len(written.refused)}
         store.audit.record_change(connection, account_id, by, Change(Action.UPDATE_PROGRESS, details=details))
     return written.refused
 
@@ -46,7 +47,10 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
     if changed:
         store.progress.write_progress(connection, account_id, changed, now)
     unknown = {id_: RejectReason.UNKNOWN for id_ in wanted if id_ not in held}
-    return Written([*changed], unknown | dict.fromkeys(rivals, RejectReason.ENROLLED_AGAIN))
+    return Written(
+        {id_: (held[id_], row) for id_, row in changed.items()},
+        unknown | dict.fromkeys(rivals, RejectReason.ENROLLED_AGAIN),
+    )
 
 
 def _complete(row: Mapping[str, Any], wanted: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:

@@ -94,7 +94,7 @@ def progress(
     """Import progress, grades and dates; with bad rows nothing is imported, and they are listed."""
     with _open_file(file) as stream, open_database() as database, _progress_bar() as bar:
         task = bar.add_task("Importing", total=file.stat().st_size)
-        rows = ProgressFile(file, bar.wrap_file(stream, task_id=task))
+        rows = ProgressFile(file.name, bar.wrap_file(stream, task_id=task))
         with database.read() as connection:
             target = find_account(connection, account)
         fold_all_emails(database)

@@ -41,7 +41,7 @@ MAX_KEPT_FORM = 4000
 POST_FACTOR = 5
 LATE = "The server could not answer in time. Try again in a moment."
 LATE_POST = "The server could not confirm this change in time. Check whether it was made before you repeat it."
-TOO_LARGE = "The form is larger than this page accepts."
+TOO_LARGE = "The form is larger than this page accepts, and was not read: {}. Send a large file in parts."
 
 
 class _Id(Convertor[int]):
@@ -136,7 +136,7 @@ class _Endpoint:
         except DatabaseUnavailableError:
             response = self._error(503, LATE_POST if http.method == "POST" else LATE)
         except TransportError as error:
-            response = self._error(error.status, TOO_LARGE if error.status == 413 else LATE)
+            response = self._error(error.status, TOO_LARGE.format(error.detail) if error.status == 413 else LATE)
         except Exception:
             log.exception("page failed", request_id=request_id, path=http.scope["path"])
             response = self._error(

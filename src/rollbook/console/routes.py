@@ -7,6 +7,7 @@ from rollbook.console.request import BASE, ConsoleRequest, Page, PageError
 from rollbook.console.views import (
     account,
     batches,
+    imports,
     keys,
     learn,
     learners,
@@ -59,6 +60,8 @@ PAGES = (
     Page("/batches/{batch:int}/undo", show=undo.preview_undo, change=undo.undo),
     Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose, takes_file=True),
     Page("/unenroll/{draft:int}", show=unenroll.show_draft, change=unenroll.confirm),
+    Page("/import", show=imports.show_form, change=imports.upload, takes_file=True),
+    Page("/import/{upload:int}", show=imports.show_upload, change=imports.confirm),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),
     Page("/account", show=account.show_account, change=account.change_policies),

@@ -1,8 +1,9 @@
-"""Writes the progress of a file into enrollments, in one transaction, and the audit line."""
+"""Writes the progress of a file into enrollments, and the audit line."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,9 +14,10 @@ from rollbook.store.database.database import Database
 from rollbook.store.learning.progress import find_ids
 from rollbook.store.operations.audit import record_change
 
-# How many rows a statement is about, and how many problems are named.
+# How many rows a statement is about, how many problems are named, and how many changes are kept to be shown.
 STEP = 1000
 MAX_NAMED = 1000
+MAX_SHOWN = 50
 REASONS = {
     RejectReason.UNKNOWN: "no current enrollment",
     RejectReason.ENROLLED_AGAIN: "the learner has another enrollment in the course that is open",
@@ -24,13 +26,17 @@ REASONS = {
 
 @dataclass
 class ProgressOutcome:
-    """How many rows a file has, how many changed something, and the problems: the first are named, all are counted."""
+    """How many rows a file has, how many changed something, and the problems: the first are named, all are counted.
+
+    `shown` are the first enrollments that changed, by id, each before and after.
+    """
 
     rows: int = 0
     changed: int = 0
     unchanged: int = 0
     refused: int = 0
     problems: list[Remark] = field(default_factory=list)
+    shown: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
 
     def refuse(self, remark: Remark) -> None:
         """Add a problem."""
@@ -43,17 +49,22 @@ def import_progress(
     database: Database, account: Account, file: ProgressFile, *, skip_bad_rows: bool, dry_run: bool, by: Actor
 ) -> ProgressOutcome:
     """Import a file; with a bad row nothing is written, unless they are to be skipped. Errors: UserError."""
-    outcome = ProgressOutcome()
     with database.session() as connection:
         connection.execution_options(writes=True)
         with connection.begin() as transaction:
-            for part in _parts(file.read_rows()):
-                _import_part(connection, account.id, file, part, outcome)
-            counts = {name: getattr(outcome, name) for name in ("rows", "changed", "unchanged", "refused")}
-            what = Change(Action.IMPORT, f"Progress import {file.name}", counts)
-            record_change(connection, account.id, by, what)
+            outcome = apply_progress(connection, account.id, file, by=by)
             if dry_run or (outcome.refused and not skip_bad_rows):
                 transaction.rollback()
+    return outcome
+
+
+def apply_progress(connection: Connection, account_id: int, file: ProgressFile, *, by: Actor) -> ProgressOutcome:
+    """Write all rows but the bad ones, in the transaction of the caller. Errors: UserError."""
+    outcome = ProgressOutcome()
+    for part in _parts(file.read_rows()):
+        _import_part(connection, account_id, file, part, outcome)
+    counts = {name: getattr(outcome, name) for name in ("rows", "changed", "unchanged", "refused")}
+    record_change(connection, account_id, by, Change(Action.IMPORT, f"Progress import {file.name}", counts))
     return outcome
 
 
@@ -84,6 +95,9 @@ def _import_part(
     for id_, reason in written.refused.items():
         for line in lines[id_]:
             outcome.refuse(Remark(file.name, line, "", REASONS[reason]))
+    for id_, (before, after) in written.changed.items():
+        if id_ in outcome.shown or len(outcome.shown) < MAX_SHOWN:
+            outcome.shown[id_] = (outcome.shown.get(id_, (before,))[0], after)
     changed = sum(len(lines[id_]) for id_ in written.changed)
     outcome.changed += changed
     outcome.unchanged += sum(map(len, lines.values())) - changed - sum(len(lines[id_]) for id_ in written.refused)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from rollbook.errors import UserError
@@ -34,9 +33,9 @@ class ProgressRow:
 class ProgressFile:
     """The rows of a file. Errors, when it is opened: UserError for columns that do not say what to write where."""
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.name = path.name
-        header, self._records = read_csv(path.name, stream, "A file of progress")
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        self.name = name
+        header, self._records = read_csv(name, stream, "A file of progress")
         names = [name.lower() for name in header]
         known = {*VALUES, *KEYS, *COURSES}
         if twice := sorted({name for name in names if name in known and names.count(name) > 1}):
@@ -107,7 +106,12 @@ def _unstorable(cell: str) -> str:
     """Say why no database can keep a text; what is no UTF-8 has been read as lone surrogates."""
     if "\0" in cell:
         return "the character U+0000 is no text"
-    return "not in UTF-8" if any("\ud800" <= character <= "\udfff" for character in cell) else ""
+    try:
+        if not cell.isascii():
+            cell.encode()
+    except UnicodeEncodeError:
+        return "not in UTF-8"
+    return ""
 
 
 def _shown(text: str) -> str:

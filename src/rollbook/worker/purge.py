@@ -12,6 +12,7 @@ import structlog
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.learning.purge import purge_progress
+from rollbook.store.learning.uploads import purge_uploads
 from rollbook.store.operations.call_log import purge_calls
 from rollbook.store.operations.idempotency import purge_idempotency_keys
 from rollbook.store.people.emails import fold_emails
@@ -54,6 +55,7 @@ class Purge:
             _Task(lambda: purge_authorizations(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_sessions(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_uploads(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_workers(database, utc_now(), step), HOUR, now),
             _Task(lambda: recount_items(database), MINUTE, now),
             _Task(lambda: database.transact(fold_emails), MINUTE, now),

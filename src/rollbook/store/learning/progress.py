@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from rollbook.model import EnrollmentStatus
 from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import unindexed
-from rollbook.store.database.tables import enrollments
+from rollbook.store.database.tables import courses, enrollments, users
 
 # The columns that can be written, named alike in the messages.
 TEXTS = ("status", "progress", "grade", "grade_percentage", "points")
@@ -107,6 +107,15 @@ def find_ids(
     for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": rows}):
         found.setdefault(block, []).append(id_)
     return found
+
+
+def describe_enrollments(connection: sa.Connection, ids: Collection[int]) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """Read the learner and the course of enrollments."""
+    columns = (enrollments.c.id, users.c.given_name, users.c.family_name, users.c.email)
+    joined = enrollments.join(users, users.c.id == enrollments.c.user_id)
+    joined = joined.join(courses, courses.c.id == enrollments.c.course_id)
+    query = sa.select(*columns, courses.c.name.label("course")).select_from(joined)
+    return connection.execute(query.where(enrollments.c.id.in_(ids)).order_by(enrollments.c.id)).all()
 
 
 def _current(account_id: int) -> sa.ColumnElement[bool]:

@@ -24,6 +24,7 @@ from rollbook.store.database.tables.service import (
     learner_sessions,
     login_sessions,
     throttles,
+    uploads,
     workers,
 )
 from rollbook.store.database.tables.webhooks import webhook_passed, webhooks
@@ -55,6 +56,7 @@ __all__ = [
     "sessions",
     "throttles",
     "unenrollments",
+    "uploads",
     "user_teams",
     "users",
     "webhook_passed",

@@ -1,4 +1,4 @@
-"""Tables of the service itself: stored answers, audit, last calls, login attempts, login sessions, workers."""
+"""Tables of the service itself: stored answers, audit, last calls, login attempts and sessions, workers, uploads."""
 
 import sqlalchemy as sa
 
@@ -115,4 +115,20 @@ learner_sessions = sa.Table(
     time_column("created_at"),
     sa.Index("ix_learner_sessions_user", "user_id"),
     sa.Index("ix_learner_sessions_created_at", "created_at"),
+)
+
+# Files of progress from the console: `outcome` is the preview, as JSON for the page, and the result from `imported_at`
+# on; then `content` is empty.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    own_id(),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    time_column("created_at"),
+    time_column("imported_at", nullable=True),
+    sa.Index("ix_uploads_created_at", "created_at"),
 )
