@@ -21,7 +21,7 @@ from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
 from rollbook.id_lists import read_id_list
 from rollbook.id_lists.found import SHOWN
-from rollbook.importers.oneroster import FILES, open_archive
+from rollbook.importers.oneroster import FILES, GRADEBOOK, open_archive
 from rollbook.methods import METHODS
 from rollbook.model import Actor, Caller, Extensions, Policies, Role
 from rollbook.server.call.execute import execute
@@ -145,7 +145,7 @@ def roster(data: bytes) -> None:
     """The files of an archive, each below a line `=== name`; a missing manifest is added."""
     path = _folder / "roster.zip"
     parts = dict(part.partition(b"\n")[::2] for part in data.split(b"=== "))
-    files = {name: parts[name.encode()] for name in ("manifest", *FILES) if name.encode() in parts}
+    files = {name: parts[name.encode()] for name in ("manifest", *FILES, *GRADEBOOK) if name.encode() in parts}
     modes = "".join(f"file.{file},bulk\n" for file in files)
     with zipfile.ZipFile(path, "w") as content:
         for name, text in ({"manifest": f"oneroster.version,1.1\n{modes}".encode()} | files).items():
@@ -154,9 +154,10 @@ def roster(data: bytes) -> None:
 
 
 def _read_archive(path: Path) -> None:
-    with suppress(UserError), open_archive(path) as opened:
-        for _ in opened.read_rows(lambda stream: stream):
-            pass
+    for grades in (False, True):
+        with suppress(UserError), open_archive(path, grades=grades) as opened:
+            for _ in opened.read_rows(lambda stream: stream):
+                pass
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from rollbook import store
 from rollbook.actions.memberships import record_auto_enrolled
+from rollbook.actions.progress import write_progress
 from rollbook.actions.unenroll import unenroll
 from rollbook.errors import WireCode
-from rollbook.model import Account, Action, Actor, Change, RejectReason, Remark, utc_now
+from rollbook.model import Account, Action, Actor, Change, EnrollmentStatus, RejectReason, Remark, utc_now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,10 +28,14 @@ def import_roster(
     """Import the staged rows of the connection; `reason` is the batch's, and its refusals are kept with their `codes`.
 
     With bad rows nothing is imported, unless they are skipped, and with them the rows that depend on them. Errors:
-    ConflictError, DatabaseUnavailableError.
+    ConflictError, DatabaseUnavailableError; UserError when no line item is the final one.
     """
     with store.apply.begin_import(connection) as transaction:
+        if options.final:
+            store.grades.choose_final(connection, options.final.name)
         counts, enrolled = store.apply.import_tables(connection, account.id, options)
+        if options.final:
+            counts["results"] = _import_grades(connection, account.id, completes=options.final.completes)
         counts["enrollments"]["queued"] = _unenroll_ended(connection, by, account, reason, codes)
         outcome = store.apply.describe_import(connection, account.id, counts, options)
         if outcome.counts and enrolled:
@@ -41,6 +47,30 @@ def import_roster(
         if options.dry_run or not outcome.counts:
             transaction.rollback()
     return outcome
+
+
+def _import_grades(connection: "Connection", account_id: int, *, completes: bool) -> dict[str, int]:
+    counts = dict.fromkeys(store.apply.COUNTS, 0)
+    for part in store.grades.find_grades(connection, account_id):
+        wanted = {row.enrollment_id: _read_grade(row, completes=completes) for row in part}
+        written = write_progress(connection, account_id, wanted, utc_now())
+        counts["updated"] += len(written.changed)
+        counts["unchanged"] += len(wanted) - len(written.changed) - len(written.refused)
+    return counts
+
+
+def _read_grade(row: Any, *, completes: bool) -> dict[str, object]:
+    """Return the progress that a result tells; an enrollment that is completed keeps its date."""
+    values: dict[str, object] = {}
+    if row.text_score or row.score:
+        values["grade"] = row.text_score or row.score
+    if row.score and row.value_max and float(row.value_max) > 0:
+        percentage = f"{100 * float(row.score) / float(row.value_max):.2f}".rstrip("0").rstrip(".")
+        values["grade_percentage"] = percentage
+    if completes and row.score_date and row.score_status == "fully graded" and not row.completed:
+        date = datetime.fromisoformat(row.score_date).replace(tzinfo=UTC)
+        values |= {"status": EnrollmentStatus.COMPLETED, "completed_at": date}
+    return values
 
 
 def _unenroll_ended(

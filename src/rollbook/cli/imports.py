@@ -1,7 +1,7 @@
 """`rollbook import`: imports rosters and progress of other systems."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO, TextIO
 
@@ -26,15 +26,16 @@ from rollbook.store.database.deadlocks import repeat
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.roster.apply import COUNTED, Options, Outcome, list_enrollment_ids
+from rollbook.store.roster.grades import FinalGrade
 from rollbook.store.roster.people import MatchBy
 from rollbook.store.roster.staging import stage_rows
 
-app = typer.Typer(help="Import rosters.", no_args_is_help=True)
+app = typer.Typer(help="Import rosters and progress.", no_args_is_help=True)
 
 
 @app.callback()
 def choose() -> None:
-    """Import rosters."""
+    """Import rosters and progress."""
 
 
 @app.command()
@@ -49,6 +50,13 @@ def oneroster(
         MatchBy | None,
         typer.Option(help="Match users whose sourcedId has changed by the same e-mail or identifier."),
     ] = None,
+    final_grade: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Import the grades of the line items with this title or category."),
+    ] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Complete enrollments whose final grade is full and has a date.")
+    ] = False,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Import all rows but the bad ones.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the import would do; change nothing.")] = False,
     form: FormatOption = Format.TABLE,
@@ -56,14 +64,19 @@ def oneroster(
     """Import a OneRoster archive; with bad rows nothing is imported, and they are listed."""
     if ids and dry_run:
         raise UserError("--ids and --dry-run exclude each other: a dry run adds no enrollments.")
-    with open_archive(file) as archive, open_database() as database:
+    if complete and final_grade is None:
+        raise UserError("--complete needs --final-grade: only a final grade completes an enrollment.")
+    final = None if final_grade is None else FinalGrade(final_grade, complete)
+    with open_archive(file, grades=final is not None) as archive, open_database() as database:
         with database.read() as connection:
             target = find_account(connection, account)
         fold_all_emails(database)
-        options = Options(archive.complete, match, skip_bad_rows, dry_run)
+        options = Options(archive.complete, match, skip_bad_rows, dry_run, final)
         with _open_output(ids, file) as output:
             outcome = repeat(lambda: _import(archive, database, target, options, output if ids else None))
+        left_alone = {name: archive.count_rows(name) for name in archive.left_alone}
     _print_outcome(outcome, form, dry_run)
+    _print_left_alone(left_alone)
     raise typer.Exit(1 if outcome.problems or outcome.more_problems else 0)
 
 
@@ -141,6 +154,12 @@ def _print_outcome(outcome: Outcome, form: Format, dry_run: bool) -> None:
     if outcome.counts:
         print_rows(outcome.counts, COUNTED, form)
     _print_end(dry_run=dry_run, imported=bool(outcome.counts))
+
+
+def _print_left_alone(counts: Mapping[str, int | None]) -> None:
+    told = [f"{name}.csv" + ("" if rows is None else f" ({rows:,} rows)") for name, rows in counts.items()]
+    if told:
+        typer.echo(f"Not imported: {' and '.join(told)}. Name the final line item with --final-grade.", err=True)
 
 
 def _print_remarks(remarks: Sequence[Remark], more: int, noun: str) -> None:

@@ -23,6 +23,9 @@ Watch = Callable[[BinaryIO], BinaryIO]
 
 # Each after the files that it refers to.
 FILES = ("orgs", "academicSessions", "courses", "classes", "users", "roles", "enrollments")
+# Read only for a final grade.
+GRADEBOOK = ("categories", "lineItems", "results")
+TABLES = {"academicSessions": "terms", "lineItems": "line_items"}
 VERSION = re.compile(r"1\.[12](\.\d+)*", re.ASCII)
 MAX_MANIFEST = 1 << 20
 # Further bad rows of a file are counted, not listed.
@@ -48,12 +51,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive with a valid manifest: its version, and the mode (bulk or delta) of each file to read."""
+    """An archive with a valid manifest: its version, and the mode (bulk or delta) of each file to read.
+
+    `left_alone` are its files of grades that are not to be read.
+    """
 
     name: str
     content: zipfile.ZipFile
     version: str
     modes: dict[str, str]
+    left_alone: list[str]
 
     @property
     def size(self) -> int:
@@ -64,6 +71,14 @@ class Archive:
     def complete(self) -> frozenset[str]:
         """The files that list all records of their kind."""
         return frozenset(file for file, mode in self.modes.items() if mode == "bulk")
+
+    def count_rows(self, file: str) -> int | None:
+        """Count the rows of a file that is left alone; None when it cannot be read."""
+        try:
+            with _damage_reported(self.name), self.content.open(f"{file}.csv") as stream:
+                return sum(1 for _ in read_csv(f"{file}.csv", cast("BinaryIO", stream))[1])
+        except UserError:
+            return None
 
     def read_rows(self, watch: Watch) -> Iterator[tuple[str, Row]]:
         """Yield every row with the name of its staging table; a mistake in a row is a row of `problems`.
@@ -96,8 +111,8 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive and check its manifest; errors: UserError."""
+def open_archive(path: Path, *, grades: bool = False) -> Iterator[Archive]:
+    """Open an archive, with or without its grades, and check its manifest; errors: UserError."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file. Name a OneRoster archive (zip).")
     with _damage_reported(path.name):
@@ -113,7 +128,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         version = manifest.get("oneroster.version", "")
         if not VERSION.fullmatch(version):
             raise UserError(f"manifest.csv: oneroster.version is '{version}', and Rollbook reads 1.1 and 1.2.")
-        modes = {file: manifest.get(f"file.{file}", "absent") for file in FILES}
+        modes = {file: manifest.get(f"file.{file}", "absent") for file in (*FILES, *(GRADEBOOK if grades else ()))}
         for file, mode in modes.items():
             if mode not in ("bulk", "delta", "absent"):
                 raise UserError(f"manifest.csv: file.{file} is '{mode}', which is none of bulk, delta, absent.")
@@ -122,7 +137,11 @@ def open_archive(path: Path) -> Iterator[Archive]:
         read = {file: mode for file, mode in modes.items() if mode != "absent"}
         if version.startswith("1.1"):
             read.pop("roles", None)
-        yield Archive(path.name, content, version, read)
+        if grades and (missing := [f"{file}.csv" for file in GRADEBOOK[1:] if file not in read]):
+            raise UserError(f"{path.name} has no {' and no '.join(missing)}, so it has no final grades.")
+        listed = [file for file in GRADEBOOK[1:] if manifest.get(f"file.{file}") in ("bulk", "delta")]
+        left_alone = [file for file in listed if file not in read and f"{file}.csv" in names]
+        yield Archive(path.name, content, version, read, left_alone)
 
 
 def _read_manifest(archive: str, content: zipfile.ZipFile) -> dict[str, str]:
@@ -231,7 +250,7 @@ def _arrange(file: str, line: int, deleted: bool, values: list[object]) -> Itera
         for org in _listed(orgs):
             yield "memberships", (file, line, None, deleted, source, org, role)
     else:
-        yield "terms" if file == "academicSessions" else file, (line, source, deleted, *rest)
+        yield TABLES.get(file, file), (line, source, deleted, *rest)
 
 
 def _listed(value: object) -> list[object]:

@@ -11,6 +11,9 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # Line breaks, control characters, and characters that XML cannot hold.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]+")
 TEXT_LIMIT = 255
+# Of a grade, as in `updateEnrollments`.
+GRADE_LIMIT = 40
+MAX_SCORE = 1e9
 
 # The words of both versions; `ext:` is the prefix of extensions in 1.2.
 ORG_TYPES = "department school district local state national ext:"
@@ -19,6 +22,7 @@ USER_ROLES = (
     "administrator aide counselor districtAdministrator guardian parent principal proctor relative siteAdministrator "
     "student systemAdministrator teacher ext:"
 )
+SCORE_STATUSES = ("exempt", "fully graded", "not submitted", "partially graded", "submitted")
 RELATIVES = ("guardian", "parent", "relative")
 
 
@@ -41,6 +45,27 @@ def _parse_date(text: str) -> str:
     except ValueError:
         pass
     raise ValueError(f"'{text[:60]}' is not a date like 2026-01-31")
+
+
+def _parse_grade(text: str) -> str:
+    if len(text) > GRADE_LIMIT:
+        raise ValueError(f"the value is longer than {GRADE_LIMIT} characters")
+    return text
+
+
+def _parse_score(text: str) -> str:
+    try:
+        if abs(float(text)) < MAX_SCORE:
+            return _parse_grade(text)
+    except ValueError:
+        pass
+    raise ValueError(f"'{text[:60]}' is not a number")
+
+
+def _parse_score_status(text: str) -> str:
+    if text in SCORE_STATUSES or text.startswith("ext:"):
+        return text
+    raise ValueError(f"'{text[:60]}' is none of {', '.join(SCORE_STATUSES)}")
 
 
 def _parse_list(text: str) -> list[str]:
@@ -103,6 +128,16 @@ COLUMNS: dict[str, tuple[CsvColumn, ...]] = {
         *(_ID, CsvColumn("classSourcedId"), CsvColumn("schoolSourcedId"), CsvColumn("userSourcedId")),
         CsvColumn("role", _one_of(ENROLLMENT_ROLES, "student")),
         *(CsvColumn("beginDate", _parse_date, required=False), CsvColumn("endDate", _parse_date, required=False)),
+    ),
+    "categories": (_ID, CsvColumn("title", parse_name)),
+    "lineItems": (
+        *(_ID, CsvColumn("title", parse_name), CsvColumn("classSourcedId")),
+        *(CsvColumn("categorySourcedId", required=False), CsvColumn("resultValueMax", _parse_score, required=False)),
+    ),
+    "results": (
+        *(_ID, CsvColumn("lineItemSourcedId"), CsvColumn("studentSourcedId")),
+        *(CsvColumn("scoreStatus", _parse_score_status), CsvColumn("score", _parse_score, required=False)),
+        *(CsvColumn("textScore", _parse_grade, required=False), CsvColumn("scoreDate", _parse_date, required=False)),
     ),
 }
 # In version 1.2 these two are in roles.csv.

@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from rollbook.store.queue import undo as undo
     from rollbook.store.queue import workers as workers
     from rollbook.store.roster import apply as apply
+    from rollbook.store.roster import grades as grades
 
 _ROOMS = {
     **dict.fromkeys(("auto_enroll", "courses", "enroll", "progress", "report", "retention"), "learning"),
     **dict.fromkeys(("accept", "history", "state", "undo", "workers"), "queue"),
-    "apply": "roster",
     **dict.fromkeys(("audit", "webhook_feed", "webhooks"), "operations"),
+    **dict.fromkeys(("apply", "grades"), "roster"),
     **dict.fromkeys(("group_changes", "group_search", "groups", "learner_sessions", "learners"), "people"),
     **dict.fromkeys(("memberships", "permissions", "profiles", "user_list"), "people"),
 }

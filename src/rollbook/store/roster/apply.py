@@ -17,13 +17,14 @@ from rollbook.store.database.tables import enrollments
 from rollbook.store.learning.auto_enroll import HAS_AUTO_ENROLL
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES, ENROLL_NEW_MEMBERS
 from rollbook.store.roster.checks import CHECKS
+from rollbook.store.roster.grades import FinalGrade
 from rollbook.store.roster.people import MatchBy, match_people
 from rollbook.store.roster.staging import CHUNK, STAGED
 
 # The most problems, and notes, that are listed; further ones are counted.
 MAX_NAMED = 1000
-_COUNTS = ("added", "updated", "matched", "ended", "queued", "unchanged", "ignored", "refused", "skipped")
-COUNTED = ("kind", *_COUNTS)
+COUNTS = ("added", "updated", "matched", "ended", "queued", "unchanged", "ignored", "refused", "skipped")
+COUNTED = ("kind", *COUNTS)
 
 # By table: the staging table, the condition of its rows, and a query of how many rows are ignored by design.
 SOURCES = {
@@ -77,13 +78,14 @@ Counts = dict[str, dict[str, int]]
 class Options:
     """How to import: how users with a new sourcedId are matched, whether bad rows are skipped, and how it ends.
 
-    `complete` are the files that list all records of their kind.
+    `complete` are the files that list all records of their kind, `final` are the results to import as grades.
     """
 
     complete: Collection[str]
     match: MatchBy | None
     skip_bad_rows: bool
     dry_run: bool
+    final: FinalGrade | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def describe_import(connection: sa.Connection, account_id: int, counts: Counts, 
     """Complete the counts, and list the problems and notes."""
     for table in SOURCES:
         _count_rows(connection, table, {"account_id": account_id}, counts[table])
+    if "results" in counts:
+        _count_results(connection, counts["results"])
     [(is_bad,)] = execute(connection, _IS_BAD)
     imported = options.skip_bad_rows or not is_bad
     return Outcome(
@@ -167,7 +171,7 @@ def _import_table(connection: sa.Connection, table: str, given: Given, options: 
             execute(connection, check, given)
     if table == "users":
         match_people(lambda sql: execute_count(connection, sql, given), options.match)
-    counts = dict.fromkeys(_COUNTS, 0)
+    counts = dict.fromkeys(COUNTS, 0)
     for change, sql in CHANGES[table].items():
         counts[change] = execute_count(connection, sql, given)
     return counts
@@ -177,12 +181,22 @@ def _count_rows(connection: sa.Connection, table: str, given: Given, counts: dic
     staged, chosen, passed = SOURCES[table]
     count = _COUNT.format(table=table, staged=staged, chosen=chosen, passed=passed)
     [(named, counts["ignored"])] = execute(connection, count, given)
-    [(counts["refused"], counts["skipped"])] = execute(connection, _COUNT_LEFT_OUT.format(staged=staged))
+    _count_left_out(connection, staged, counts)
     counts["unchanged"] = named - sum(counts[name] for name in ("added", "updated", "ended", "queued", "ignored"))
 
 
+def _count_results(connection: sa.Connection, counts: dict[str, int]) -> None:
+    _count_left_out(connection, "results", counts)
+    [(named,)] = execute(connection, "SELECT COUNT(*) FROM good_results")
+    counts["ignored"] = named - counts["updated"] - counts["unchanged"]
+
+
+def _count_left_out(connection: sa.Connection, staged: str, counts: dict[str, int]) -> None:
+    [(counts["refused"], counts["skipped"])] = execute(connection, _COUNT_LEFT_OUT.format(staged=staged))
+
+
 def _describe(table: str, counts: dict[str, int]) -> Given:
-    return {"kind": table, **{name: counts[name] for name in _COUNTS}}
+    return {"kind": table, **{name: counts[name] for name in COUNTS}}
 
 
 def _list_remarks(connection: sa.Connection, listed: str, counted: str, options: Options) -> tuple[list[Remark], int]:

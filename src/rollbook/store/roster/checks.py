@@ -15,6 +15,7 @@ REFERENCES = {
     "course_ref": ("course", "courses", None),
     "class_ref": ("class", "classes", "courses"),
     "user_ref": ("user", "users", "users"),
+    "line_item_ref": ("line item", "line_items", None),
 }
 
 
@@ -153,6 +154,7 @@ _REFUSE_SECOND = f"""
     WHERE queued OR NOT ended
 """
 
+_IS_FINAL = "EXISTS (SELECT 1 FROM staged_line_items AS l WHERE l.sourced_id = s.line_item_ref AND l.final)"
 _MEMBERSHIP_COLUMN = "CASE s.file WHEN 'users' THEN 'orgSourcedIds' ELSE 'orgSourcedId' END"
 # By the table that is filled next: its checks, each with the file that must be complete for it, or None.
 CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
@@ -182,5 +184,12 @@ CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
         (None, _IGNORE_STAYS),
         (None, _TELL_STAYS),
         (None, _REFUSE_SECOND),
+    ),
+    "results": (
+        (None, _repeated_id("line_items")),
+        (None, _repeated_id("results")),
+        (None, _unknown("line_items", "class_ref", "'classSourcedId'", "AND s.final")),
+        (None, _unknown("results", "line_item_ref", "'lineItemSourcedId'")),
+        (None, _unknown("results", "user_ref", "'studentSourcedId'", f"AND {_IS_FINAL}")),
     ),
 }

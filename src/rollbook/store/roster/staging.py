@@ -27,6 +27,9 @@ COLUMNS = {
     "users": "line sourced_id deleted active given_name family_name email employee_id",
     "memberships": "file line sourced_id deleted user_ref org_ref role",
     "enrollments": "line sourced_id deleted class_ref school_ref user_ref student begins_at ends_at",
+    "categories": "line sourced_id deleted title",
+    "line_items": "line sourced_id deleted title class_ref category_ref value_max",
+    "results": "line sourced_id deleted line_item_ref user_ref score_status score text_score score_date",
 }
 # Columns and tables that the import fills in.
 DERIVED = {
@@ -36,13 +39,21 @@ DERIVED = {
     "matches": "line user_id external_id persons",  # users who match new people
     "claims": "line active kept reason holder_id holder holder_line holder_active",  # values of other users
     "stays": "line first_line apart",  # the enrollments of learners who have several in a class
+    "line_items": "final",
+    # The graded final results, each with an enrollment of the learner in the class, of `rivals` such enrollments;
+    # `place` is 1 for the latest result of an enrollment.
+    "grades": "line enrollment_id completed rivals place score_status score text_score score_date value_max",
     "notes": "file line column_name reason",  # remarks about rows that are imported
 }
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
-    **dict.fromkeys(("line", "position", "rows", "persons", "first_line", "holder_line"), sa.Integer()),
-    **dict.fromkeys(("deleted", "school", "active", "student", "kept", "holder_active", "apart"), sa.Boolean()),
+    **dict.fromkeys(
+        ("line", "position", "rows", "persons", "first_line", "holder_line", "rivals", "place"), sa.Integer()
+    ),
+    **dict.fromkeys(
+        ("deleted", "school", "active", "student", "kept", "holder_active", "apart", "final", "completed"), sa.Boolean()
+    ),
     **dict.fromkeys(("begins_at", "ends_at"), sa.DateTime(timezone=True)),
-    **dict.fromkeys(("user_id", "holder_id"), sa.BigInteger()),
+    **dict.fromkeys(("user_id", "holder_id", "enrollment_id"), sa.BigInteger()),
 }
 INDEXES = {
     "problems": ("file, line",),
@@ -53,10 +64,14 @@ INDEXES = {
     "matches": ("line",),
     "claims": ("line", "holder_line"),
     "stays": ("line",),
+    "grades": ("line", "enrollment_id"),
     **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
+    **dict.fromkeys(("categories", "line_items", "results"), ("sourced_id, line",)),
 }
 # The file of a staging table's rows; memberships come from two files and name theirs.
-FILES = {table: f"'{table}'" for table in ("orgs", "courses", "classes", "users", "enrollments")} | {
+FILES = {table: f"'{table}'" for table in ("orgs", "courses", "classes", "users", "enrollments", "results")} | {
+    "categories": "'categories'",
+    "line_items": "'lineItems'",
     "terms": "'academicSessions'",
     "class_terms": "'classes'",
     "memberships": "s.file",
