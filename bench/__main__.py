@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from accepting import accept_in_a_large_table, accept_on_postgresql, accept_on_sqlite, keep_memory, refuse
 from draining import accept_while_draining, drain
 from figures import Figure, write_table
-from importing import import_roster
+from importing import import_progress, import_roster
 
 ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "accept-postgresql": accept_on_postgresql,
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "accept-large": accept_in_a_large_table,
     "memory": keep_memory,
     "import": import_roster,
+    "progress": import_progress,
 }
 RESULTS = Path(__file__).with_name("results.json")
 
