@@ -18,18 +18,27 @@ from prepare import ROLLBOOK, environment, prepare
 DATA = Path(__file__).parent / "data"
 IDENTIFIER = "AccountUserLearningModuleRelID"
 UNKNOWN_ID = 987_654_321
+COURSE = "Fire Safety (spring)"
+REPORT = f"""<Report><Page>1</Page><PageSize>50</PageSize>
+<Filters><LearningModules><LearningModule><LearningModuleNames>
+<LearningModuleName>{COURSE}</LearningModuleName>
+</LearningModuleNames></LearningModule></LearningModules></Filters>
+<Columns><ColumnName>PROGRESS</ColumnName><ColumnName>GRADE</ColumnName><ColumnName>STARTED_DATE</ColumnName>
+<ColumnName>COMPLETED_DATE</ColumnName></Columns></Report>"""
 
 
 def main() -> None:
-    """Show a mixed batch, the queue before and after the worker, the same call again and the undo."""
+    """Show a mixed batch, the queue before and after the worker, the same call again, and an undo with its progress."""
     shutil.rmtree(DATA, ignore_errors=True)
-    _title("Make an account and import a made-up roster")
+    _title("Make an account, import a made-up roster, and the progress that its learners have made")
     keys = prepare(DATA)
     with (DATA / "ids.csv").open(newline="") as file:
         first, second, *_ = (row[IDENTIFIER] for row in csv.DictReader(file))
 
     with _running("serve", "--port", "0", "--no-worker") as log:
         school = School(_address(log), keys)
+        _title(f"The report of {COURSE}: the first learner is half way through, the second one has completed it")
+        school.show_report()
         _title(f"Unenroll five items in one call: POST {school.url}")
         package = school.write_unenroll([first, "twelve", UNKNOWN_ID, second, first])
         print(_without_keys(package, keys))
@@ -41,11 +50,15 @@ def main() -> None:
             school.wait_until_drained()
         _title("The queue after the worker has run")
         school.show_queue()
+        _title("The report: both learners are gone")
+        school.show_report()
         _title("The same call again: nothing happens twice")
         school.post(package)
         _title(f"Undo batch {batch} with restoreUnenrollments")
         school.post(school.write("restoreUnenrollments", f"<Unenrollments><BatchID>{batch}</BatchID></Unenrollments>"))
         school.show_queue()
+        _title("The report: both are back, with the same ids and the progress they had")
+        school.show_report()
     _print_next_steps()
 
 
@@ -100,10 +113,21 @@ class School:
                 sys.exit("The worker did not drain the queue within 30 seconds.")
             time.sleep(0.1)
 
+    def show_report(self) -> None:
+        """Print the report of the course as a table."""
+        print("enrollment  learner        progress  grade  started     completed")
+        for row in self._read("getLearnerReport", REPORT, "Learner"):
+            values = [row.findtext(name) or "-" for name in ("ID", "Progress", "Grade")]
+            days = [(row.findtext(name) or "-").split(" ")[0] for name in ("StartedDate", "CompletedDate")]
+            name = f"{row.findtext('FirstName')} {row.findtext('LastName')}"
+            print("{:>10}  {:13}  {:>8}  {:5}  {:10}  {}".format(values[0], name, *values[1:], *days))
+
     def _read_queue(self) -> list[etree._Element]:
-        package = self.write("getUnenrollments", "<Unenrollments/>")
-        answer = self._client.post(self.url, data={"Package": package})
-        return etree.fromstring(answer.content).findall("Info/Unenrollments/Unenrollment")
+        return self._read("getUnenrollments", "<Unenrollments/>", "Unenrollment")
+
+    def _read(self, method: str, parameters: str, element: str) -> list[etree._Element]:
+        answer = self._client.post(self.url, data={"Package": self.write(method, parameters)})
+        return etree.fromstring(answer.content).findall(f"Info/*/{element}")
 
 
 @contextmanager

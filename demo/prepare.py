@@ -1,4 +1,4 @@
-"""Prepares a data directory with one account and the made-up roster of this folder, for the demo and `make serve`."""
+"""Prepares a data directory with one account and the made-up roster and progress of this folder."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def new_password(data_dir: Path) -> str:
 
 
 def prepare(data_dir: Path) -> dict[str, str]:
-    """Make the account, import the roster, write the ids to ids.csv and return the two keys."""
+    """Make the account, import the roster and the progress, write the ids to ids.csv and return the two keys."""
     data_dir.mkdir(parents=True, mode=0o700)
     answer = rollbook(data_dir, "init", "--account", ACCOUNT, "--owner", OWNER, "--format", "json")
     keys: dict[str, str] = json.loads(answer)
@@ -42,4 +42,5 @@ def prepare(data_dir: Path) -> dict[str, str]:
             file.write(table, table.name)
     ids = str(data_dir / "ids.csv")
     print(rollbook(data_dir, "import", "oneroster", str(archive), "--account", ACCOUNT, "--ids", ids))
+    print(rollbook(data_dir, "import", "progress", str(HERE / "progress.csv"), "--account", ACCOUNT))
     return keys

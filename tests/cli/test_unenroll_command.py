@@ -235,7 +235,14 @@ def test_report_refuses_names_that_no_enrollment_has(desk: Desk) -> None:
 
 def test_progress_is_shown_only_where_there_is_any(desk: Desk) -> None:
     ids = desk.campus.enroll(3)
-    assert "completed" not in desk.run("unenroll", str(ids[0]), "--dry-run").out
+    desk.campus.import_progress("ID,Progress,EnrollmentStatus", f"{ids[1]},20,", f"{ids[2]},100,Completed")
+    assert "started" not in desk.run("unenroll", str(ids[0]), "--dry-run").out
+    said = desk.run("unenroll", *map(str, ids), "--dry-run", "--max-percent", "100").out.splitlines()
+    assert (said[1].split()[-2:], said[2].split()[-2:]) == (["started", "completed"], ["2", "1"])
+    batches = [desk.campus.accept([id_]).batch_id for id_ in ids[:2]]
+    assert "Progress" not in desk.run("batch", str(batches[0])).out
+    assert "20%" in desk.run("batch", str(batches[1])).out
+    assert desk.run("batch", str(batches[0]), "--format", "json").json[0]["Progress"] == "Not Started"
 
 
 def test_outcome_of_unenroll_says_until_when_it_can_be_undone(desk: Desk) -> None:

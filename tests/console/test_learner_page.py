@@ -48,8 +48,9 @@ class Place:
         self.learner = self.campus.add(users, employee_id="E1", **person)
         course = self.campus.add(courses, name='Ladders & "סולמות" <é>', status="Active")
         place = {"user_id": self.learner, "group_id": self.campus.group_id, "enrolled_at": NOON}
-        current = {"course_id": course, "status": "In Progress", "started_at": NOON, "progress": "40", "due_at": NOON}
-        self.campus.add(enrollments, **place, **current)
+        current = self.campus.add(enrollments, **place, course_id=course, status="Enrolled")
+        header = "ID,EnrollmentStatus,StartedDate,Progress,DueDate"
+        self.campus.import_progress(header, f"{current},In Progress,{NOON:%F %T},40,{NOON:%F %T}")
         ended = {"course_id": self.campus.course_id, "status": "Enrolled", "unenrolled_at": utc_now()}
         self.campus.add(enrollments, **place, **ended)
         self.campus.enroll(1)

@@ -2,12 +2,11 @@
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import EnrollmentStatus
-from rollbook.store.database.tables import courses, drafts, enrollments, login_sessions
+from rollbook.store.database.tables import courses, drafts, login_sessions
 from visitor import PASSWORD, Visitor, give_password
 
 
@@ -241,10 +240,10 @@ def test_idor_draft_of_another_account_is_not_found(served: Served, campus: Camp
     assert owner.post(path, {"reason": "Mine", "intended": "1"}).status_code == 404
 
 
-def test_preview_shows_undo_term_and_counts_progress_only_if_the_account_has_any(
-    served: Served, campus: Campus, owner: Visitor
+def test_preview_shows_the_undo_term_and_counts_progress_only_where_a_selected_enrollment_has_some(
+    campus: Campus, owner: Visitor
 ) -> None:
-    campus.enroll(2)
+    ids = campus.enroll(4)
     _choose(owner, in_course=campus.course_id)
     assert "this can be undone at any time" in owner.text()
     assert "started" not in owner.text().lower()
@@ -253,15 +252,11 @@ def test_preview_shows_undo_term_and_counts_progress_only_if_the_account_has_any
     assert "kept for 1 day after an item is processed: this can be undone" in owner.open(owner.answer.url.path).text
     campus.set(retention_days=0)
     assert "once an item is processed, it cannot be undone" in owner.open(owner.answer.url.path).text
-    other = campus.add(courses, name="Another", status="Active")
-    with served.database.write() as connection:
-        [first, *_] = connection.execute(
-            sa.select(enrollments.c.id).where(enrollments.c.account_id == campus.account.id)
-        ).scalars()
-        moved = sa.update(enrollments).where(enrollments.c.id == first)
-        connection.execute(moved.values(course_id=other, progress="20"))
+    campus.import_progress("ID,Progress,StartedDate", f"{ids[0]},20,", f"{ids[1]},0,", f"{ids[2]},,2026-02-01")
+    _choose(owner, ids=f"{ids[1]} {ids[3]}")
+    assert "started" not in owner.text().lower()
     _choose(owner, in_course=campus.course_id)
-    assert "0 learners have started, 0 have completed" in owner.text()
+    assert "2 learners have started, 0 have completed" in owner.text()
 
 
 def test_confirmation_after_the_session_ended_returns_to_the_preview(

@@ -86,7 +86,8 @@ def test_item_has_all_its_values(office: Office) -> None:
         course = sa.select(enrollments.c.course_id).where(enrollments.c.id == id_).scalar_subquery()
         session = {"account_id": office.campus.account.id, "course_id": course, "name": "Monday <1>"}
         session_id = connection.execute(sessions.insert().values(session).returning(sessions.c.id)).scalar_one()
-    _set(office, [id_], progress="40", session_id=session_id)
+    _set(office, [id_], session_id=session_id)
+    office.campus.import_progress("ID,Progress", f"{id_},40")
     batch = office.unenroll([id_], **{"Rollbook-Reason": "caf%C3%A9 & bar"})
     (item,) = office.items()
     assert list(item) == (
@@ -203,7 +204,9 @@ def test_remove_takes_only_pending_items(office: Office) -> None:
 
 def test_restored_enrollment_is_identical_byte_for_byte(office: Office) -> None:
     ids = office.campus.enroll(4, EnrollmentStatus.IN_PROGRESS)
-    _set(office, ids, progress="73.5", grade="B+", points="12", started_at=utc_now(), last_accessed_at=utc_now())
+    begun = "73.5,B+,12,2026-02-01 10:30:00.123,2026-03-01"
+    header = "ID,Progress,Grade,Points,StartedDate,LastAccessedDate"
+    office.campus.import_progress(header, *(f"{id_},{begun}" for id_ in ids))
     before = _rows(office, ids)
     batch = office.unenroll(ids)
     office.campus.drain()

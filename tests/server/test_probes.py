@@ -18,7 +18,6 @@ from campus import Campus
 from conftest import on_postgresql, on_sqlite
 from postgresql import PostgresServer
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import enrollments
 from server_process import ServerProcess, environment, run_server
 
 ROOT = Path(__file__).parents[2]
@@ -120,8 +119,7 @@ def test_worker_reports_its_counts_and_the_part_that_is_not_ready(
     campus.accept(campus.enroll(2))
     done = campus.enroll(1)
     campus.accept(done)
-    with database.write() as connection:
-        connection.execute(enrollments.update().where(enrollments.c.id == done[0]).values(status="Completed"))
+    campus.import_progress("ID,EnrollmentStatus", f"{done[0]},Completed")
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "rollbook", "worker"]

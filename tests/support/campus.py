@@ -5,11 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BytesIO
 
 import httpx
 import sqlalchemy as sa
 from lxml import etree
 
+from rollbook.importers.apply_progress import import_progress
+from rollbook.importers.progress import ProgressFile
 from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import (
@@ -66,12 +69,20 @@ class Campus:
         now = utc_now()
         stamp = {"account_id": self.account.id, "created_at": now, "modified_at": now}
         person = {"given_name": "Some", "family_name": "Learner", "role": "learner", "active": True, **stamp}
-        place = {"group_id": self.group_id, "course_id": self.course_id, "enrolled_at": now, "status": status}
+        place = {"group_id": self.group_id, "course_id": self.course_id, "enrolled_at": now, "status": "Enrolled"}
         with self.database.write() as connection:
             added = connection.execute(users.insert().returning(users.c.id), [person] * count).scalars()
             rows = [{"user_id": user_id, **place, **stamp} for user_id in added]
-            ids = connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars()
-            return sorted(ids)
+            ids = sorted(connection.execute(enrollments.insert().returning(enrollments.c.id), rows).scalars())
+        if status is not EnrollmentStatus.ENROLLED:
+            self.import_progress("ID,EnrollmentStatus", *(f"{id_},{status}" for id_ in ids))
+        return ids
+
+    def import_progress(self, *lines: str) -> None:
+        """Write progress as `rollbook import progress` does with a file of these lines."""
+        file = ProgressFile("progress.csv", BytesIO("\n".join(lines).encode()))
+        done = import_progress(self.database, self.account, file, skip_bad_rows=False, dry_run=False, by=OPERATOR)
+        assert done.problems == []
 
     def add(self, table: sa.Table, **values: object) -> int:
         """Add a row to a table of the account, with the times that the table has, and return its id."""

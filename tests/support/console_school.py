@@ -14,6 +14,7 @@ from rollbook.store.queue.accept import accept_batch, keep_refusals
 from rollbook.store.queue.process import process_due
 from rollbook.store.queue.undo import Undo
 from rollbook.store.queue.workers import note_worker
+from rollbook.wire.dates import write_time
 from visitor import give_password
 
 COURSES = ("Fire Safety (spring)", "Fire Safety (autumn)", "First Aid (spring)", "First Aid (all year)")
@@ -112,6 +113,12 @@ class School(Campus):
             rights = {"group_manager": False, "manage_group_users": False}
             connection.execute(memberships.insert(), [{"user_id": id_, **place, **rights} for id_ in self.learner_ids])
             self.courses = [self._enroll_all(connection, course, stamp) for course in self.course_ids]
+        begun = [
+            _progress(id_, place + course_id, self._ago(24 * 20))
+            for course_id, ids in zip(self.course_ids, self.courses, strict=True)
+            for place, id_ in enumerate(ids)
+        ]
+        self.import_progress("ID,EnrollmentStatus,Progress,StartedDate,CompletedDate", *filter(None, begun))
 
     def _enroll_all(self, connection: sa.Connection, course_id: int, stamp: dict[str, object]) -> list[int]:
         rows = [
@@ -120,7 +127,7 @@ class School(Campus):
                 "group_id": self.group_id,
                 "course_id": course_id,
                 "enrolled_at": self._ago(24 * 40 + place * 7),
-                **_progress(place + course_id, self._ago(24 * 20)),
+                "status": "Enrolled",
                 **stamp,
             }
             for place, user_id in enumerate(self.learner_ids)
@@ -176,9 +183,10 @@ class School(Campus):
         return Undo(connection, account_id=self.account.id, user_id=owner, reason=reason, now=self._ago(hours))
 
     def _complete(self, ids: Sequence[int]) -> None:
-        change = enrollments.update().where(enrollments.c.id.in_(ids))
-        with self.database.write() as connection:
-            connection.execute(change.values(status="Completed", progress="100", completed_at=self._ago(4)))
+        done = write_time(self._ago(4))
+        self.import_progress(
+            "ID,EnrollmentStatus,Progress,CompletedDate", *(f"{id_},Completed,100,{done}" for id_ in ids)
+        )
 
     def _enroll_again(self, id_: int) -> None:
         with self.database.read() as connection:
@@ -188,10 +196,10 @@ class School(Campus):
         self.add(enrollments, **kept, **fresh)
 
 
-def _progress(place: int, started: datetime) -> dict[str, object]:
-    """Every third has not started, every eighth has completed."""
+def _progress(id_: int, place: int, started: datetime) -> str:
+    """Write the row of an enrollment: every third has not started, every eighth has completed."""
     if place % 3 == 0:
-        return {"status": "Enrolled", "progress": None, "started_at": None}
+        return ""
     if place % 8 == 0:
-        return {"status": "Completed", "progress": "100", "started_at": started}
-    return {"status": "In Progress", "progress": str(place * 17 % 90 + 5), "started_at": started}
+        return f"{id_},Completed,100,{write_time(started)},{write_time(started + timedelta(days=9))}"
+    return f"{id_},In Progress,{place * 17 % 90 + 5},{write_time(started)},"

@@ -55,9 +55,9 @@ def test_every_change_arrives_in_order_with_batch_who_why_and_counts(database: D
     before = campus.enroll(3)
     _unenroll(campus, before)  # before the webhook
     campus.drain()
+    completed = campus.enroll(1, EnrollmentStatus.COMPLETED)
     subscribe(campus, receiver)
     ids = campus.enroll(230)
-    completed = campus.enroll(1, EnrollmentStatus.COMPLETED)
     with delivering(database):
         batch = _unenroll(campus, [*ids, *completed], "Term over").batch_id
         wait_until(lambda: receiver.types() == ["batch.queued"])

@@ -102,7 +102,9 @@ def batch(
         refused = {"Block": str(block), "AccountUserLearningModuleRelID": identifier, "Status": f"Refused {code}"}
         rows.append({**blank, **refused})
     rows.sort(key=lambda row: int(str(row["Block"])))
-    print_rows(rows, ITEM_COLUMNS, form)
+    begun = any(row["Progress"] not in ("", "Not Started") for row in rows)
+    columns = [name for name in ITEM_COLUMNS if begun or form is not Format.TABLE or name != "Progress"]
+    print_rows(rows, columns, form)
 
 
 def remove(

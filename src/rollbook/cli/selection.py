@@ -27,23 +27,19 @@ SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out row
 
 @dataclass
 class Preview:
-    """What would be unenrolled, by course: selected and current enrollments, and how many of the selected have begun.
-
-    `progress` tells whether any enrollment of the account has begun: other servers may keep no progress.
-    """
+    """What would be unenrolled, by course: selected and current enrollments, and how many of them have begun."""
 
     selected: Counter[str] = field(default_factory=Counter)
     enrolled: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
-    progress: bool = False
     names: dict[str, str] = field(default_factory=dict)  # of the chosen courses, by id
 
     def count(self, row: dict[str, str], *, selected: bool) -> None:
         """Count a row of the report."""
-        course, started, completed = row["CourseName"], bool(row.get("StartedDate")), bool(row.get("CompletedDate"))
+        course, completed = row["CourseName"], bool(row.get("CompletedDate"))
+        started = completed or bool(row.get("StartedDate")) or row.get("Progress", "") not in ("", "0")
         self.enrolled[course] += 1
-        self.progress = self.progress or started or completed
         if selected:
             self.selected[course] += 1
             self.started[course] += started
@@ -152,7 +148,7 @@ def preview_ids(client: Client, ids: Iterable[int]) -> Preview:
     """Look up the ids in the report of the whole account; memory: eight bytes per id."""
     wanted = array("q", sorted(ids))
     preview = Preview()
-    for row in client.learner_report(columns=["STARTED_DATE", "COMPLETED_DATE"]):
+    for row in client.learner_report(columns=["STARTED_DATE", "COMPLETED_DATE", "PROGRESS"]):
         id_ = read_identifier(row["ID"]) or 0
         place = bisect_left(wanted, id_)
         preview.count(row, selected=place < len(wanted) and wanted[place] == id_)

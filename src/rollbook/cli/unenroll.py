@@ -167,7 +167,7 @@ def _show(preview: Preview, run: Run, client: Client | None) -> None:
     for share in preview.shares():
         row = {"course": share.course, "unenroll": share.chosen, "of": share.enrolled}
         rows.append({**row, "percent": f"{share.percent:.0f}"})
-        if preview.progress:
+        if preview.started.total():
             rows[-1] |= {"started": share.started, "completed": share.completed}
     found = preview.selected.total()
     typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")

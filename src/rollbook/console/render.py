@@ -1,6 +1,7 @@
 """Formats values for pages, and loads the templates, which escape everything by default."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -18,6 +19,7 @@ REFUSALS = {
     QUEUED_ID.code: "Already in the queue.",
     REPEATED_ID.code: "The same id was given twice.",
 }
+NOT_STARTED = "Not Started"
 # A status is told by a shape as well as by a color.
 MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}
 
@@ -53,7 +55,12 @@ def progress(item: Any) -> str:
         return "Deleted"
     if item.progress is not None:
         return f"{item.progress}%"
-    return "Not Started" if item.started_at is None else "0%"
+    return NOT_STARTED if item.started_at is None else "0%"
+
+
+def has_progress(items: Sequence[Any]) -> bool:
+    """Tell whether a list has any progress to show."""
+    return any(progress(item) != NOT_STARTED for item in items)
 
 
 def person(item: Any) -> str:
@@ -134,6 +141,19 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
-_FILTERS = (time, day, progress, person, count, detail, status_name, undo_term, undo_end, undo_promise, age)
+_FILTERS = (
+    time,
+    day,
+    progress,
+    has_progress,
+    person,
+    count,
+    detail,
+    status_name,
+    undo_term,
+    undo_end,
+    undo_promise,
+    age,
+)
 TEMPLATES.filters |= {each.__name__: each for each in _FILTERS}
 TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)

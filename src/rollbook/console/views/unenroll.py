@@ -12,7 +12,7 @@ from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.learning.auto_enroll import find_auto_enrolled
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
-from rollbook.store.queue.selection import find_courses, find_groups, has_progress, preview_enrollments
+from rollbook.store.queue.selection import find_courses, find_groups, preview_enrollments
 
 OPTIONS_SHOWN = 50
 
@@ -79,9 +79,7 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
     draft = _find_draft(request)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
-    moved = any(share.started or share.completed for share in draft.shares)
     with request.database.read() as connection:
-        progress_known = moved or has_progress(connection, request.caller.account_id)
         ids = read_draft_ids(connection, draft.id)
         auto_enrolled = find_auto_enrolled(connection, request.caller.account_id, ids)
     return request.render(
@@ -92,7 +90,7 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
         found=sum(share.chosen for share in draft.shares),
         large_shares=find_large_shares(draft.shares),
         max_percent=MAX_PERCENT,
-        progress_known=progress_known,
+        begun=any(share.started or share.completed for share in draft.shares),
         auto_enrolled=auto_enrolled,
         policies=request.caller.policies,
         mine=draft.user_id == request.caller.user_id,

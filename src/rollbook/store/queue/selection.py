@@ -15,7 +15,9 @@ from rollbook.store.database.tables import courses, enrollments, groups
 from rollbook.store.people.search import contains
 
 _SHARES = """
-    SELECT c.id, c.name, COUNT(*) AS chosen, COUNT(e.started_at) AS started,
+    SELECT c.id, c.name, COUNT(*) AS chosen,
+           COUNT(CASE WHEN e.started_at IS NOT NULL OR e.progress <> '0' OR e.status = 'Completed' THEN 1 END)
+               AS started,
            SUM(CASE WHEN e.status = 'Completed' THEN 1 ELSE 0 END) AS completed,
            SUM(CASE (SELECT u.status FROM unenrollments AS u
                      WHERE u.enrollment_id = e.id AND u.{live})
@@ -92,11 +94,3 @@ def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequenc
         CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
         for id_, name, chosen, started, completed, queued in found
     ]
-
-
-def has_progress(connection: sa.Connection, account_id: int) -> bool:
-    """Tell whether any enrollment of the account has progress; without, a count of 0 means unknown."""
-    e = enrollments.c
-    told = sa.or_(e.started_at.is_not(None), e.progress.is_not(None), e.status == "Completed")
-    first = sa.select(e.id).where(e.account_id == account_id, told).limit(1)
-    return connection.execute(first).first() is not None
