@@ -49,7 +49,7 @@ class OldCampus(Campus):
 def previous_release(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The code of the release before the newest migration, from the history of the repository."""
     newest = max(VERSIONS.glob("0*.py"))
-    added = ["git", "log", "--follow", "--diff-filter=A", "--format=%H", "--", str(newest)]
+    added = ["git", "log", "--diff-filter=A", "--format=%H", "--", str(newest)]
     commits = subprocess.run(added, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     folder = tmp_path_factory.mktemp("previous")
     archive = ["git", "archive", f"{commits[-1]}^" if commits else "no-history", "src", "tests"]
