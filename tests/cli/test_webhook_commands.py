@@ -1,6 +1,7 @@
 """`rollbook webhook`: add, list, test, enable and remove, and their errors."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,8 +49,8 @@ def receiver(monkeypatch: pytest.MonkeyPatch, environment: object) -> Iterator[R
         yield running
 
 
-def test_webhook_from_add_to_remove(database: Database, rollbook: Run, receiver: Receiver) -> None:
-    campus = Campus(database)
+def test_webhook_from_add_to_remove(database: Database, rollbook: Run, receiver: Receiver, tmp_path: Path) -> None:
+    campus, file = Campus(database), tmp_path / "progress.csv"
     added = rollbook("webhook", "add", receiver.url, "--format", "json").json
     number, receiver.secret = added["id"], added["secret"]
     assert receiver.secret.startswith("whsec_")
@@ -72,6 +73,15 @@ def test_webhook_from_add_to_remove(database: Database, rollbook: Run, receiver:
         assert rollbook("webhook", "enable", str(number)).code == 0
         wait_until(lambda: "batch.finished" in receiver.types())
         assert rollbook("webhook", "list", "--format", "json").json[0]["state"] == "enabled"
+        (id_,) = campus.enroll(1)
+        file.write_text(f"ID,Progress\n{id_},50\n")
+        for _ in range(2):  # the second import changes nothing, and is no event
+            assert rollbook("import", "progress", str(file)).code == 0
+        wait_until(lambda: "enrollments.changed" in receiver.types())
+        campus.accept([id_])
+        wait_until(lambda: receiver.types().count("batch.queued") == 2)
+        [told] = [event["data"] for _, event in receiver.accepted if event["type"] == "enrollments.changed"]
+        assert (told["enrollment_ids"], told["counts"]["changed"]) == ([id_], 1)
         assert rollbook("webhook", "remove", str(number)).out == f"Removed webhook {number}.\n"
         assert rollbook("webhook", "list", "--format", "json").json == []
     audit = rollbook("audit", "--format", "json").json

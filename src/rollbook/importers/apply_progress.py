@@ -28,7 +28,8 @@ REASONS = {
 class ProgressOutcome:
     """How many rows a file has, how many changed something, and the problems: the first are named, all are counted.
 
-    `shown` are the first enrollments that changed, by id, each before and after.
+    `shown` are the first enrollments that changed, by id, each before and after; `enrollments` the ids of the first
+    thousand and more, for the audit.
     """
 
     rows: int = 0
@@ -37,6 +38,7 @@ class ProgressOutcome:
     refused: int = 0
     problems: list[Remark] = field(default_factory=list)
     shown: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    enrollments: list[int] = field(default_factory=list)
 
     def refuse(self, remark: Remark) -> None:
         """Add a problem."""
@@ -64,7 +66,8 @@ def apply_progress(connection: Connection, account_id: int, file: ProgressFile, 
     for part in _parts(file.read_rows()):
         _import_part(connection, account_id, file, part, outcome)
     counts = {name: getattr(outcome, name) for name in ("rows", "changed", "unchanged", "refused")}
-    record_change(connection, account_id, by, Change(Action.IMPORT, f"Progress import {file.name}", counts))
+    named = {"enrollments": outcome.enrollments} if len(outcome.enrollments) <= MAX_NAMED else {}
+    record_change(connection, account_id, by, Change(Action.IMPORT, f"Progress import {file.name}", counts | named))
     return outcome
 
 
@@ -100,6 +103,8 @@ def _import_part(
             outcome.shown[id_] = (outcome.shown.get(id_, (before,))[0], after)
     changed = sum(len(lines[id_]) for id_ in written.changed)
     outcome.changed += changed
+    if len(outcome.enrollments) <= MAX_NAMED:
+        outcome.enrollments += written.changed
     outcome.unchanged += sum(map(len, lines.values())) - changed - sum(len(lines[id_]) for id_ in written.refused)
 
 

@@ -22,6 +22,8 @@ PAGE = 1000
 BLOCKS = 100
 WORDS = {status: status.lower() for status in UnenrollmentStatus} | {UnenrollmentStatus.COMPLETE: "unenrolled"}
 ITEM = ("block", "enrollment_id", "user_id", "learner_email", "course", "session", "progress")
+# What the counts of an import call changed enrollments.
+CHANGED = ("added", "updated", "changed", "ended", "restored")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def read_steps(connection: Connection, webhook: Webhook) -> list[Step]:
     steps += _read_changes(connection, webhook, new)
     if webhook.items:
         lines = find_new(connection, webhook, PROGRESS, PAGE // BLOCKS)
-        steps += [Step([_describe_progress(webhook, line)], passed=[(PROGRESS.table.name, line.id)]) for line in lines]
+        steps += [Step(_describe_progress(webhook, line), passed=[(PROGRESS.table.name, line.id)]) for line in lines]
     return steps
 
 
@@ -141,13 +143,16 @@ def _name(row: Any) -> str:
     return f"{row.given_name} {row.family_name}".strip()
 
 
-def _describe_progress(webhook: Webhook, line: Any) -> Event:
-    """Write the event of an audit line: the enrollments that a call has named, or the counts of a file."""
+def _describe_progress(webhook: Webhook, line: Any) -> list[Event]:
+    """Write the event of an audit line: the enrollments that it names, and counts; none if it changed no enrollment."""
     details = json.loads(line.details or "{}")
     ids = details.pop("enrollments") if isinstance(details.get("enrollments"), list) else None
+    counts = details.get("enrollments", details)  # a roster's counts are by kind
+    if not ids and not any(count for name, count in counts.items() if name.removeprefix("enrollments ") in CHANGED):
+        return []
     data = {"by": line.actor, "action": line.action, "subject": line.subject, "enrollment_ids": ids, "counts": details}
     id_ = f"enrollments_{line.id}"
-    return _write(id_, "enrollments.changed", line.happened_at, {"account": webhook.account, **data})
+    return [_write(id_, "enrollments.changed", line.happened_at, {"account": webhook.account, **data})]
 
 
 def _write(id_: str, type_: str, time: datetime, data: Mapping[str, object]) -> Event:
