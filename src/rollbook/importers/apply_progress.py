@@ -28,8 +28,8 @@ REASONS = {
 class ProgressOutcome:
     """How many rows a file has, how many changed something, and the problems: the first are named, all are counted.
 
-    `shown` are the first enrollments that changed, by id, each before and after; `enrollments` the ids of the first
-    thousand and more, for the audit.
+    `shown` are the first enrollments that changed, by id, each before and after. `enrollments`
+    are the ids of those that changed; beyond MAX_NAMED it is incomplete, and the audit leaves it out.
     """
 
     rows: int = 0
