@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"actions", "store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
-    "mirror": {"actions", "client", "methods", "store", "wire"},
+    "mirror": {"actions", "brake", "client", "methods", "store", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
         *("brake", "mirror", "settings", "logs", "__version__"),

@@ -1,5 +1,6 @@
 """`rollbook mirror` copies an account of any server by reading calls alone: all of it, then what has changed."""
 
+import json
 import os
 import signal
 from datetime import timedelta
@@ -18,7 +19,7 @@ from rollbook import Client, Enrollment, GroupValues, Progress, UserGroup, UserV
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.model import Account, EnrollmentStatus, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import audit, batches, courses, enrollments, sessions, users
+from rollbook.store.database.tables import audit, batches, courses, enrollments, groups, memberships, sessions, users
 from rollbook.store.learning.report import ReportFilter, find_learners
 from rollbook.store.people.accounts import add_account
 from rollbook.wire.dates import write_time
@@ -253,3 +254,61 @@ def test_two_learners_who_have_exchanged_their_addresses_are_copied(served: Serv
     assert changed_kinds(copy.counts()) == {"users": {"changed": 2}}
     named = sa.select(users.c.email).where(users.c.employee_id.in_(["E1", "E2"])).order_by(users.c.employee_id)
     assert copy.column(named) == ["2@example.org", "1@example.org"]
+
+
+def test_most_of_the_copy_is_not_ended_without_saying_so(served: Served, campus: Campus, copy: Copy) -> None:
+    ids = campus.enroll(4)
+    copy.counts()
+    campus.accept(ids[:3])
+    campus.drain()
+    done = copy.mirror("--end-missing")
+    assert (done.code, "they are more than --max-percent of the copy, so that none was unenrolled" in done.err) == (
+        4,
+        True,
+    )
+    assert copy.column(sa.select(batches.c.id)) == []
+    assert changed_kinds(copy.counts("--end-missing", "--max-percent", "75")) == {"enrollments": {"ended": 3}}
+    assert copy.mirror("--max-percent", "75").code == 2
+
+
+def test_profiles_and_permissions_are_read_when_wanted_and_again_only_where_users_changed(
+    served: Served, campus: Campus, hosted: Hosted, copy: Copy
+) -> None:
+    fill(served, campus)
+    manager = UserGroup("North", permissions=["MANAGE_GROUP", "MARKER"])
+    with client_of(served, campus) as client:
+        kept = {"PhonePrimary": "+1 555 0100", "CustomFields": "<Field>x</Field>"}
+        zoe = UserValues(groups=[manager], timezone="US/Eastern", supervisors=["boss@example.org"], kept=kept)
+        client.update_user(zoe, employee_id="=1+1")
+        there = client.get_user(employee_id="=1+1"), client.get_user_groups(employee_id="=1+1")
+    copy.counts("--profiles")
+    with copy.database.read() as connection:
+        row = connection.execute(sa.select(users).where(users.c.employee_id == "=1+1")).one()
+        granted = connection.execute(sa.select(memberships).where(memberships.c.user_id == row.id)).all()
+    profile = {name: value for name, value in there[0].kept.items() if value is not None}
+    assert row.timezone == "US/Eastern"
+    assert json.loads(row.profile) == {**profile, "Supervisors": ["boss@example.org"]}
+    assert (profile["PhonePrimary"], profile["CustomFields"]) == ("+1 555 0100", "<Field>x</Field>")
+    [second] = copy.column(sa.select(groups.c.id).where(groups.c.identifier == "N-1"))
+    assert {(each.group_id, each.group_manager, each.marker, each.instructor) for each in granted} == {
+        (campus.group_id, True, True, False),
+        (second, False, False, False),
+    }
+    assert {each.is_home: each.group_id for each in granted}[True] == campus.group_id
+    hosted.reset()
+    assert changed_kinds(copy.counts("--profiles")) == {}
+    assert hosted.calls["getUser"] == 0
+
+
+def test_erased_user_stays_erased(served: Served, campus: Campus, copy: Copy) -> None:
+    fill(served, campus)
+    copy.counts()
+    [number] = copy.column(sa.select(users.c.id).where(users.c.employee_id == "=1+1"))
+    assert copy.run("user", "erase", str(number), "--account", "Copy", "--yes").code == 0
+    with client_of(served, campus) as client:
+        client.update_user(UserValues(family_name="Newname", teams=["Red"]), employee_id="=1+1")
+    copy.counts()
+    with copy.database.read() as connection:
+        row = connection.execute(sa.select(users).where(users.c.id == number)).one()
+    assert (row.email, row.family_name, row.employee_id, row.alternate_email) == (None, str(number), None, None)
+    assert copy.column(sa.select(memberships.c.group_id).where(memberships.c.user_id == number)) == []

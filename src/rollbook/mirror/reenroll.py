@@ -45,7 +45,7 @@ class Plan:
 
     def way(self, row: Row) -> str:
         """Tell how an enrollment comes back; a completed course is not begun again."""
-        if not (row.email or row.employee_id):
+        if row.purged_at is not None or not (row.email or row.employee_id):
             return NOT_AT_ALL
         if self.takes[row.session_id is not None]:
             return WHOLE
@@ -64,6 +64,8 @@ class Plan:
         """Tell why an enrollment is not back."""
         if row.outcome or self.way(row) != NOT_AT_ALL:
             return row.outcome or "not tried yet"
+        if row.purged_at is not None:
+            return "its progress is deleted here, by the retention of the account"
         named = row.email or row.employee_id
         return "the server takes no history of a completed course" if named else "no e-mail and no employee id"
 

@@ -1,5 +1,6 @@
 """Turns answers of the API into the rows that store/mirror writes."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -8,12 +9,13 @@ from typing import Any
 from rollbook.client.calls import Rows
 from rollbook.client.courses import Session
 from rollbook.client.groups import Group
-from rollbook.client.people import User
+from rollbook.client.people import User, UserGroup
 from rollbook.errors import NotAnAnswerError
 from rollbook.mirror.pseudonyms import Pseudonyms
 from rollbook.store.mirror.groups import write_list
 from rollbook.wire.dates import read_time
 from rollbook.wire.identifiers import NUMBER
+from rollbook.wire.timezones import read_timezone
 
 Row = Mapping[str, Any]
 
@@ -90,6 +92,26 @@ def rows_of_sessions(course_id: int, sessions: Sequence[Session]) -> list[Row]:
         }
         for each in sessions
     ]
+
+
+def row_of_profile(user: User, pseudonyms: Pseudonyms | None) -> Row:
+    """The row of a user's profile, without what names a person if names are made up."""
+    try:
+        timezone = read_timezone(user.timezone)
+    except ValueError:
+        timezone = None
+    kept = {**user.kept, "Supervisors": user.supervisors}
+    kept = {name: value for name, value in kept.items() if value not in (None, [], "") and not pseudonyms}
+    profile = json.dumps(kept, ensure_ascii=False) if kept else None
+    row = {"id": user.id, "modified_at": user.modified_at, "timezone": timezone, "profile": profile}
+    row["alternate_email"] = user.alternate_email or None
+    return pseudonyms.apply(row, user.id) if pseudonyms else row
+
+
+def row_of_permissions(user_id: int, group: UserGroup) -> Row:
+    """The row of a user's permissions in a group."""
+    key = group_key(group.group_id or "", group.name or "")
+    return {**key, "user_id": user_id, "codes": group.permissions, "is_home": group.is_home}
 
 
 def row_of_group(group: Group, pseudonyms: Pseudonyms | None) -> Row:

@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from rollbook.actions import undo_enrollments, unenroll
+from rollbook.brake import MAX_PERCENT, CourseShare, find_large_shares
 from rollbook.client.client import Client
 from rollbook.errors import UNKNOWN_METHOD, CallRefusedError
 from rollbook.mirror.source import MARGIN, Page, Source
 from rollbook.model import Account, Action, Actor, Change, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.mirror import state
+from rollbook.store.mirror.profiles import find_unread
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.queue.process import process_due
@@ -26,12 +29,14 @@ PHASES = {
     "groups": "groups",
     "users": "users",
     "members": "memberships",
+    "profiles": "profiles",
     "listing": "enrollments",
     "listing again": "enrollments",
     "enrollments": "enrollments",
     "enrollments again": "enrollments",
 }
 MAX_SPANS = 4
+PROFILES_A_PAGE = 20
 STEP = 1000
 
 Watch = Callable[[str, int, int | None], None]
@@ -43,8 +48,18 @@ class Outcome:
 
     counts: Counter[str] = field(default_factory=Counter)
     vanished: int = 0
+    stopped: bool = False
     outdated: int = 0
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Whether to end what has vanished, up to a share of the copy in per cent, and to read every user's profile."""
+
+    end_missing: bool = False
+    max_percent: float = MAX_PERCENT
+    profiles: bool = False
 
 
 class Run:
@@ -55,19 +70,22 @@ class Run:
         self._mirror = database.transact(lambda connection: state.begin_run(connection, account.id))
         self._source = Source(client, self._mirror, utc_now())
         self._position: dict[str, Any] = {"phase": "courses", "at": [0], "counts": {}, **self._mirror.position}
-        self.resumed = bool(self._mirror.position)
+        self.resumed, self._stopped = bool(self._mirror.position), False
 
-    def go(self, *, end_missing: bool) -> Outcome:
+    def go(self, options: Options) -> Outcome:
         """Run to the end; errors: UserError, ClientError."""
-        names = [*PHASES]
-        for name in names[names.index(self._position["phase"]) :]:
+        names = [name for name in PHASES if options.profiles or name != "profiles"]
+        first = [*PHASES].index(self._position["phase"])
+        for name in names:
+            if [*PHASES].index(name) < first:
+                continue
             if name != self._position["phase"]:
                 self._position |= {"phase": name, "at": [0], "spans": None}
             if name == "enrollments" and self._position["at"] == [0]:
-                self._settle(end_missing=end_missing)
+                self._settle(options)
             self._read(name)
         fold_all_emails(self._database)
-        outcome = Outcome(Counter(self._position["counts"]), notes=self._source.notes)
+        outcome = Outcome(Counter(self._position["counts"]), stopped=self._stopped, notes=self._source.notes)
         self._database.transact(lambda connection: self._complete(connection, outcome))
         return outcome
 
@@ -77,7 +95,7 @@ class Run:
         done = 0
         try:
             for page in self._pages(name):
-                self._database.transact(lambda connection, page=page: self._keep(connection, name, page))
+                self._position = self._database.transact(partial(self._keep, name=name, page=page))
                 done += page.rows
                 self._watch(name, done, total)
         except CallRefusedError as error:
@@ -96,31 +114,38 @@ class Run:
             if spans is None:
                 spans = self._position["spans"] = _spans(self._find(state.days_outdated))
             return self._source.enrollments(at, spans)
+        if name == "profiles":
+            return self._source.profiles(at, lambda last: self._find(partial(_unread, after=last)))
         pages: Iterator[Page] = getattr(self._source, name)(at)
         return pages
 
-    def _keep(self, connection: Connection, name: str, page: Page) -> None:
-        """Write a page and the position after it; an attempt that is repeated counts once."""
+    def _keep(self, connection: Connection, name: str, page: Page) -> dict[str, Any]:
+        """Write a page and the position after it, and return the position."""
         counts = Counter(self._position["counts"])
         verb = "listed" if name.startswith("listing") else "read"
         counts.update({f"{PHASES[name]} {verb}": page.rows, **page.write(connection)})
         position = {**self._position, "at": page.next, "counts": counts}
         state.save_position(connection, self._account.id, position)
-        self._position = position
+        return position
 
-    def _settle(self, *, end_missing: bool) -> None:
+    def _settle(self, options: Options) -> None:
         """End what has vanished there, if it is wanted, and restore what has come back there."""
-        ended = self._database.transact(self._end) if end_missing else 0
-        while end_missing and process_due(self._database, self._account.id, utc_now(), STEP).finished:
-            pass
+        ended = 0
+        if options.end_missing:
+            ended = self._database.transact(partial(self._end, max_percent=options.max_percent))
+            while process_due(self._database, self._account.id, utc_now(), STEP).finished:
+                pass
         restored = self._database.transact(self._restore)
         counts = Counter(self._position["counts"])
         counts.update({"enrollments ended": ended, "enrollments restored": restored})
         self._position["counts"] = counts
 
-    def _end(self, connection: Connection) -> int:
+    def _end(self, connection: Connection, max_percent: float) -> int:
+        """End what has vanished, unless it is too large a share of what is current here; return how many."""
         ids = state.find_vanished(connection, self._mirror)
-        if not ids:
+        share = CourseShare("", len(ids), state.count_current(connection, self._mirror), 0, 0)
+        self._stopped = bool(find_large_shares([share], max_percent))
+        if not ids or self._stopped:
             return 0
         reason = f"No longer on {self._mirror.url}"
         policies = self._account.policies
@@ -155,6 +180,10 @@ class Run:
     def _count(self) -> int:
         count: int = self._find(state.count_outdated)
         return count
+
+
+def _unread(connection: Connection, mirror: state.Mirror, after: int) -> list[int]:
+    return find_unread(connection, mirror, after, PROFILES_A_PAGE)
 
 
 def _spans(days: Sequence[date]) -> list[list[str]]:

@@ -15,7 +15,7 @@ from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.mirror import rows
 from rollbook.mirror.pseudonyms import Pseudonyms
 from rollbook.model import EnrollmentStatus
-from rollbook.store.mirror import enrollments, groups, records
+from rollbook.store.mirror import enrollments, groups, profiles, records
 from rollbook.store.mirror.state import Mirror
 from rollbook.wire.paging import MAX_SIZE
 
@@ -63,7 +63,7 @@ class Source:
 
     def groups(self, at: Place) -> Iterator[Page]:
         """The groups with their tags and courses."""
-        listed = self.client.list_groups()
+        listed = self._list_groups()
         for start in range(at[0], len(listed), GROUPS_A_PAGE):
             part = listed[start : start + GROUPS_A_PAGE]
             named = [_name_of(each) for each in part]
@@ -91,7 +91,7 @@ class Source:
 
     def members(self, at: Place) -> Iterator[Page]:
         """The members of each group. Groups that share a name cannot be told apart, so that they keep theirs."""
-        listed = self.client.list_groups()
+        listed = self._list_groups()
         names = [each["Name"] for each in listed]
         for index in range(at[0], len(listed)):
             name = names[index]
@@ -105,6 +105,18 @@ class Source:
             row = rows.group_key(listed[index]["GroupID"], name)
             write = partial(groups.set_members, mirror=self.mirror, row=row, members=members, at_home=at_home)
             yield Page([index + 1], len(members), write)
+
+    def profiles(self, at: Place, unread: Callable[[int], Sequence[int]]) -> Iterator[Page]:
+        """The profiles and permissions of users, with two calls a user; `unread` gives the next ones after an id."""
+        last = at[0]
+        while ids := unread(last):
+            last = ids[-1]
+            users = [self.client.get_user(user_id=id_) for id_ in ids]
+            joined = [(id_, group) for id_ in ids for group in self.client.get_user_groups(user_id=id_)]
+            found = [rows.row_of_profile(user, self.pseudonyms) for user in users]
+            permissions = [rows.row_of_permissions(id_, group) for id_, group in joined]
+            write = partial(profiles.write_profiles, mirror=self.mirror, rows=found, permissions=permissions)
+            yield Page([last], len(ids), write)
 
     def listing(self, at: Place) -> Iterator[Page]:
         """The ids of all enrollments, with the time of their last change."""
@@ -127,6 +139,9 @@ class Source:
             number, status = 0, status + 1
             if status == len(STATUSES):
                 span, status = span + 1, 0
+
+    def _list_groups(self) -> list[dict[str, str]]:
+        return [*{each["GroupID"] or f"name {each['Name']}": each for each in self.client.list_groups()}.values()]
 
     def _alternate_emails(self, emails: Sequence[str]) -> list[rows.Row]:
         """The users who have these e-mails, as the report tells them: a list of users has no alternate e-mail."""

@@ -86,7 +86,7 @@ _LEAVE = """
 _JOIN = """
     INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
     SELECT :account_id, :group_id, u.id, false, false FROM {ids} AS r JOIN users AS u ON u.id = r.id
-    WHERE u.{unindexed_account_id} = :account_id
+    WHERE u.{unindexed_account_id} = :account_id AND u.erased_at IS NULL
     ON CONFLICT DO NOTHING
 """
 _LEAVE_HOME = """
@@ -101,26 +101,21 @@ def write_groups(connection: sa.Connection, mirror: Mirror, rows: Sequence[Row],
     if not rows:
         return {}
     given = {"account_id": mirror.account_id, "now_at": now, "rows": rows}
-    known = [id_ for _, id_ in execute(connection, _FIND, given) if id_ is not None]
-    refuse_taken(connection, mirror, "group", known)
+    refuse_taken(connection, mirror, "group", filter(None, find_group_ids(connection, mirror, rows)))
     added = execute_count(connection, _ADD_NUMBERED, given)
-    if added:
-        numbers = {row["group_number"] for row in rows if row["group_number"]}
-        mark(
-            connection, mirror, "group", [{"id": number} for number in find_groups(connection, mirror, rows) & numbers]
-        )
+    if numbered := {*find_group_ids(connection, mirror, rows)} & {row["group_number"] for row in rows} - {None}:
+        mark(connection, mirror, "group", [{"id": id_} for id_ in numbered])
     added += execute_count(connection, _ADD, given)
-    found = execute(connection, _FIND, given)
-    whole = [{**row, "id": id_} for row, (_, id_) in zip(rows, found, strict=True)]
+    ids = find_group_ids(connection, mirror, rows)
+    whole = [{**row, "id": id_} for row, id_ in zip(rows, ids, strict=True)]
     changed = execute_count(connection, _UPDATE, {**given, "rows": whole})
-    mark(connection, mirror, "group", [*{row["id"]: row for row in whole}.values()])
+    mark(connection, mirror, "group", whole)
     return {"groups added": added, "groups changed": changed}
 
 
-def find_groups(connection: sa.Connection, mirror: Mirror, rows: Sequence[Row]) -> set[int]:
-    """Find the groups of the account that the rows name."""
-    given = {"account_id": mirror.account_id, "rows": rows}
-    return {id_ for _, id_ in execute(connection, _FIND, given) if id_ is not None}
+def find_group_ids(connection: sa.Connection, mirror: Mirror, rows: Sequence[Row]) -> list[int | None]:
+    """Find the groups of the account that the rows name, in their order."""
+    return [id_ for _, id_ in execute(connection, _FIND, {"account_id": mirror.account_id, "rows": rows})]
 
 
 def describe_groups(
@@ -131,8 +126,7 @@ def describe_groups(
     courses: Sequence[Sequence[int]],
 ) -> None:
     """Replace the tags and the courses of groups; new courses of a group enroll nobody by themselves."""
-    found = execute(connection, _FIND, {"account_id": mirror.account_id, "rows": rows})
-    ids = [id_ for _, id_ in found]
+    ids = find_group_ids(connection, mirror, rows)
     given: dict[str, Any] = {"account_id": mirror.account_id, "ids": ids}
     listed = [{"group_id": id_, **tag} for id_, of_group in zip(ids, tags, strict=True) for tag in of_group]
     execute(connection, _CLEAR_TAGS, given)
@@ -148,7 +142,7 @@ def set_members(
     connection: sa.Connection, mirror: Mirror, row: Row, members: Sequence[int], at_home: Sequence[int]
 ) -> Counts:
     """Replace the members of a group, and those of them whose home group it is."""
-    [group_id] = find_groups(connection, mirror, [row]) or [None]
+    [group_id] = find_group_ids(connection, mirror, [row])
     if group_id is None:
         return {}
     given = {"account_id": mirror.account_id, "group_id": group_id, "ids": members}

@@ -99,7 +99,9 @@ _LEAVE_TEAMS = """
 """
 _JOIN_TEAMS = """
     INSERT INTO user_teams (account_id, user_id, name)
-    SELECT :account_id, CAST(item ->> 'user_id' AS BIGINT), item ->> 'name' FROM {rows} AS r WHERE true
+    SELECT :account_id, u.id, item ->> 'name' FROM {rows} AS r
+    JOIN users AS u ON u.id = CAST(item ->> 'user_id' AS BIGINT) AND u.erased_at IS NULL
+    WHERE true
     ON CONFLICT DO NOTHING
 """
 _UPDATE_COURSES = """
@@ -162,6 +164,8 @@ def mark(connection: sa.Connection, mirror: Mirror, kind: str, rows: Sequence[Ro
         return
     given = {"account_id": mirror.account_id, "kind": kind, "run": mirror.run, "rows": rows}
     execute(connection, _MARK, given)
+    if kind == "profile":  # its id is that of the user
+        return
     dialect, largest = connection.dialect.name, {"id": max(row["id"] for row in rows)}
     execute(connection, _RAISE[dialect].replace("{table}", f"{kind}s"), largest)
     if dialect == "sqlite":

@@ -104,6 +104,14 @@ def days_outdated(connection: sa.Connection, mirror: Mirror) -> list[date]:
     return [date.fromisoformat(day) for (day,) in days]
 
 
+def count_current(connection: sa.Connection, mirror: Mirror) -> int:
+    """Count the current enrollments of the account."""
+    e = enrollments.c
+    query = sa.select(sa.func.count()).where(e.account_id == mirror.account_id, e.unenrolled_at.is_(None))
+    count: int = connection.execute(query).scalar_one()
+    return count
+
+
 def find_vanished(connection: sa.Connection, mirror: Mirror) -> list[int]:
     """Find the current enrollments of the copy that the run has not listed."""
     gone = sa.and_(mirrored.c.run < mirror.run, enrollments.c.unenrolled_at.is_(None))
