@@ -37,6 +37,10 @@ NASTY = (
 )
 # The values of required arguments when another option is tested.
 REQUIRED = {
+    "account": "Acme",
+    "keep": "Acme",
+    "url": "https://example.org/hook",
+    "batch": "1",
     "user": "owner@example.org",
     "owner": "ann@acme.example",
     "email": "ann@acme.example",
@@ -112,7 +116,7 @@ class Shell:
             if each is option:
                 arguments += _write(each, value)
             elif each.required:
-                new = each.name in ("account", "name")
+                new = each.name == "name" or (names[0], each.name) == ("init", "account")
                 arguments += _write(each, next(self._names) if new else REQUIRED[each.name])
         if names[0] in ("unenroll", "remove", "restore") and option.name != "batch":
             arguments += [self._id]
