@@ -26,7 +26,7 @@ def add_webhook(
         raise UserError(f"An account has at most {MAX_WEBHOOKS} webhooks. Remove one first.")
     secret, now = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}", utc_now()
     number = store.webhooks.add_webhook(connection, account.id, url, items=items, secret=secret, now=now)
-    store.webhook_feed.settle(connection, _find(connection, account, number), now)
+    store.webhook_feed.begin(connection, _find(connection, account, number), now)
     _record(connection, by, account, Action.ADD_WEBHOOK, number, {"host": host, "items": items})
     return number, secret
 

@@ -115,7 +115,7 @@ def _check_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
         yield problem("durability", found, "Switch it on in postgresql.conf.")
     else:
         yield Finding("durability", "answered calls are on disk")
-    most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.server_connections + 3
+    most, wanted = int(facts.settings["max_connections"]), settings.workers * settings.server_connections + 5
     if wanted > most:
         found = f"this server would open up to {wanted}, PostgreSQL allows {most}"
         yield warning("connections", found, "Lower ROLLBOOK_POOL_SIZE or ROLLBOOK_WORKERS, or raise max_connections.")

@@ -88,14 +88,21 @@ def ask_test(connection: sa.Connection, number: int, now: datetime) -> None:
 
 def find_ready(connection: sa.Connection, now: datetime) -> list[int]:
     """Return the webhooks that no worker serves and that are to be served, the one served longest ago first."""
-    free = sa.or_(_w.claimed_until.is_(None), _w.claimed_until <= now)
     ready = sa.or_(_delivers(now), _tests())
     order = (sa.func.coalesce(_w.claimed_until, _w.created_at), _w.id)
-    return list(connection.execute(sa.select(_w.id).where(free, ready).order_by(*order)).scalars())
+    return list(connection.execute(sa.select(_w.id).where(_is_free(now), ready).order_by(*order)).scalars())
+
+
+# A time that is much further ahead than any is set was set before the clock went back. Clocks of workers may differ.
+
+
+def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(_w.claimed_by.is_(None), _w.claimed_until <= now, _w.claimed_until > now + 2 * CLAIM)
 
 
 def _delivers(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(_w.disabled_at.is_(None), sa.or_(_w.next_attempt_at.is_(None), _w.next_attempt_at <= now))
+    due = sa.or_(_w.next_attempt_at.is_(None), _w.next_attempt_at <= now, _w.next_attempt_at > now + 2 * MAX_PAUSE)
+    return sa.and_(_w.disabled_at.is_(None), due)
 
 
 def _tests() -> sa.ColumnElement[bool]:
@@ -111,7 +118,7 @@ def read_webhook(connection: sa.Connection, number: int, now: datetime) -> Webho
 
 def claim(connection: sa.Connection, number: int, holder: str, now: datetime) -> bool:
     """Claim a webhook for CLAIM, or hold it longer; False when another worker has it, or it is removed."""
-    free = sa.or_(_w.claimed_until.is_(None), _w.claimed_until <= now, _w.claimed_by == holder)
+    free = sa.or_(_is_free(now), _w.claimed_by == holder)
     claimed = {"claimed_by": holder, "claimed_until": now + CLAIM}
     return connection.execute(webhooks.update().where(_w.id == number, free).values(claimed)).rowcount > 0
 
