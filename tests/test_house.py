@@ -36,10 +36,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"actions", "store"},
     "importers": {"actions", "methods", "spreadsheets", "store", "wire"},
     "client": {"methods", "wire"},
+    "sandbox": {
+        *("actions", "client", "console", "importers", "methods", "server", "settings", "store", "wire", "worker"),
+    },
     "mirror": {"actions", "brake", "client", "methods", "store", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
-        *("brake", "mirror", "settings", "logs", "__version__"),
+        *("brake", "mirror", "sandbox", "settings", "logs", "__version__"),
     },
     "__init__": {"client"},
     "__main__": {"cli"},

@@ -22,6 +22,7 @@ HOMES = {
     "migrate": "initialize",
     "serve": "serve",
     "worker": "worker",
+    "sandbox": "sandbox",
     "doctor": "doctor",
     "backup": "backup",
     "unenroll": "unenroll",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rollbook.cli.keys import print_keys
-from rollbook.cli.local_database import change_account, open_database, operator
+from rollbook.cli.local_database import change_account, open_database, operator, refuse_sandbox
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
@@ -36,6 +36,7 @@ def add(
 ) -> None:
     """Add an account with its owner, and show both keys, this once."""
     with open_database() as database:
+        refuse_sandbox(database)
         keys = database.transact(lambda connection: add_account(connection, name, owner, by=operator()))
     print_keys({"account_key": keys[0], "user_key": keys[1]}, form)
 

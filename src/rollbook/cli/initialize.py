@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rollbook.cli.keys import print_keys
-from rollbook.cli.local_database import open_database, operator
+from rollbook.cli.local_database import open_database, operator, refuse_sandbox
 from rollbook.cli.output import Format, FormatOption
 from rollbook.store.database import schema
 from rollbook.store.people.accounts import add_account
@@ -19,6 +19,7 @@ def init(
     """Make the database if there is none, and add an account with an owner and keys."""
     with open_database(making=True) as database:
         schema.migrate(database)
+        refuse_sandbox(database)
         keys = database.transact(lambda connection: add_account(connection, account, owner, by=operator()))
     print_keys({"account_key": keys[0], "user_key": keys[1]}, form, then="Next, start the server: rollbook serve")
 

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 
 from rollbook.errors import UserError
 from rollbook.model import Account, Actor
+from rollbook.sandbox.known import ACCOUNT_KEY
 from rollbook.settings import Settings, load_settings
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
+from rollbook.store.operations.sandbox import has_key
 from rollbook.store.people.accounts import find_account
 
 T = TypeVar("T")
@@ -46,6 +48,16 @@ def open_database(
         yield database
     finally:
         database.close()
+
+
+def refuse_sandbox(database: Database) -> None:
+    """Raise UserError for the database of a sandbox, whose keys are public."""
+    with database.read() as connection:
+        if has_key(connection, ACCOUNT_KEY):
+            raise UserError(
+                "This is the database of a sandbox, and everyone knows its keys. Go on with it by rollbook sandbox "
+                "--keep, or name another database by ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
+            )
 
 
 def change_account(name: str | None, work: Callable[[Connection, Account], T]) -> T:

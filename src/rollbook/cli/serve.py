@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollbook.cli.local_database import open_database
+from rollbook.cli.local_database import open_database, refuse_sandbox
 from rollbook.cli.operations_port import operations_port
 from rollbook.cli.worker import STATEMENT_SECONDS, delivering_webhooks, make_worker, running
 from rollbook.errors import UserError
@@ -36,6 +36,7 @@ def serve(
     )
     configure_logs(settings.log_format)
     with open_database(settings, statement_seconds=STATEMENT_SECONDS) as database:
+        refuse_sandbox(database)
         certificate = _certificate(settings)
         ports = [settings.port] if settings.http_port is None else [settings.port, settings.http_port]
         sockets = [bind(settings.host, number) for number in ports]

@@ -140,7 +140,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.globals |= {"static": static, "MARKS": MARKS}
+TEMPLATES.globals |= {"static": static, "MARKS": MARKS, "sandbox": False}
 _FILTERS = (
     time,
     day,

@@ -62,6 +62,11 @@ _ALL = (
     ENROLLMENT_HISTORY_IMPORT,
     UPDATE_ENROLLMENTS,
 )
+# The methods that only Rollbook has (D20).
+OWN_METHODS = {
+    *(GET_UNENROLLMENTS.name, GET_UNENROLLMENT_BATCHES.name, GET_UNENROLLMENT_QUEUE.name, UPDATE_ENROLLMENTS.name),
+    *(PAUSE_UNENROLLMENTS.name, RESUME_UNENROLLMENTS.name, REMOVE_UNENROLLMENTS.name, RESTORE_UNENROLLMENTS.name),
+}
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 # Every code of the wire, in the order of docs/wire.md.

@@ -5,9 +5,11 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from rollbook.errors import UserError
 from rollbook.server.app import create_app
@@ -84,15 +86,16 @@ def run_server(
     certificate: Certificate,
     sockets: list[socket.socket],
     stopping: threading.Event,
+    wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT; errors: UserError."""
+    """Serve in this process until SIGTERM or SIGINT; a sandbox wraps the application. Errors: UserError."""
     # uvicorn raises the signal again after its shutdown; the exit code of a requested stop is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # workers.py starts its children with it blocked
     app, tls = create_app(settings), Tls(certificate)
     config = uvicorn.Config(
-        app,
+        wrap(app),
         loop="uvloop",
         http="httptools",
         ws="none",

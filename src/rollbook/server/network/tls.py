@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -74,26 +75,35 @@ def load_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-def self_signed_certificate(data_dir: Path) -> Certificate:
-    """Return the certificate in the data directory; generate one if it is missing or expires within RENEW_DAYS."""
+def self_signed_certificate(data_dir: Path, names: Sequence[str] = ()) -> Certificate:
+    """Return the certificate in the data directory, for localhost and for the host names.
+
+    Generate one if it is missing, lacks a name, or expires within RENEW_DAYS.
+    """
     certificate = Certificate(data_dir / "localhost.pem", data_dir / "localhost-key.pem", self_signed=True)
-    if not _is_usable(certificate):
+    if not _is_usable(certificate, names):
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _generate(certificate)
+        _generate(certificate, names)
     return certificate
 
 
-def _is_usable(certificate: Certificate) -> bool:
+def _is_usable(certificate: Certificate, names: Sequence[str]) -> bool:
     if not (certificate.cert.exists() and certificate.key.exists()):
         return False
     found = x509.load_pem_x509_certificate(certificate.cert.read_bytes())
+    certified = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if not {*names} <= {*certified.get_values_for_type(x509.DNSName)}:
+        return False
     return found.not_valid_after_utc > utc_now() + dt.timedelta(days=RENEW_DAYS)
 
 
-def _generate(certificate: Certificate) -> None:
+def _generate(certificate: Certificate, names: Sequence[str]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    hosts = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1"))]
+    hosts = [
+        *(x509.DNSName(host) for host in ("localhost", *names)),
+        *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")),
+    ]
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     unused = "content_commitment key_encipherment data_encipherment key_agreement crl_sign encipher_only decipher_only"
     usage = dict.fromkeys(unused.split(), False)

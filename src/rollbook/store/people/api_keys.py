@@ -33,7 +33,7 @@ def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> C
 
     None when a key is unknown or revoked, when they belong to two accounts, or when the user is inactive.
     """
-    digests = {"account_digest": _digest(account_key), "user_digest": _digest(user_key)}
+    digests = {"account_digest": digest(account_key), "user_digest": digest(user_key)}
     found = execute(connection, _FIND_CALLER, digests)
     if not found:
         return None
@@ -57,7 +57,7 @@ def new_key(connection: sa.Connection, account: Account, email: str | None, *, b
     if user and not user.active:
         raise UserError(f"{user.email} is not active, so a key would not work.")
     key = secrets.token_hex(32)
-    values = {"account_id": account.id, "user_id": user and user.id, "digest": _digest(key), "created_at": utc_now()}
+    values = {"account_id": account.id, "user_id": user and user.id, "digest": digest(key), "created_at": utc_now()}
     number = connection.execute(sa.insert(keys).values(values).returning(keys.c.id)).scalar_one()
     of = {"user": user.email} if user else {}
     record_change(connection, account.id, by, Change(Action.NEW_KEY, f"key {number}", of))
@@ -74,5 +74,6 @@ def revoke_key(connection: sa.Connection, account: Account, key_id: int, *, by: 
         raise UserError(f"The account {account.name!r} has no key {key_id}. See: rollbook key list")
 
 
-def _digest(key: str) -> bytes:
+def digest(key: str) -> bytes:
+    """Return what is stored of a key."""
     return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,183 @@
+"""Fills the database of a new sandbox by the product's own actions: from a CSV file of enrollments, or a roster."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from rollbook import actions
+from rollbook.errors import UserError
+from rollbook.importers.apply_progress import import_progress
+from rollbook.importers.csv_file import read_csv
+from rollbook.importers.oneroster import open_archive
+from rollbook.importers.progress import VALUES, ProgressFile
+from rollbook.model import Account, Actor, Permission, Remark, Role, fold_email, suggest, utc_now
+from rollbook.sandbox.known import ACCOUNT, ACCOUNT_KEY, PASSWORD, PEOPLE
+from rollbook.store.database.database import Database
+from rollbook.store.learning.courses import list_courses
+from rollbook.store.learning.progress import Key, find_ids
+from rollbook.store.operations.sandbox import find_first_group, set_known_key, set_sessions
+from rollbook.store.people.accounts import add_account, find_account
+from rollbook.store.people.api_keys import new_key
+from rollbook.store.people.memberships import Membership
+from rollbook.store.people.passwords import ADMINISTERING, set_password
+from rollbook.store.people.users import add_user, find_user
+from rollbook.store.roster.apply import Options
+from rollbook.store.roster.staging import stage_rows
+from rollbook.wire.dates import read_date, read_time
+
+DEFAULT = Path(__file__).with_name("seed.csv")
+REQUIRED = ("Email", "GroupName", "CourseName")
+COLUMNS = (*REQUIRED, "GivenName", "FamilyName", "EmployeeID", "EnrolledDate", "SessionStart")
+SESSION_LENGTH = timedelta(hours=3)
+MAX_NAMED = 20
+SANDBOX = Actor("sandbox")
+
+Row = dict[str, str]
+
+
+def fill(database: Database, file: Path, *, is_roster: bool) -> None:
+    """Make the account, its people and keys, and import the file; errors: UserError for a mistake in the file."""
+    rows = [] if is_roster else _read(file)
+    with database.write() as connection:
+        account = _add_people(connection)
+    if is_roster:
+        with open_archive(file) as archive:
+            _import(database, account, file, archive.read_rows(lambda stream: stream), archive.complete)
+    else:
+        _import(database, account, file, _stage(file, rows), frozenset())
+        if any(name in VALUES for name in rows[0][1]):
+            progress = ProgressFile(file, BytesIO(file.read_bytes()))
+            done = import_progress(database, account, progress, skip_bad_rows=False, dry_run=False, by=SANDBOX)
+            _refuse(file, done.problems)
+    with database.write() as connection:
+        _add_sessions(connection, account, file, rows)
+        _join_first_group(connection, account)
+
+
+def _add_people(connection: Connection) -> Account:
+    owner = PEOPLE["owner"][1]
+    made = dict(
+        zip((ACCOUNT_KEY, PEOPLE["owner"][2]), add_account(connection, ACCOUNT, owner, by=SANDBOX), strict=True)
+    )
+    account = find_account(connection, ACCOUNT)
+    for name, (role, email, key) in PEOPLE.items():
+        if role is not Role.OWNER:
+            add_user(connection, account, email, role, by=SANDBOX, given_name="Sandbox", family_name=name.title())
+            made[key] = new_key(connection, account, email, by=SANDBOX)
+        if role in ADMINISTERING:
+            set_password(connection, account, email, PASSWORD, by=SANDBOX)
+    for known, key in made.items():
+        set_known_key(connection, key, known)
+    return account
+
+
+def _read(file: Path) -> list[tuple[int, Row]]:
+    """Read the rows with their lines and the columns in lower case; errors: UserError."""
+    try:
+        header, records = read_csv(str(file), BytesIO(file.read_bytes()), "A seed")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+    known = {name.lower(): name for name in (*COLUMNS, *(element.name for element in VALUES.values()))}
+    names = [name.lower() for name in header]
+    for name in header:
+        if name.lower() not in known:
+            raise UserError(f"{file}: the column {name!r} is unknown.{suggest(name, known.values())}")
+        if names.count(name.lower()) > 1:
+            raise UserError(f"{file}: the column {name!r} stands in it twice.")
+    if missing := [name for name in REQUIRED if name.lower() not in names]:
+        raise UserError(f"{file} has no column {', '.join(missing)}.")
+    rows = [(line, _named(file, line, names, record)) for line, record in records]
+    if not rows:
+        raise UserError(f"{file} has no rows.")
+    return rows
+
+
+def _named(file: Path, line: int, names: Sequence[str], record: list[str] | str) -> Row:
+    if isinstance(record, str):
+        raise UserError(f"{file}:{line}: {record}.")
+    if len(record) != len(names):
+        raise UserError(f"{file}:{line}: {len(record)} fields, where the header has {len(names)}.")
+    row = {name: field.strip() for name, field in zip(names, record, strict=True)}
+    # The import of progress finds the enrollment by the employee id, if there is that column.
+    if empty := [name for name in (*REQUIRED, "EmployeeID") if row.get(name.lower()) == ""]:
+        raise UserError(f"{file}:{line}: {empty[0]} is empty.")
+    return row
+
+
+def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, Sequence[object]]]:
+    """Yield the rows of the staging tables: each group, course and person at the first row that names it."""
+    staged: set[tuple[str, str]] = set()
+    for line, row in rows:
+        group, course, person = row["groupname"], row["coursename"], fold_email(row["email"])
+        names = (row.get("givenname", ""), row.get("familyname", ""))
+        for table, key, values in (
+            ("orgs", group, (group, True)),
+            ("classes", course, (course, None, group)),
+            ("users", person, (True, *names, row["email"], row.get("employeeid") or None)),
+        ):
+            if (table, key) not in staged:
+                staged.add((table, key))
+                yield table, (line, key, False, *values)
+        begins_at = None
+        if day := row.get("enrolleddate"):
+            try:
+                begins_at = f"{read_date(day)} 00:00:00.000000"
+            except ValueError as error:
+                raise UserError(f"{file}:{line}: EnrolledDate {day!r} is {error}.") from None
+        yield "enrollments", (line, f"line {line}", False, course, group, person, True, begins_at, None)
+
+
+def _import(
+    database: Database,
+    account: Account,
+    file: Path,
+    rows: Iterator[tuple[str, Sequence[object]]],
+    complete: frozenset[str],
+) -> None:
+    with database.session() as connection:
+        stage_rows(connection, rows)
+        options = Options(complete, match=None, skip_bad_rows=False, dry_run=False)
+        done = actions.import_roster(connection, SANDBOX, account, f"Seed {file.name}", options, codes={})
+    _refuse(file, done.problems)
+
+
+def _refuse(file: Path, problems: Sequence[Remark]) -> None:
+    named = [f"{file}:{p.line}: {p.column} {p.reason}".replace("  ", " ") for p in problems[:MAX_NAMED]]
+    if named:
+        raise UserError("\n".join(named))
+
+
+def _add_sessions(connection: Connection, account: Account, file: Path, rows: Sequence[tuple[int, Row]]) -> None:
+    """Add a session for each course and SessionStart, and put the enrollments of these rows into it."""
+    numbers = {course["name"]: course["id"] for course in list_courses(connection, account.id)}
+    made: dict[tuple[str, str], int] = {}
+    placed = [(line, row) for line, row in rows if row.get("sessionstart")]
+    for line, row in placed:
+        key = course, start = row["coursename"], row["sessionstart"]
+        if key in made:
+            continue
+        try:
+            begins = read_time(start)
+        except ValueError as error:
+            raise UserError(f"{file}:{line}: SessionStart {start!r} is {error}.") from None
+        ends = begins + SESSION_LENGTH
+        made[key] = actions.add_session(
+            connection, SANDBOX, account.id, numbers[course], starts_at=begins, ends_at=ends
+        )
+    found = find_ids(connection, account.id, Key.EXTERNAL_ID, [{"external_id": f"line {line}"} for line, _ in placed])
+    sessions = [made[row["coursename"], row["sessionstart"]] for _, row in placed]
+    set_sessions(
+        connection, [{"id": found[block][0], "session_id": number} for block, number in enumerate(sessions, 1)]
+    )
+
+
+def _join_first_group(connection: Connection, account: Account) -> None:
+    group = find_first_group(connection, account.id)
+    if group is None:
+        return
+    manager, learner = (find_user(connection, account, PEOPLE[name][1]).id for name in ("manager", "learner"))
+    joined = [Membership(group, manager, {Permission.MANAGE_GROUP: True}), Membership(group, learner)]
+    actions.join_groups(connection, SANDBOX, account.id, joined, utc_now())
