@@ -49,7 +49,7 @@ def fill(database: Database, file: Path, *, is_roster: bool) -> None:
     else:
         _import(database, account, file, _stage(file, rows), frozenset())
         if any(name in VALUES for name in rows[0][1]):
-            progress = ProgressFile(file, BytesIO(file.read_bytes()))
+            progress = ProgressFile(file.name, BytesIO(file.read_bytes()))
             done = import_progress(database, account, progress, skip_bad_rows=False, dry_run=False, by=SANDBOX)
             _refuse(file, done.problems)
     with database.write() as connection:
