@@ -39,9 +39,11 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
 
     A column that is not named keeps its value. An enrollment that becomes Completed without a date is completed now.
     """
-    held = store.progress.find_progress(connection, account_id, wanted)
+    names = {name for values in wanted.values() for name in values}
+    names |= {"completed_at"} if "status" in names else set()
+    held = store.progress.find_progress(connection, account_id, wanted, sorted(names))
     rows = {id_: {**row, **_complete(row, wanted[id_], now)} for id_, row in held.items()}
-    reopened = [row for id_, row in held.items() if _reopens(row, rows[id_])]
+    reopened = [id_ for id_, row in held.items() if _reopens(row, rows[id_])]
     rivals = store.progress.find_rivals(connection, account_id, reopened) if reopened else set()
     changed = {id_: row for id_, row in rows.items() if row != held[id_] and id_ not in rivals}
     if changed:
@@ -54,16 +56,18 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
 
 
 def _complete(row: Mapping[str, Any], wanted: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-    # A time of the wire has milliseconds.
-    wanted = {name: row[name] if _in_milliseconds(row[name]) == value else value for name, value in wanted.items()}
+    wanted = {name: row[name] if _is_same(row[name], value) else value for name, value in wanted.items()}
     if wanted.get("status") is EnrollmentStatus.COMPLETED and not wanted.get("completed_at", row["completed_at"]):
         return {**wanted, "completed_at": now}
     return wanted
 
 
-def _in_milliseconds(value: object) -> object:
-    return value.replace(microsecond=value.microsecond // 1000 * 1000) if isinstance(value, datetime) else value
+def _is_same(held: object, wanted: object) -> bool:
+    if held == wanted or not isinstance(held, datetime):
+        return held == wanted
+    # A time of the wire has milliseconds.
+    return held.replace(microsecond=held.microsecond // 1000 * 1000) == wanted
 
 
 def _reopens(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    return bool(before["status"] == EnrollmentStatus.COMPLETED != after["status"])
+    return bool(before.get("status") == EnrollmentStatus.COMPLETED != after.get("status"))

@@ -1,6 +1,6 @@
 """Reads a CSV file of progress: its columns by the names of the report's elements, and the values of its rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -49,44 +49,47 @@ class ProgressFile:
         if needs_course and not self._course_column:
             raise UserError(f"{self.name} names learners and no course. Add a column CourseName or LearningModuleID.")
         used = {*VALUES, self._key_column, self._course_column}
-        self.values = [name for name, low in zip(header, names, strict=True) if low in VALUES]
-        if not self.values:
+        self._values = [(place, VALUES[name]) for place, name in enumerate(names) if name in VALUES]
+        if not self._values:
             raise UserError(
                 f"{self.name} has no progress. Its columns can be {', '.join(e.name for e in VALUES.values())}."
             )
         self.ignored = [name for name, low in zip(header, names, strict=True) if low not in used]
-        self._names, self._header = names, header
+        self._key_place = names.index(self._key_column)
+        self._course_place = names.index(self._course_column) if self._course_column else None
+        self._header = header
 
     def read_rows(self) -> Iterator[ProgressRow | Remark]:
         """Read the rows; one that cannot be used is a remark."""
         for line, record in self._records:
             if isinstance(record, str):
                 yield Remark(self.name, line, "", record)
-            elif len(record) != len(self._names):
-                yield Remark(self.name, line, "", f"{len(record)} fields, where the header has {len(self._names)}")
+            elif len(record) != len(self._header):
+                yield Remark(self.name, line, "", f"{len(record)} fields, where the header has {len(self._header)}")
+            elif _unstorable("".join(record)):
+                bad = next(place for place, cell in enumerate(record) if _unstorable(cell))
+                yield Remark(self.name, line, self._header[bad], _unstorable(record[bad]))
             else:
-                yield self._read(line, dict(zip(self._names, map(read_cell, record), strict=True)))
+                yield self._read(line, [*map(read_cell, record)])
 
-    def _read(self, line: int, cells: Mapping[str, str]) -> ProgressRow | Remark:
-        for name, cell in cells.items():
-            if reason := _unstorable(cell):
-                return Remark(self.name, line, self._header[self._names.index(name)], reason)
+    def _read(self, line: int, cells: Sequence[str]) -> ProgressRow | Remark:
         values: dict[str, Any] = {}
-        for name, element in VALUES.items():
+        for place, element in self._values:
             # An empty cell leaves the value as it is.
-            if text := cells.get(name, "").strip():
+            if text := cells[place].strip():
                 try:
                     values[element.field] = element.kind.read(text)
                 except ValueError:
                     return Remark(self.name, line, element.name, f"{_shown(text)} is no {element.kind.name}")
         named = self._name(cells)
         if named is None:
-            column = self._header[self._names.index(self._key_column)]
-            return Remark(self.name, line, column, f"{_shown(cells[self._key_column])} names no enrollment")
+            column = self._header[self._key_place]
+            return Remark(self.name, line, column, f"{_shown(cells[self._key_place])} names no enrollment")
         return ProgressRow(line, named, values)
 
-    def _name(self, cells: Mapping[str, str]) -> dict[str, Any] | None:
-        text, course = cells[self._key_column].strip(), cells.get(self._course_column, "").strip()
+    def _name(self, cells: Sequence[str]) -> dict[str, Any] | None:
+        text = cells[self._key_place].strip()
+        course = "" if self._course_place is None else cells[self._course_place].strip()
         by_number = self._course_column == "learningmoduleid"
         try:
             place = {"course": None if by_number else course, "course_id": NUMBER.read(course) if by_number else None}

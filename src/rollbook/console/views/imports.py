@@ -130,7 +130,7 @@ def _apply(request: ConsoleRequest, name: str, content: bytes, connection: sa.Co
 
 
 def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    pairs = ((element.name, before[element.field], after[element.field]) for element in VALUES.values())
+    pairs = ((element.name, before.get(element.field), after.get(element.field)) for element in VALUES.values())
     return [(name, _shown(old), _shown(new)) for name, old, new in pairs if old != new]
 
 

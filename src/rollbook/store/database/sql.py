@@ -1,7 +1,7 @@
 """SQL fragments and parameter formats with which one text serves SQLite and PostgreSQL."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -82,8 +82,17 @@ def unindexed(column: sa.ColumnElement[T]) -> sa.ColumnElement[T]:
 
 def of_courses(connection: sa.Connection, course_ids: Sequence[int]) -> sa.TextClause:
     """Return the fragment of this name for a Core query of enrollments."""
+    return _with_ids(connection, "{of_courses}", course_ids)
+
+
+def in_ids(connection: sa.Connection, column: sa.Column[int], ids: Collection[int]) -> sa.TextClause:
+    """Return the fragment of this name for a Core query: one statement for lists of any length."""
+    return _with_ids(connection, f"{column.table.name}.{column.name} {{in_ids}}", [*ids])
+
+
+def _with_ids(connection: sa.Connection, sql: str, ids: Sequence[int]) -> sa.TextClause:
     dialect = connection.dialect.name
-    return sa.text(FRAGMENTS[dialect]["of_courses"]).bindparams(ids=write_ids(course_ids, dialect))
+    return sa.text(sql.format(**FRAGMENTS[dialect])).bindparams(ids=write_ids(ids, dialect))
 
 
 def write_ids(ids: Sequence[int | None], dialect: str) -> str:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rollbook.model import EnrollmentStatus
 from rollbook.store.database.execute import execute
-from rollbook.store.database.sql import unindexed
+from rollbook.store.database.sql import in_ids, unindexed
 from rollbook.store.database.tables import courses, enrollments, users
 
 # The columns that can be written, named alike in the messages.
@@ -18,22 +18,11 @@ TIMES = ("started_at", "completed_at", "last_accessed_at", "due_at", "grace_peri
 
 Rows = Mapping[int, Mapping[str, Any]]
 
+_VALUES = {name: f"{name} = item ->> '{name}'" for name in TEXTS}
+_VALUES |= {name: f"{name} = CAST(item ->> '{name}' AS {{time_type}})" for name in TIMES}
 _WRITE = """
-    UPDATE enrollments
-    SET status = item ->> 'status',
-        progress = item ->> 'progress',
-        grade = item ->> 'grade',
-        grade_percentage = item ->> 'grade_percentage',
-        points = item ->> 'points',
-        started_at = CAST(item ->> 'started_at' AS {time_type}),
-        completed_at = CAST(item ->> 'completed_at' AS {time_type}),
-        last_accessed_at = CAST(item ->> 'last_accessed_at' AS {time_type}),
-        due_at = CAST(item ->> 'due_at' AS {time_type}),
-        grace_period_at = CAST(item ->> 'grace_period_at' AS {time_type}),
-        access_ends_at = CAST(item ->> 'access_ends_at' AS {time_type}),
-        modified_at = :now_at
-    FROM {rows} AS r
-    WHERE enrollments.id = CAST(item ->> 'id' AS BIGINT) AND enrollments.{unindexed_account_id} = :account_id
+    UPDATE enrollments SET {values}, modified_at = :now_at FROM {{rows}} AS r
+    WHERE enrollments.id = CAST(item ->> 'id' AS BIGINT) AND enrollments.{{unindexed_account_id}} = :account_id
 """
 
 
@@ -55,11 +44,6 @@ _OF_LEARNER = """
       AND e.user_id = u.id AND e.course_id = c.id AND e.unenrolled_at IS NULL
 """
 _FIND = {
-    Key.ID: """
-        SELECT block, e.id FROM {rows} AS r
-        JOIN enrollments AS e ON e.id = CAST(item ->> 'id' AS BIGINT)
-        WHERE e.{unindexed_account_id} = :account_id AND e.unenrolled_at IS NULL
-    """,
     Key.EXTERNAL_ID: """
         SELECT block, e.id FROM {rows} AS r CROSS JOIN enrollments AS e
         WHERE e.account_id = :account_id AND e.external_id = item ->> 'external_id' AND e.unenrolled_at IS NULL
@@ -69,18 +53,25 @@ _FIND = {
 }
 
 
-def find_progress(connection: sa.Connection, account_id: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Read and lock the current enrollments among the ids, in the order of their ids, so that no two calls deadlock."""
-    columns = (enrollments.c[name] for name in ("id", "user_id", "course_id", *TEXTS, *TIMES))
-    query = sa.select(*columns).where(_current(account_id), enrollments.c.id.in_(ids)).order_by(enrollments.c.id)
-    return {row.id: row._asdict() for row in connection.execute(query.with_for_update(key_share=True))}
+def find_progress(
+    connection: sa.Connection, account_id: int, ids: Collection[int], names: Sequence[str]
+) -> dict[int, dict[str, Any]]:
+    """Read columns of the current enrollments among the ids, and lock these in the order of their ids.
+
+    So no two calls deadlock.
+    """
+    query = sa.select(enrollments.c.id, *(enrollments.c[name] for name in names))
+    chosen = in_ids(connection, enrollments.c.id, ids)
+    query = query.where(_current(account_id), chosen).order_by(enrollments.c.id)
+    rows = connection.execute(query.with_for_update(key_share=True)).all()
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
-def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[Mapping[str, Any]]) -> set[int]:
+def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[int]) -> set[int]:
     """Find the enrollments that cannot be open again: their learners have another open one in the same course."""
     other = enrollments.alias()
     query = sa.select(enrollments.c.id).where(
-        enrollments.c.id.in_([row["id"] for row in reopened]),
+        enrollments.c.id.in_(reopened),
         _current(account_id),
         sa.exists().where(
             other.c.user_id == enrollments.c.user_id,
@@ -94,15 +85,18 @@ def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[M
 
 
 def write_progress(connection: sa.Connection, account_id: int, rows: Rows, now: datetime) -> None:
-    """Write every column of the progress of enrollments, by their ids."""
-    given = [{"id": id_, **{name: row[name] for name in (*TEXTS, *TIMES)}} for id_, row in rows.items()]
-    execute(connection, _WRITE, {"account_id": account_id, "rows": given, "now_at": now})
+    """Write the same columns of the progress of enrollments, by their ids."""
+    given = [{"id": id_, **row} for id_, row in rows.items()]
+    values = ", ".join(_VALUES[name] for name in next(iter(rows.values())))
+    execute(connection, _WRITE.format(values=values), {"account_id": account_id, "rows": given, "now_at": now})
 
 
 def find_ids(
     connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]]
 ) -> dict[int, list[int]]:
-    """Find the current enrollments that rows name, by the places of the rows from 1."""
+    """Find the current enrollments that rows name, by the places of the rows from 1; an id is taken as it is."""
+    if key is Key.ID:
+        return {block: [row["id"]] for block, row in enumerate(rows, 1)}
     found: dict[int, list[int]] = {}
     for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": rows}):
         found.setdefault(block, []).append(id_)
