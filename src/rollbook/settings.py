@@ -108,6 +108,9 @@ class Settings(_Settings):
         description="Database connections of a process for calls: one to look up keys, one for each call.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1, description="The largest body; larger ones are answered 413.")
+    max_upload_bytes: int = Field(
+        4_194_304, ge=1, description="The largest form with a file that a user of the console can send."
+    )
     body_seconds: float = Field(30, gt=0, description="How long a body may take to arrive; then it is answered 408.")
     call_seconds: float = Field(
         4, gt=0, description="How long a call may wait for the database in all; after that it is answered 503."

@@ -164,11 +164,22 @@ def test_file_that_cannot_be_read_is_refused_with_a_sentence(
 def test_file_over_the_limit_is_refused_whole(served: Served, upload: Upload, owner: Visitor) -> None:
     with served.database.read() as connection:
         before = connection.execute(sa.select(sa.func.count()).select_from(uploads)).scalar_one()
-    said = upload("ID,Progress\n" + "1,5\n" * 300_000)
+    said = upload("ID,Progress\n" + "1,5\n" * 1_100_000)
     assert owner.answer.status_code == 413
-    assert "was not read: the body is larger than 1048576 bytes. Send a large file in parts." in said
+    assert "was not read: the body is larger than 4194304 bytes. Send a large file in parts." in said
+    owner.client.cookies.clear()
+    owner.answer = owner.client.post(
+        f"{owner.origin}/console/import", files={"file": ("p.csv", b"1,5\n" * 300_000)}, headers=owner.said()
+    )
+    assert "the body is larger than 1048576 bytes" in owner.text()  # the limit of a call
     with served.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(uploads)).scalar_one() == before
+
+
+def test_file_of_a_signed_in_user_can_be_larger_than_a_call(campus: Campus, upload: Upload) -> None:
+    (id_,) = campus.enroll(1)
+    said = upload("Note,ID,Progress\n" + "".join(f"{'x' * 120_000},{id_},{progress}\n" for progress in range(10)))
+    assert "Import 10 rows?" in said
 
 
 def test_only_who_uploaded_a_file_can_import_it(

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -33,6 +35,8 @@ from rollbook.store.people.learner_sessions import find_session
 from rollbook.store.people.login_sessions import Lifetime, LoginSession, find_login_session, keep_alive, take_notice
 
 log = structlog.get_logger("rollbook.console")
+
+T = TypeVar("T")
 
 MAX_QUERY_BYTES = 16_384
 # A form sent after the session has ended is offered again after signing in, unless it is larger than this.
@@ -69,6 +73,7 @@ class Console:
     lifetime: Lifetime
     learner_lifetime: timedelta
     read_body: ReadBody
+    max_upload_bytes: int
     page_seconds: float
     slots: asyncio.Semaphore
 
@@ -82,6 +87,7 @@ def page_routes(
     console: bool,
     lifetime: Lifetime,
     learner_lifetime: timedelta,
+    max_upload_bytes: int,
     page_seconds: float,
     pages_at_once: int,
 ) -> list[Route]:
@@ -91,7 +97,8 @@ def page_routes(
     """
     slots = asyncio.Semaphore(pages_at_once)
     allowed = read_networks(webhook_addresses)
-    shared = Console(database, attempts, allowed, lifetime, learner_lifetime, read_body, page_seconds, slots)
+    limits = (max_upload_bytes, page_seconds, slots)
+    shared = Console(database, attempts, allowed, lifetime, learner_lifetime, read_body, *limits)
     pages = (*PAGES, NOT_FOUND) if console else (STATIC_PAGE,)
     learner_routes = [Route(page.path, _Endpoint(shared, page)) for page in LEARNER_PAGES]
     return [*(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
@@ -125,7 +132,7 @@ class _Endpoint:
         """Return the signed-in user's e-mail and the response; every exception becomes an error page."""
         try:
             request, body = await self._receive(http, request_id)
-            return await self._run_view(http, request, body)
+            return await self._in_thread(http, self._answer, http, request, body)
         except PageError as error:
             response = self._error(error.status, error.sentence)
         except (CallError, ClientDisconnect):
@@ -144,8 +151,8 @@ class _Endpoint:
             )
         return None, response
 
-    async def _run_view(self, http: Request, request: ConsoleRequest, body: bytes) -> tuple[str | None, Response]:
-        """Run the view in a thread. Waiting for a free thread counts toward the time limit."""
+    async def _in_thread(self, http: Request, work: Callable[..., T], *given: object) -> T:
+        """Do the work of a request in a thread. Waiting for a free thread counts toward the time limit."""
         seconds = self._console.page_seconds * (POST_FACTOR if http.method == "POST" else 1)
         with deadline(seconds):
             try:
@@ -153,7 +160,7 @@ class _Endpoint:
             except TimeoutError:
                 raise PageError(503, LATE) from None
             try:
-                return await run_in_threadpool(self._answer, http, request, body)
+                return await run_in_threadpool(work, *given)
             finally:
                 self._console.slots.release()
 
@@ -168,7 +175,7 @@ class _Endpoint:
         body = b""
         if http.method == "POST":
             check_form(http.headers)
-            body = await self._console.read_body(http, None if self._page.takes_file else MAX_FORM_BYTES)
+            body = await self._console.read_body(http, await self._max_bytes(http))
         if any("\0" in name + value for name, value in http.query_params.multi_items()):
             raise PageError(400, "The address contains the character U+0000.")
         cookies = http.headers.get("cookie", "")
@@ -187,6 +194,13 @@ class _Endpoint:
             request_id=request_id,
         )
         return request, body
+
+    async def _max_bytes(self, http: Request) -> int | None:
+        """Return the size of the largest form: only signed-in users can send a file that is larger than a call."""
+        if not self._page.takes_file:
+            return MAX_FORM_BYTES
+        token = read_cookie(http.headers.get("cookie", ""), COOKIE)
+        return self._console.max_upload_bytes if await self._in_thread(http, self._find_session, token) else None
 
     def _answer(self, http: Request, request: ConsoleRequest, body: bytes) -> tuple[str | None, Response]:
         # HEAD must not use up the keys of an external authorization.
@@ -234,8 +248,7 @@ class _Endpoint:
     def _with_session(self, request: ConsoleRequest, http: Request) -> ConsoleRequest:
         """Add the signed-in user. An automatic refresh neither extends the session nor takes its notice."""
         now, live = utc_now(), "rollbook-live" in http.headers
-        with self._console.database.read() as connection:
-            found = find_login_session(connection, request.token, now, self._console.lifetime)
+        found = self._find_session(request.token)
         if found is None:
             return request
         if found.stale and not live:
@@ -243,6 +256,10 @@ class _Endpoint:
                 keep_alive(connection, request.token, now)
         request = replace(request, signed_in=found.caller)
         return request if live or http.method != "GET" else self._with_notice(request, found)
+
+    def _find_session(self, token: str) -> LoginSession | None:
+        with self._console.database.read() as connection:
+            return find_login_session(connection, token, utc_now(), self._console.lifetime)
 
     def _with_learner(self, request: ConsoleRequest) -> ConsoleRequest:
         begun_after = utc_now() - self._console.learner_lifetime

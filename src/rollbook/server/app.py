@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> Application:
             timedelta(minutes=settings.console_idle_minutes), timedelta(hours=settings.console_sign_in_hours)
         ),
         learner_lifetime=timedelta(hours=settings.learner_sign_in_hours),
+        max_upload_bytes=settings.max_upload_bytes,
         page_seconds=settings.call_seconds,
         pages_at_once=PAGES_AT_ONCE,
     )

@@ -30,7 +30,7 @@ class Receiver:
             raise CallError(NO_POST_DATA, "the call did not come over HTTPS")
         if request.method != "POST":
             raise CallError(NO_POST_DATA, f"the HTTP method is {request.method}")
-        limit = self._max_bytes if max_bytes is None else min(max_bytes, self._max_bytes)
+        limit = self._max_bytes if max_bytes is None else max_bytes
         try:
             async with asyncio.timeout(SHUTDOWN_SECONDS if self._stopping else self._seconds) as deadline:
                 self._deadlines.add(deadline)
