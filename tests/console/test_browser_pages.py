@@ -182,7 +182,7 @@ VIEWS = [
     View("unenroll without a reason", "/unenroll", _forget_the_reason, refusals=1, always=True),
     View("confirmed", "/unenroll", _start),
     View("import", "/import"),
-    View("preview of progress", "/import", _upload_progress, always=True),
+    View("preview of progress", "/import", _upload_progress, image="import"),
     View("progress imported", "/import", _import_progress),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", image="learners"),
