@@ -18,6 +18,7 @@ from rollbook.model import Account, Action, Actor, Change, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.mirror import state
 from rollbook.store.mirror.profiles import find_unread
+from rollbook.store.mirror.records import find_changed_users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.queue.process import process_due
@@ -114,6 +115,8 @@ class Run:
             if spans is None:
                 spans = self._position["spans"] = _spans(self._find(state.days_outdated))
             return self._source.enrollments(at, spans)
+        if name == "users":
+            return self._source.users(at, lambda found: self._find(partial(find_changed_users, rows=found)))
         if name == "profiles":
             return self._source.profiles(at, lambda last: self._find(partial(_unread, after=last)))
         pages: Iterator[Page] = getattr(self._source, name)(at)

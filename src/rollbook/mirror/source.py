@@ -10,14 +10,13 @@ from sqlalchemy import Connection
 
 from rollbook.client.client import Client
 from rollbook.client.people import UserFilters
-from rollbook.client.requests import ReportFilters
+from rollbook.client.requests import ReportFilters, split
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.mirror import rows
 from rollbook.mirror.pseudonyms import Pseudonyms
 from rollbook.model import EnrollmentStatus
 from rollbook.store.mirror import enrollments, groups, profiles, records
 from rollbook.store.mirror.state import Mirror
-from rollbook.wire.paging import MAX_SIZE
 
 Counts = dict[str, int]
 Place = Sequence[int]
@@ -76,17 +75,15 @@ class Source:
             ]
             yield Page([start + len(part)], len(part), partial(self._write_groups, found, tags, taught))
 
-    def users(self, at: Place) -> Iterator[Page]:
-        """The learners, after a complete run those who were modified since."""
+    def users(self, at: Place, find_changed: Callable[[Sequence[rows.Row]], set[int]]) -> Iterator[Page]:
+        """The learners, after a complete run those who were modified since; `find_changed` gives the ids of others."""
         since = self.mirror.complete_since
-        changed = UserFilters(modified_from=since and (since - MARGIN).date())
-        size = SMALL_PAGE if since else MAX_SIZE
-        for number, page in enumerate(
-            self.client.list_user_pages(changed, page_size=size, first_page=at[0] + 1), at[0] + 1
-        ):
+        chosen = UserFilters(modified_from=since and (since - MARGIN).date())
+        for number, page in enumerate(self.client.list_user_pages(chosen, first_page=at[0] + 1), at[0] + 1):
             found = rows.rows_of_users(page, self.pseudonyms)
             teams = {user.id: user.teams for user in page}
-            more = self._alternate_emails([user.email for user in page if user.email]) if since else []
+            changed = find_changed(found) if since else set()
+            more = self._alternate_emails([user.email for user in page if user.email and user.id in changed])
             yield Page([number], len(page), partial(self._write_users, found, teams, more))
 
     def members(self, at: Place) -> Iterator[Page]:
@@ -145,10 +142,12 @@ class Source:
 
     def _alternate_emails(self, emails: Sequence[str]) -> list[rows.Row]:
         """The users who have these e-mails, as the report tells them: a list of users has no alternate e-mail."""
-        if not emails:
-            return []
-        report = [*self.client.learner_report(ReportFilters(emails=emails), OF_USERS)]
-        return enrollments.users_of(rows.rows_of_report(report, EnrollmentStatus.ENROLLED, self.pseudonyms))
+        users: list[rows.Row] = []
+        for part in split(emails):
+            report = [*self.client.learner_report(ReportFilters(emails=part), OF_USERS)]
+            found = rows.rows_of_report(report, EnrollmentStatus.ENROLLED, self.pseudonyms)
+            users += enrollments.users_of(found)
+        return users
 
     def _write_records(self, kinds: Mapping[str, Sequence[rows.Row]], connection: Connection) -> Counts:
         counts: Counts = {}

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from rollbook.errors import UserError
 from rollbook.store.database.execute import execute, execute_count
+from rollbook.store.mirror.numbers import NUMBERED, keep_above
 from rollbook.store.mirror.state import Mirror
 
 Row = Mapping[str, Any]
@@ -27,20 +28,6 @@ _MARK = """
     FROM {rows} AS r WHERE true
     ON CONFLICT (account_id, kind, id) DO UPDATE SET run = excluded.run, modified_at = excluded.modified_at
 """
-# Numbers that the database gives stay above the ids that were kept.
-_RAISE = {
-    "postgresql": """
-        SELECT setval(pg_get_serial_sequence('{table}', 'id'), GREATEST(nextval(
-            pg_get_serial_sequence('{table}', 'id')), CAST(:id AS BIGINT)))
-    """,
-    # Other tables number after their largest id anyway.
-    "sqlite": """
-        INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', :id
-        WHERE '{table}' = 'enrollments' AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{table}')
-    """,
-}
-_RAISE_SQLITE = "UPDATE sqlite_sequence SET seq = MAX(seq, :id) WHERE name = '{table}'"
-
 # Users of the account who have the e-mail or the employee id of another user of the page.
 _HOLDERS = """
     SELECT CAST(r.item ->> 'id' AS BIGINT), u.id, r.item ->> '{column}', EXISTS (
@@ -81,6 +68,11 @@ _UPDATE_USERS = """
          COALESCE(n.active, users.active), COALESCE(n.created_at, users.created_at),
          COALESCE(n.modified_at, users.modified_at))
         OR (NOT :listed AND users.alternate_email IS DISTINCT FROM n.alternate_email))
+"""
+_FIND_CHANGED_USERS = """
+    SELECT CAST(item ->> 'id' AS BIGINT) FROM {rows} AS r
+    WHERE NOT EXISTS (SELECT 1 FROM users AS u WHERE u.id = CAST(item ->> 'id' AS BIGINT)
+                        AND u.modified_at = CAST(item ->> 'modified_at' AS {time_type}))
 """
 _ADD_USERS = """
     INSERT INTO users (id, account_id, given_name, family_name, email, employee_id, title, division, alternate_email,
@@ -164,12 +156,8 @@ def mark(connection: sa.Connection, mirror: Mirror, kind: str, rows: Sequence[Ro
         return
     given = {"account_id": mirror.account_id, "kind": kind, "run": mirror.run, "rows": rows}
     execute(connection, _MARK, given)
-    if kind == "profile":  # its id is that of the user
-        return
-    dialect, largest = connection.dialect.name, {"id": max(row["id"] for row in rows)}
-    execute(connection, _RAISE[dialect].replace("{table}", f"{kind}s"), largest)
-    if dialect == "sqlite":
-        execute(connection, _RAISE_SQLITE.replace("{table}", f"{kind}s"), largest)
+    if kind in NUMBERED:
+        keep_above(connection, kind, max(row["id"] for row in rows))
 
 
 def write_records(
@@ -187,6 +175,11 @@ def write_records(
     added = execute_count(connection, add, values)
     mark(connection, mirror, kind, rows)
     return {f"{kind}s added": added, f"{kind}s changed": changed}
+
+
+def find_changed_users(connection: sa.Connection, _mirror: Mirror, rows: Sequence[Row]) -> set[int]:
+    """Find those of the users who are unknown here, or were modified at another time."""
+    return {id_ for (id_,) in execute(connection, _FIND_CHANGED_USERS, {"rows": rows})}
 
 
 def set_teams(connection: sa.Connection, mirror: Mirror, teams: Mapping[int, Sequence[str]]) -> None:

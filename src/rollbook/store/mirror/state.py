@@ -12,6 +12,7 @@ from rollbook.errors import UserError
 from rollbook.model import Account, UnenrollmentStatus, utc_now
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import batches, enrollments, mirrored, mirrors, unenrollments
+from rollbook.store.mirror.numbers import reserve_numbers
 
 # The begin of the idempotency_key of batches that `unenroll --keep` has recorded.
 KEPT = "kept-"
@@ -50,6 +51,7 @@ def bind_mirror(connection: sa.Connection, account: Account, url: str, pseudonym
     if found is None:
         row = {"account_id": account.id, "url": url, "pseudonym_key": pseudonym_key, "run": 0, "begun_at": utc_now()}
         connection.execute(sa.insert(mirrors), row)
+        reserve_numbers(connection)
         return
     other = "Mirror into an account of its own: rollbook account add"
     if found.url != url:
