@@ -1,6 +1,7 @@
 """`rollbook webhook`: add, list, test, enable and remove, and their errors."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from load import wait_until
 from receiver import Receiver, change_webhook, delivering, read_webhook, run_receiver, subscribe
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
+from rollbook.store.queue.workers import note_worker
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -54,6 +56,9 @@ def test_webhook_from_add_to_remove(database: Database, rollbook: Run, receiver:
     added = rollbook("webhook", "add", receiver.url, "--format", "json").json
     number, receiver.secret = added["id"], added["secret"]
     assert receiver.secret.startswith("whsec_")
+    waiting = rollbook("webhook", "test", str(number))
+    assert (waiting.code, "No worker has sent the test" in waiting.err) == (2, True)
+    note_worker(database, "a worker", utc_now() + timedelta(hours=1))
     with delivering(database):
         assert rollbook("webhook", "test", str(number)).out == "The test was delivered.\n"
         receiver.answers = [404, 500]

@@ -128,7 +128,7 @@ def test_receiver_that_fails_hangs_or_answers_late_gets_the_same_event_again(
     receiver.answers = ["late", 500, "drop", "hang", "redirect", 404]
     ids = campus.enroll(250)
     pauses = []
-    with delivering(database):
+    with delivering(database, seconds=1):
         _unenroll(campus, ids)
         wait_until(lambda: bool(receiver.accepted))
         campus.drain()
@@ -164,7 +164,7 @@ def test_hanging_receiver_delays_no_other_and_no_step_of_the_worker(database: Da
         number = subscribe(other, hanging)
         hanging.answers = ["hang"] * 9
         subscribe(campus, receiver)
-        with delivering(database):
+        with delivering(database, seconds=1):
             _unenroll(other, other.enroll(1))
             wait_until(lambda: len(hanging.arrived) == 1)
             for _ in range(3):

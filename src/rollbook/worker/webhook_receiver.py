@@ -55,7 +55,7 @@ class Receiver:
             return Failure(str(error))
         except TimeoutError:
             return Failure(f"There was no answer within {self._seconds:g} s.")
-        except (httpx.HTTPError, OSError, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return Failure(f"{type(error).__name__}: {error}"[:300])
         if 200 <= status < 300:
             return None

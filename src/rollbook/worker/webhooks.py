@@ -29,8 +29,8 @@ SLICE_SECONDS = 30
 SETTLE_SECONDS = 60
 # How long a stop waits for the events that are being sent.
 STOP_SECONDS = 2
-# A claim is renewed before an event that might outlast it: the longest delivery takes MAX_WEBHOOK_SECONDS.
-MARGIN_SECONDS = 5
+# An older claim is renewed before the next event, because a delivery may take ROLLBOOK_WEBHOOK_SECONDS: 20 at most.
+RENEW_SECONDS = 5
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -48,7 +48,7 @@ class Claim:
     def renew(self) -> bool:
         """Make sure that the claim outlasts a delivery; False when it is lost."""
         now = time.monotonic()
-        if now - self._renewed < MARGIN_SECONDS:
+        if now - self._renewed < RENEW_SECONDS:
             return True
         held = self._database.transact(lambda c: store.claim(c, self.number, self._holder, utc_now()))
         self._renewed = now
