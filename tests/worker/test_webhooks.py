@@ -1,10 +1,13 @@
 """Webhooks: every change arrives at least once, in order and signed, whatever the receiver and the workers do."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -28,6 +31,7 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.tables import audit, batches, webhook_passed
 from server_process import ForkedProcess, environment
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "webhooks.md"
 LONG_AGO = utc_now() - timedelta(hours=25)
 
 
@@ -97,6 +101,13 @@ def test_every_change_arrives_in_order_with_batch_who_why_and_counts(database: D
     assert told[10]["enrollment_ids"] == [ids[0]]
     assert told[10]["counts"] == {"refused": 2}
     assert all(data["account"] == campus.name for data in told)
+    documented = json.loads(re.findall(r"```json\n(.+?)```", DOCUMENT.read_text(), re.DOTALL)[0])
+    assert _names(documented) == _names(receiver.accepted[6][1])
+
+
+def _names(event: Any) -> list[list[str]]:
+    data = event["data"]
+    return [[*event], [*data], [*data["batch"]], [*data["items"][0]]]
 
 
 def test_webhook_for_batches_tells_that_one_is_queued_and_that_none_of_its_items_is_pending(
