@@ -145,6 +145,23 @@ def test_what_cannot_come_back_is_told_before_and_listed_after(
     assert {row[4] for row in rows_of(campus, KEPT).values()} == {"Enrolled"}
 
 
+def test_who_is_still_enrolled_there_is_not_enrolled_a_second_time(campus: Campus, hosted: Hosted, copy: Copy) -> None:
+    ids = fill(campus, 6)
+    assert unenroll(copy, ids).code == 0  # nothing processes the queue there
+    told = copy.run("mirror", "--account", "Copy", "--format", "json")
+    assert (told.code, told.json[-1]["restored"]) == (0, 0)
+    assert "6 enrollments that `unenroll --keep` has ended here are still current there." in told.err
+    [batch] = copy.column(sa.select(unenrollments.c.batch_id).distinct())
+    back = ("reenroll", "--batch", str(batch), "--keep", "Copy", "--yes")
+    done = copy.run(*back)
+    assert (done.code, done.out.splitlines()[-1]) == (1, "0 are enrolled again, 6 are not.")
+    assert done.err.count("still enrolled there: the server has not processed the removal") == 6
+    assert set(rows_of(campus, ("id",)).values()) == {(id_,) for id_ in ids}
+    campus.drain()
+    assert copy.run(*back).code == 0
+    assert len(rows_of(campus, KEPT)) == 6
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

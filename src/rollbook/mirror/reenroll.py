@@ -22,6 +22,7 @@ from rollbook.wire.identifiers import read_identifier
 # How an enrollment comes back, and what is noted of one that has.
 WHOLE, ANEW, NOT_AT_ALL = "with its history", "from its beginning", "not at all"
 BACK = "enrolled again, {way}"
+STILL = "still enrolled there: the server has not processed the removal"
 FOUND = "enrolled again, found in the report after an interruption"
 
 # By the columns of an enrollment, what does not come back: of any, of one in a session, of one without its history.
@@ -122,8 +123,14 @@ class Reenrollment:
         for part in split(self._plan.todo()):
             known = self._find_there(part)
             calls: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+            still = []
             for row in self._settle(part, known):
-                calls[self._plan.way(row), row.session_id is not None].append(row)
+                if row.id in known[row.user_id, row.course_id]:
+                    still.append(row)
+                else:
+                    calls[self._plan.way(row), row.session_id is not None].append(row)
+            self._note_sent(still, known)
+            self._note([{"id": row.id, "outcome": STILL} for row in still])
             for (way, _), rows in calls.items():
                 self._call(way, rows, known)
             watch(len(part))
@@ -151,8 +158,7 @@ class Reenrollment:
         return [row for row in rows if row.id not in found]
 
     def _call(self, way: str, rows: Sequence[Row], known: Known) -> None:
-        there = {row.id: known[row.user_id, row.course_id] for row in rows}
-        self._database.transact(lambda link: note_sent(link, self._account_id, self._batch_id, there, utc_now()))
+        self._note_sent(rows, known)
         if way == ANEW:
             self._note(_read_outcomes(rows, self._client.enroll(map(_anew, rows), once=True), ANEW))
             return
@@ -164,6 +170,10 @@ class Reenrollment:
             anew = _read_outcomes(open_rows, self._client.enroll(map(_anew, open_rows), once=True), ANEW)
             notes = [*{note["id"]: note for note in (*notes, *anew)}.values()]
         self._note(notes)
+
+    def _note_sent(self, rows: Sequence[Row], known: Known) -> None:
+        there = {row.id: known[row.user_id, row.course_id] for row in rows}
+        self._database.transact(lambda link: note_sent(link, self._account_id, self._batch_id, there, utc_now()))
 
     def _note(self, notes: Sequence[Mapping[str, object]]) -> None:
         if notes:

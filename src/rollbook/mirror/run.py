@@ -169,6 +169,8 @@ class Run:
 
     def _complete(self, connection: Connection, outcome: Outcome) -> None:
         outcome.vanished = len(state.find_vanished(connection, self._mirror))
+        if kept := len(state.find_returned(connection, self._mirror, kept=True)):
+            outcome.notes.append(f"{kept:,} enrollments that `unenroll --keep` has ended here are still current there.")
         outcome.outdated = state.count_outdated(connection, self._mirror)
         state.complete_run(connection, self._account.id)
         told = ("added", "changed", "ended", "restored")

@@ -120,8 +120,8 @@ def find_vanished(connection: sa.Connection, mirror: Mirror) -> list[int]:
     return _find(connection, mirror, gone)
 
 
-def find_returned(connection: sa.Connection, mirror: Mirror) -> list[int]:
-    """Find the enrollments that the run has listed and that were ended here, except by `unenroll --keep`."""
+def find_returned(connection: sa.Connection, mirror: Mirror, *, kept: bool = False) -> list[int]:
+    """Find the enrollments that the run has listed and that were ended here, by `unenroll --keep` or otherwise."""
     u, b = unenrollments.c, batches.c
     by_keep = sa.exists().where(
         u.enrollment_id == enrollments.c.id,
@@ -129,7 +129,7 @@ def find_returned(connection: sa.Connection, mirror: Mirror) -> list[int]:
         b.id == u.batch_id,
         b.idempotency_key.startswith(KEPT),
     )
-    back = sa.and_(mirrored.c.run == mirror.run, enrollments.c.unenrolled_at.is_not(None), ~by_keep)
+    back = sa.and_(mirrored.c.run == mirror.run, enrollments.c.unenrolled_at.is_not(None), by_keep == kept)
     return _find(connection, mirror, back)
 
 
