@@ -1,5 +1,6 @@
 """Help fits a terminal of 80 columns, and is plain text without a terminal."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,24 @@ def test_help_fits_80_columns_and_says_what_the_command_does(names: tuple[str, .
     lines = done.output.splitlines()
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in done.output
+    assert not re.search(r"<\w|\{|x>=|<=x|\w\.\.\.$", done.output, re.MULTILINE)
     purpose = next(line.strip() for line in lines[1:] if line.strip() and not line.startswith("Usage:"))
     assert purpose[0].isupper()
     assert purpose.endswith((".", ":", ",")) or len(purpose) > 60
+
+
+def test_help_lists_every_command_under_a_heading() -> None:
+    lines = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}).output.splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [
+        "Options:",
+        "Unenroll and undo, by calls to a server:",
+        "People and courses:",
+        "Records:",
+        "Server:",
+    ]
+    listed = {line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()}
+    assert set(getattr(typer.main.get_command(app), "commands", {})) <= listed
 
 
 def test_client_commands_load_neither_server_nor_database() -> None:

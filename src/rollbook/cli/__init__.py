@@ -6,59 +6,51 @@ a brake, 130 interrupted.
 
 import errno
 import sys
-from collections import Counter, UserDict
+from collections import UserDict
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rollbook import __version__
+from rollbook.cli.help_format import HelpfulCommand, HelpfulGroup
 from rollbook.errors import ClientError, TransportError, UserError
 
 # The module of each command, in the order of the help.
-HOMES = {
-    "init": "initialize",
-    "migrate": "initialize",
-    "serve": "serve",
-    "worker": "worker",
-    "sandbox": "sandbox",
-    "doctor": "doctor",
-    "backup": "backup",
-    "unenroll": "unenroll",
-    "reenroll": "reenroll",
-    "report": "report",
-    "queue": "queue",
-    "batches": "queue",
-    "batch": "queue",
-    "remove": "queue",
-    "restore": "queue",
-    "pause": "queue",
-    "resume": "queue",
-    "account": "accounts",
-    "user": "users",
-    "group": "groups",
-    "course": "courses",
-    "session": "sessions",
-    "key": "keys",
-    "webhook": "webhooks",
-    "import": "imports",
-    "mirror": "mirror",
-    "audit": "audit",
+PANELS = {
+    "Unenroll and undo, by calls to a server": {
+        "unenroll": "unenroll",
+        "restore": "queue",
+        "remove": "queue",
+        "reenroll": "reenroll",
+        "queue": "queue",
+        "pause": "queue",
+        "resume": "queue",
+        "batches": "queue",
+        "batch": "queue",
+    },
+    "People and courses": {
+        "account": "accounts",
+        "user": "users",
+        "key": "keys",
+        "group": "groups",
+        "course": "courses",
+        "session": "sessions",
+    },
+    "Records": {"report": "report", "import": "imports", "mirror": "mirror", "audit": "audit"},
+    "Server": {
+        "init": "initialize",
+        "migrate": "initialize",
+        "serve": "serve",
+        "worker": "worker",
+        "sandbox": "sandbox",
+        "webhook": "webhooks",
+        "doctor": "doctor",
+        "backup": "backup",
+    },
 }
 ALIASES = {"unenrol": "unenroll"}  # British spelling; hidden
-
-
-class _Command(TyperCommand):
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; errors: UserError for an option of one value that is given twice."""
-        given = Counter(self.make_parser(ctx).parse_args(args=[*args])[2])
-        for option, times in given.items():
-            if not isinstance(option, TyperOption) or option.multiple:
-                continue
-            if times > 1 and not (option.is_flag and not option.secondary_opts):
-                raise UserError(f"{option.opts[0]} is given {times} times, and takes one value.")
-        return super().parse_args(ctx, args)
 
 
 class _Commands(UserDict[str, Any]):
@@ -73,17 +65,20 @@ class _Commands(UserDict[str, Any]):
         parent = typer.Typer(rich_markup_mode=None)
         if hasattr(module, "app"):
             for command in module.app.registered_commands:
-                command.cls = _Command
-            parent.add_typer(module.app, name=name)
+                command.cls = HelpfulCommand
+            parent.add_typer(module.app, name=name, cls=HelpfulGroup)
         else:
-            parent.command(name, cls=_Command)(getattr(module, name))
+            parent.command(name, cls=HelpfulCommand)(getattr(module, name))
         return typer.main.get_group(parent).commands[name]
 
 
-class _Group(TyperGroup):
+class _Group(HelpfulGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands(HOMES)
+        self.commands = _Commands({name: home for panel in PANELS.values() for name, home in panel.items()})
+
+    def panels(self) -> Mapping[str, Iterable[str]]:
+        return PANELS
 
 
 app = typer.Typer(

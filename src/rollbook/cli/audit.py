@@ -23,7 +23,7 @@ def audit(
     account: AccountOption = None,
     user: Annotated[str | None, typer.Option(help="Changes by this user: an e-mail, or 'operator NAME'.")] = None,
     action: Annotated[
-        Action | None, typer.Option(metavar="ACTION", help="Changes of this kind, such as unenroll.")
+        Action | None, typer.Option(metavar="ACTION", help=f"Changes of this kind: {', '.join(Action)}.")
     ] = None,
     since: Annotated[
         datetime | None,
