@@ -197,7 +197,7 @@ def test_taken_ids_and_other_servers_are_refused_with_a_sentence(
         )
     done = copy.mirror()
     assert done.code == 2
-    assert "has the email 'Zoë@example.org', and so has the user 1 of the account here, who is no copy." in done.err
+    assert "has the e-mail 'Zoë@example.org', and so has the user 1 of the account here, who is no copy." in done.err
     monkeypatch.setenv("ROLLBOOK_URL", served.server.url)
     monkeypatch.setenv("ROLLBOOK_CA_FILE", str(served.server.ca_file))
     done = copy.mirror()

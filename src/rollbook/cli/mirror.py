@@ -112,7 +112,7 @@ def _run(database: Database, client: Client, account: Account, options: Options)
 
 def _print_notes(outcome: Outcome, end_missing: bool) -> bool:
     """Print what was not done; tell whether there is any."""
-    notes = [*outcome.notes]
+    notes = [*dict.fromkeys(outcome.notes)]
     if outcome.vanished:
         why = "--end-missing unenrolls them here"
         if end_missing:

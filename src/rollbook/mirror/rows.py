@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rollbook.client.calls import Rows
@@ -11,6 +10,7 @@ from rollbook.client.courses import Session
 from rollbook.client.groups import Group
 from rollbook.client.people import User, UserGroup
 from rollbook.errors import NotAnAnswerError
+from rollbook.methods.get_learner_report import COLUMNS, FIRST, LAST
 from rollbook.mirror.pseudonyms import Pseudonyms
 from rollbook.store.mirror.groups import write_list
 from rollbook.wire.dates import read_time
@@ -19,32 +19,9 @@ from rollbook.wire.timezones import read_timezone
 
 Row = Mapping[str, Any]
 
-# By the columns of an enrollment and its user: the elements of the report.
-_TEXTS = {
-    "given_name": "FirstName",
-    "family_name": "LastName",
-    "email": "LearnerEmail",
-    "employee_id": "EmployeeID",
-    "alternate_email": "AlternateEmail",
-    "title": "Title",
-    "division": "Division",
-    "duration": "CourseDuration",
-    "course_name": "CourseName",
-    "group_name": "GroupName",
-    "progress": "Progress",
-    "grade": "Grade",
-    "grade_percentage": "GradePercentage",
-    "points": "Points",
-}
-_TIMES = {
-    "enrolled_at": "EnrolledDate",
-    "started_at": "StartedDate",
-    "completed_at": "CompletedDate",
-    "last_accessed_at": "LastAccessedDate",
-    "due_at": "DueDate",
-    "created_at": "CreatedDate",
-    "modified_at": "ModifiedDate",
-}
+# The elements of the report by the columns of an enrollment, its user, course and group.
+_ELEMENTS = {column.field: column for column in (*FIRST, *COLUMNS.values(), *LAST) if column.field}
+_NEEDED = ("id", "user_id", "course_id", "modified_at")
 _NEVER_NULL = ("given_name", "family_name", "course_name", "group_name")
 
 
@@ -142,25 +119,17 @@ def _read_listed(row: Mapping[str, str]) -> Row:
 
 
 def _read_whole(row: Mapping[str, str]) -> Row:
-    texts = {name: row.get(element) or None for name, element in _TEXTS.items()}
-    texts |= {name: texts[name] or "" for name in _NEVER_NULL}
-    times = {name: _read_time(row.get(element)) for name, element in _TIMES.items()}
-    times["created_at"] = times["created_at"] or read_time(row["ModifiedDate"])
-    session = row.get("CourseSessionID")
-    return {
-        "id": NUMBER.read(row["ID"]),
-        "user_id": NUMBER.read(row["UserID"]),
-        "course_id": NUMBER.read(row["LearningModuleID"]),
-        "session_id": NUMBER.read(session) if session else None,
-        **texts,
-        **group_key(row.get("GroupID") or "", row.get("GroupName") or ""),
-        **times,
-        "enrolled_at": times["enrolled_at"] or times["created_at"],
-    }
-
-
-def _read_time(text: str | None) -> datetime | None:
-    return read_time(text) if text else None
+    values: dict[str, Any] = dict.fromkeys(_ELEMENTS)
+    for field, element in _ELEMENTS.items():
+        if text := row.get(element.name):
+            values[field] = element.kind.read(text)
+    if missing := [_ELEMENTS[name].name for name in _NEEDED if values[name] is None]:
+        raise ValueError(f"no {missing[0]}")
+    values |= {name: values[name] or "" for name in _NEVER_NULL}
+    values["created_at"] = values["created_at"] or values["modified_at"]
+    values["enrolled_at"] = values["enrolled_at"] or values["created_at"]
+    values["session_id"] = NUMBER.read(values["session_id"]) if values["session_id"] else None
+    return {**values, **group_key(values["group_id"] or "", values["group_name"])}
 
 
 def _read(row: Mapping[str, str], read: Any) -> Any:

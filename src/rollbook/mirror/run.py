@@ -75,14 +75,13 @@ class Run:
 
     def go(self, options: Options) -> Outcome:
         """Run to the end; errors: UserError, ClientError."""
-        names = [name for name in PHASES if options.profiles or name != "profiles"]
-        first = [*PHASES].index(self._position["phase"])
-        for name in names:
-            if [*PHASES].index(name) < first:
+        names = [*PHASES]
+        for name in names[names.index(self._position["phase"]) :]:
+            if name == "profiles" and not options.profiles:
                 continue
             if name != self._position["phase"]:
                 self._position |= {"phase": name, "at": [0], "spans": None}
-            if name == "enrollments" and self._position["at"] == [0]:
+            if name.startswith("enrollments"):
                 self._settle(options)
             self._read(name)
         fold_all_emails(self._database)

@@ -1,5 +1,6 @@
 """Reads the account of a server by its API, page by page, one call at a time; each page says how it is written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -89,11 +90,11 @@ class Source:
     def members(self, at: Place) -> Iterator[Page]:
         """The members of each group. Groups that share a name cannot be told apart, so that they keep theirs."""
         listed = self._list_groups()
-        names = [each["Name"] for each in listed]
+        names = Counter(each["Name"] for each in listed)
         for index in range(at[0], len(listed)):
-            name = names[index]
-            if names.count(name) > 1:
-                self.notes.append(f"{names.count(name)} groups are named {name!r}: their members are not copied.")
+            name = listed[index]["Name"]
+            if names[name] > 1:
+                self.notes.append(f"{names[name]} groups are named {name!r}: their members are not copied.")
                 continue
             members, at_home = [], []
             for user in self.client.list_users(UserFilters(group=name)):

@@ -62,7 +62,10 @@ def write_enrollments(connection: sa.Connection, mirror: Mirror, rows: Sequence[
     refuse_taken(connection, mirror, "enrollment", (row["id"] for row in rows))
     given = {"now_at": now, "listed": False}
     counts: Counts = {}
-    courses = {row["course_id"]: {"id": row["course_id"], "name": row["course_name"], **_duration(row)} for row in rows}
+    courses = {
+        row["course_id"]: {"id": row["course_id"], "name": row["course_name"], "duration": row["course_duration"]}
+        for row in rows
+    }
     sessions = {
         row["session_id"]: {"id": row["session_id"], "course_id": row["course_id"], "name": str(row["session_id"])}
         for row in rows
@@ -86,7 +89,3 @@ def users_of(rows: Sequence[Row]) -> list[Row]:
     names = ("given_name", "family_name", "email", "employee_id", "title", "division", "alternate_email")
     people = {row["user_id"]: {"id": row["user_id"], **{name: row[name] for name in names}} for row in rows}
     return [*people.values()]
-
-
-def _duration(row: Row) -> dict[str, object]:
-    return {"duration": row["duration"]} if row["duration"] else {}

@@ -26,7 +26,9 @@ _MARK = """
     INSERT INTO mirrored (account_id, kind, id, run, modified_at)
     SELECT :account_id, :kind, CAST(item ->> 'id' AS BIGINT), :run, CAST(item ->> 'modified_at' AS {time_type})
     FROM {rows} AS r WHERE true
-    ON CONFLICT (account_id, kind, id) DO UPDATE SET run = excluded.run, modified_at = excluded.modified_at
+    ON CONFLICT (account_id, kind, id) DO UPDATE
+    SET run = CASE WHEN excluded.run > mirrored.run THEN excluded.run ELSE mirrored.run END,
+        modified_at = excluded.modified_at
 """
 # Users of the account who have the e-mail or the employee id of another user of the page.
 _HOLDERS = """
@@ -45,6 +47,7 @@ _HOLD = {
         "UPDATE users SET employee_id = NULL WHERE id {in_ids}",
     ),
 }
+_WORDS = {"email": "e-mail", "employee_id": "employee id"}
 # A list of users tells more than a report, which alone tells the alternate e-mail. A changed e-mail is folded later.
 _UPDATE_USERS = """
     UPDATE users SET given_name = n.given_name, family_name = n.family_name, employee_id = n.employee_id,
@@ -196,7 +199,7 @@ def _free_names(connection: sa.Connection, mirror: Mirror, rows: Sequence[Row]) 
         for user_id, holder, text, is_copy in holders:
             if not is_copy:
                 raise UserError(
-                    f"The user {user_id} of {mirror.url} has the {column.replace('_', ' ')} {text!r}, and so has the "
+                    f"The user {user_id} of {mirror.url} has the {_WORDS[column]} {text!r}, and so has the "
                     f"user {holder} of the account here, who is no copy. Change that one: rollbook user rename --help"
                 )
         if holders:
