@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +142,7 @@ MISTAKES = [
     (["--seed", "status.csv"], "status.csv:3: EnrollmentStatus 'Gone' is no"),
     (["--seed", "day.csv"], "day.csv:2: EnrolledDate '31.1.2026' is neither dd-Mon-yy"),
     (["--seed", "session.csv"], "session.csv:2: SessionStart 'noon' is neither"),
+    (["--seed", "twice.csv"], "twice.csv:3: the learner and class of line 2, at the same time"),
     (["--roster", "day.csv"], "day.csv is not a zip archive"),
 ]
 
@@ -155,6 +157,7 @@ def test_mistake_is_named_and_leaves_no_database(
         "narrow": "Email,GroupName\na@example.org,G\n",
         "status": "Email,GroupName,CourseName,EnrollmentStatus\na@example.org,G,C,\nb@example.org,G,C,Gone\n",
         "day": "Email,GroupName,CourseName,EnrolledDate\na@example.org,G,C,31.1.2026\n",
+        "twice": "Email,GroupName,CourseName\na@example.org,G,C\nA@example.org,G,C\n",
         "session": "Email,GroupName,CourseName,SessionStart\na@example.org,G,C,noon\n",
     }
     for name, text in files.items():
@@ -191,6 +194,9 @@ def test_database_of_a_sandbox_is_served_by_no_other_command(
 def test_sandbox_takes_no_folder_of_another_server(rollbook: Run, tmp_path: Path) -> None:
     rollbook("init", "--account", "Real", "--owner", "o@example.org")
     before = (tmp_path / "rollbook.db").read_bytes()
+    done = rollbook("sandbox", "--port", "0", "--keep", str(tmp_path))
+    assert (done.code, "is not the database of a sandbox" in done.err) == (2, True)
+    shutil.copy(tmp_path / "rollbook.db", tmp_path / "seed.db")
     done = rollbook("sandbox", "--port", "0", "--keep", str(tmp_path))
     assert (done.code, "is not the database of a sandbox" in done.err) == (2, True)
     assert (tmp_path / "rollbook.db").read_bytes() == before

@@ -50,14 +50,19 @@ def open_database(
         database.close()
 
 
-def refuse_sandbox(database: Database) -> None:
-    """Raise UserError for the database of a sandbox, whose keys are public."""
+def is_sandbox(database: Database) -> bool:
+    """Tell whether a database is that of a sandbox, whose keys are public."""
     with database.read() as connection:
-        if has_key(connection, ACCOUNT_KEY):
-            raise UserError(
-                "This is the database of a sandbox, and everyone knows its keys. Go on with it by rollbook sandbox "
-                "--keep, or name another database by ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
-            )
+        return has_key(connection, ACCOUNT_KEY)
+
+
+def refuse_sandbox(database: Database) -> None:
+    """Raise UserError for the database of a sandbox."""
+    if is_sandbox(database):
+        raise UserError(
+            "This is the database of a sandbox, and everyone knows its keys. Go on with it by rollbook sandbox --keep, "
+            "or name another database by ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
+        )
 
 
 def change_account(name: str | None, work: Callable[[Connection, Account], T]) -> T:

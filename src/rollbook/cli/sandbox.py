@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from starlette.types import ASGIApp
 
-from rollbook.cli.local_database import open_database
+from rollbook.cli.local_database import is_sandbox, open_database
 from rollbook.cli.worker import delivering_webhooks, running
-from rollbook.errors import UserError
+from rollbook.errors import UnknownSchemaError, UserError
 from rollbook.logs import configure_logs
 from rollbook.model import Limit
 from rollbook.sandbox.app import SandboxApp
@@ -32,6 +32,7 @@ LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)*{LABEL}")
 # A program under test waits for the worker.
 POLL_SECONDS = 0.1
+NO_SANDBOX = "{file} is not the database of a sandbox. Name another folder with --keep."
 
 
 def sandbox(
@@ -109,16 +110,21 @@ def _settings(folder: Path, host: str, port: int) -> Settings:
 def _prepare(folder: Path, seed: Path | None, roster: Path | None) -> None:
     """Make the database and the copy of it for resets, unless the folder has them; errors: UserError."""
     live, copy = folder / LIVE, folder / SEED
-    if not copy.exists():
-        if live.exists():
-            raise UserError(f"{live} is not the database of a sandbox. Name another folder with --keep.")
+    if not live.exists():
         make_seed(folder, roster or seed or DEFAULT, is_roster=roster is not None)
         return
+    if not copy.exists():
+        raise UserError(NO_SANDBOX.format(file=live))
     if seed or roster:
         raise UserError(f"{folder} has its people already. Leave out --seed and --roster, or name another folder.")
     for path in (live, copy):
         with closing(Database(f"sqlite:///{path}")) as database:
-            check_schema(database)
+            try:
+                check_schema(database)
+            except UnknownSchemaError:
+                raise UserError(f"{path} is of another release. Name another folder with --keep.") from None
+            if not is_sandbox(database):
+                raise UserError(NO_SANDBOX.format(file=path))
 
 
 def _announce(origins: list[str], cert: Path, host_name: str | None) -> None:

@@ -1,6 +1,6 @@
 """Fills the database of a new sandbox by the product's own actions: from a CSV file of enrollments, or a roster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +36,8 @@ MAX_NAMED = 20
 SANDBOX = Actor("sandbox")
 
 Row = dict[str, str]
+Staged = tuple[str, Sequence[object]]
+Describe = Callable[[Remark], str]
 
 
 def fill(database: Database, file: Path, *, is_roster: bool) -> None:
@@ -45,23 +47,29 @@ def fill(database: Database, file: Path, *, is_roster: bool) -> None:
         account = _add_people(connection)
     if is_roster:
         with open_archive(file) as archive:
-            _import(database, account, file, archive.read_rows(lambda stream: stream), archive.complete)
+            staged = archive.read_rows(lambda stream: stream)
+            _import(
+                database,
+                account,
+                staged,
+                file.name,
+                archive.complete,
+                lambda r: f"{file}: {r.file}:{r.line}: {r.column} {r.reason}",
+            )
     else:
-        _import(database, account, file, _stage(file, rows), frozenset())
+        _import(database, account, _stage(file, rows), file.name, frozenset(), lambda r: f"{file}:{r.line}: {r.reason}")
         if any(name in VALUES for name in rows[0][1]):
             progress = ProgressFile(file.name, BytesIO(file.read_bytes()))
             done = import_progress(database, account, progress, skip_bad_rows=False, dry_run=False, by=SANDBOX)
-            _refuse(file, done.problems)
+            _refuse(done.problems, lambda r: f"{file}:{r.line}: {r.column} {r.reason}")
     with database.write() as connection:
         _add_sessions(connection, account, file, rows)
         _join_first_group(connection, account)
 
 
 def _add_people(connection: Connection) -> Account:
-    owner = PEOPLE["owner"][1]
-    made = dict(
-        zip((ACCOUNT_KEY, PEOPLE["owner"][2]), add_account(connection, ACCOUNT, owner, by=SANDBOX), strict=True)
-    )
+    account_key, owner_key = add_account(connection, ACCOUNT, PEOPLE["owner"][1], by=SANDBOX)
+    made = {ACCOUNT_KEY: account_key, PEOPLE["owner"][2]: owner_key}
     account = find_account(connection, ACCOUNT)
     for name, (role, email, key) in PEOPLE.items():
         if role is not Role.OWNER:
@@ -107,7 +115,7 @@ def _named(file: Path, line: int, names: Sequence[str], record: list[str] | str)
     return row
 
 
-def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, Sequence[object]]]:
+def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Staged]:
     """Yield the rows of the staging tables: each group, course and person at the first row that names it."""
     staged: set[tuple[str, str]] = set()
     for line, row in rows:
@@ -133,21 +141,21 @@ def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, S
 def _import(
     database: Database,
     account: Account,
-    file: Path,
-    rows: Iterator[tuple[str, Sequence[object]]],
+    rows: Iterator[Staged],
+    name: str,
     complete: frozenset[str],
+    describe: Describe,
 ) -> None:
     with database.session() as connection:
         stage_rows(connection, rows)
         options = Options(complete, match=None, skip_bad_rows=False, dry_run=False)
-        done = actions.import_roster(connection, SANDBOX, account, f"Seed {file.name}", options, codes={})
-    _refuse(file, done.problems)
+        done = actions.import_roster(connection, SANDBOX, account, f"Seed {name}", options, codes={})
+    _refuse(done.problems, describe)
 
 
-def _refuse(file: Path, problems: Sequence[Remark]) -> None:
-    named = [f"{file}:{p.line}: {p.column} {p.reason}".replace("  ", " ") for p in problems[:MAX_NAMED]]
-    if named:
-        raise UserError("\n".join(named))
+def _refuse(problems: Sequence[Remark], describe: Describe) -> None:
+    if problems:
+        raise UserError("\n".join(map(describe, problems[:MAX_NAMED])))
 
 
 def _add_sessions(connection: Connection, account: Account, file: Path, rows: Sequence[tuple[int, Row]]) -> None:
