@@ -28,10 +28,11 @@ Visitors = Callable[[], Visitor]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make soak`."""
+    """Add the options of `make soak` and `make package`."""
     parser.addoption(
         "--soak", action="store_true", help="faults for minutes, with figures; many rounds of what chance decides"
     )
+    parser.addoption("--package", help="a wheel or sdist that tests/release installs with what it needs from the index")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -181,6 +182,7 @@ def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROLLBOOK_DATABASE_URL", database_url)
     monkeypatch.setenv("ROLLBOOK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ROLLBOOK_SETTINGS_FILE", "")
     return tmp_path / "data"
 
 

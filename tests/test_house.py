@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "model": set(),
     "logs": set(),
-    "settings": set(),
+    "settings": {"settings_file"},
+    "settings_file": set(),
     "spreadsheets": set(),
     "wire": set(),
     "id_lists": {"wire"},
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mirror": {"actions", "brake", "client", "methods", "store", "wire"},
     "cli": {
         *("actions", "client", "id_lists", "importers", "methods", "server", "spreadsheets", "store", "wire", "worker"),
-        *("brake", "mirror", "sandbox", "settings", "logs", "__version__"),
+        *("brake", "mirror", "sandbox", "settings", "settings_file", "logs", "__version__"),
     },
     "__init__": {"client"},
     "__main__": {"cli"},

@@ -1,20 +1,21 @@
 """All settings with type, default and help. Only cli/ and server/app read them.
 
-A setting is an environment variable ROLLBOOK_<NAME> or a line of a file `.env` in the working directory. The
-environment overrides the file, and options of the command line override both.
+A setting is an environment variable ROLLBOOK_<NAME>, a line of a file `.env` in the working directory, or a line of the
+machine's settings file. The first that has it wins, and options of the command line override all.
 """
 
 import os
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rollbook.errors import UserError
+from rollbook.settings_file import find_settings_file
 
 
 def _default_data_dir() -> Path:
@@ -36,12 +37,15 @@ PUBLIC_URL = re.compile(r"https://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?/?", r
 
 # Pages have their own connections, so that no call waits for a page.
 PAGES_AT_ONCE = 3
+# File descriptors besides client connections: the database, the log, the program's own.
+OTHER_FILES = 256
+
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*", re.ASCII | re.IGNORECASE)
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="ROLLBOOK_", env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
-    )
+    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", extra="ignore", frozen=True, allow_inf_nan=False)
 
     @field_validator("*")
     @classmethod
@@ -60,6 +64,19 @@ class _Settings(BaseSettings):
             if path:
                 values[name] = _read_secret(_variable(name), Path(str(path)))
         return values
+
+
+def split_list(value: str) -> list[str]:
+    """Return the parts of a value that are separated by commas."""
+    return [part for part in map(str.strip, value.split(",")) if part]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_secret(variable: str, path: Path) -> str:
@@ -94,8 +111,12 @@ class Settings(_Settings):
         8444, ge=0, le=65535, description="Their HTTP port; 0 takes a free one, off opens none."
     )
     workers: int = Field(1, ge=1, description="How many server processes share the ports.")
+    worker: bool = Field(True, description="Whether `rollbook serve` also processes the unenrollment queue.")
     tls_cert: Path | None = Field(None, description="PEM file of the certificate, with its chain.")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    tls_names: str = Field(
+        "", description="Host names and addresses, separated by commas, of the self-signed certificate."
+    )
     hsts_seconds: int = Field(
         0, ge=0, description="How long browsers use only HTTPS for this host name; 0 sends no such header."
     )
@@ -168,8 +189,16 @@ class Settings(_Settings):
     @field_validator("trusted_proxies", "webhook_addresses")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
-        for address in filter(None, value.replace(" ", "").split(",")):
+        for address in split_list(value):
             ip_network(address, strict=False)
+        return value
+
+    @field_validator("tls_names")
+    @classmethod
+    def _are_host_names(cls, value: str) -> str:
+        for name in split_list(value):
+            if not (HOST_NAME.fullmatch(name) or _is_address(name)):
+                raise ValueError(f"{name!r} is neither a host name such as lms.example.org nor an IP address")
         return value
 
     @field_validator("public_url")
@@ -213,9 +242,13 @@ class RemoteSettings(_Settings):
 def load_settings(**given: object) -> Settings:
     """Read the settings; `given` are options of the command line, None if not given.
 
-    Errors: UserError that names each wrong setting.
+    Errors: UserError that names each wrong setting, and when the settings file that names the database is out of reach.
     """
-    return _load(Settings, given)
+    settings = _load(Settings, given)
+    file = find_settings_file()
+    if file.is_denied and settings.model_fields_set.isdisjoint(("data_dir", "database_url")):
+        raise UserError(f"{file.note} For another database than the service's, set ROLLBOOK_DATA_DIR.")
+    return settings
 
 
 def load_remote_settings(**given: object) -> RemoteSettings:
@@ -232,8 +265,12 @@ def _load(kind: type[S], given: dict[str, object]) -> S:
         # A given secret, or its file, overrides both.
         if not given.keys().isdisjoint((name, f"{name}_file")):
             given = {name: "", f"{name}_file": None, **given}
+    file = find_settings_file().path
+    values: dict[str, Any] = {"_env_file": (".env",) if file is None else (file, ".env"), **given}
     try:
-        return kind(**given)  # type: ignore[arg-type]
+        return kind(**values)
+    except PermissionError:
+        raise UserError("The file .env in this directory cannot be read. Go to another one first: cd /") from None
     except UnicodeDecodeError:
         raise UserError("The file .env is not text in UTF-8. Write it in UTF-8.") from None
     except ValidationError as error:

@@ -139,13 +139,10 @@ def test_init_runs_without_a_terminal(environment: Path) -> None:
 
 
 @default_database
-@pytest.mark.parametrize("command", [INIT, ("migrate",)])
-def test_new_data_directory_and_database_are_readable_only_by_their_owner(
-    rollbook: Run, environment: Path, command: tuple[str, ...]
-) -> None:
+def test_new_data_directory_and_database_are_readable_only_by_their_owner(rollbook: Run, environment: Path) -> None:
     before = os.umask(0o022)
     try:
-        assert rollbook(*command).code == 0
+        assert rollbook(*INIT).code == 0
     finally:
         os.umask(before)
     assert environment.stat().st_mode & 0o777 == 0o700
@@ -169,6 +166,8 @@ def test_a_data_directory_that_cannot_be_made_is_named(rollbook: Run, environmen
 
 
 def test_migrate_makes_the_schema_and_does_nothing_the_second_time(rollbook: Run, database_url: str) -> None:
+    if database_url.startswith("sqlite"):  # the database is there, as on PostgreSQL
+        Path(database_url.removeprefix("sqlite:///")).touch()
     first, second = rollbook("migrate"), rollbook("migrate")
     assert (first.code, second.code) == (0, 0)
     assert "before: none" in first.out

@@ -135,5 +135,5 @@ def test_doctor_checks_the_machine(
     expected = {"certificate": "problem", "files": "warning", "proxies": "warning", "descriptors": "warning"}
     assert states == expected
     assert "do not work together" in bad["certificate"][1]
-    assert f"chmod 600 {second.key}" in bad["files"][1]
+    assert f"chmod 640 {second.key}" in bad["files"][1]
     assert "10.0.0.0/8" in bad["proxies"][1]

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rollbook.cli import app
+from rollbook.cli import PANELS, app
 
 
 def _commands(command: object, *names: str) -> Iterator[tuple[str, ...]]:
@@ -46,9 +46,54 @@ def test_help_lists_every_command_under_a_heading() -> None:
     assert set(getattr(typer.main.get_command(app), "commands", {})) <= listed
 
 
-def test_client_commands_load_neither_server_nor_database() -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "rollbook", "queue", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "rollbook.client.client" in loaded
-    assert loaded.isdisjoint({"sqlalchemy", "starlette", "uvicorn", "alembic", "rollbook.cli.serve"})
+HEAVY = {
+    *("sqlalchemy", "psycopg", "alembic", "starlette", "uvicorn", "jinja2", "python_multipart", "prometheus_client"),
+    *("argon2", "cryptography", "httpx", "lxml"),
+}
+DATABASE = {"sqlalchemy", "psycopg"}
+CALLS = {"httpx", "lxml"}
+# What the module of a command loads of these: those that call a server, and those that open a database.
+CALLING = dict.fromkeys(("queue", "report", "unenroll"), CALLS)
+OPENING = {
+    **dict.fromkeys(("initialize", "backup", "accounts", "groups", "courses", "sessions", "keys", "audit"), DATABASE),
+    "users": DATABASE | {"argon2"},
+    "doctor": DATABASE | {"cryptography"},
+    "webhooks": DATABASE | {"httpx"},
+    "imports": DATABASE | {"lxml"},
+    "mirror": DATABASE | CALLS,
+    "reenroll": DATABASE | CALLS,
+    # Metrics count the calls of every method, one of which checks passwords.
+    "worker": DATABASE | CALLS | {"prometheus_client", "argon2"},
+    "serve": HEAVY - {"alembic"},
+    "sandbox": HEAVY - {"alembic"},
+}
+LOAD_EACH = f"""
+import importlib, os, sys
+import rollbook.cli
+
+def load(module):
+    if os.fork() == 0:
+        importlib.import_module("rollbook.cli." + module)
+        print(module, *{HEAVY} & sys.modules.keys(), flush=True)
+        os._exit(0)
+    os.wait()
+
+for module in {[*CALLING]}:
+    load(module)
+import rollbook.cli.local_database
+for module in {[*OPENING]}:
+    load(module)
+"""
+
+
+def test_command_loads_only_what_it_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", LOAD_EACH], capture_output=True, text=True, check=True)
+    loaded = {name: {*packages} for name, *packages in map(str.split, done.stdout.splitlines())}
+    assert loaded == CALLING | OPENING
+    assert loaded.keys() == {module for panel in PANELS.values() for module in panel.values()}
+
+
+def test_client_alone_loads_nothing_of_a_server() -> None:
+    program = f"import sys\nfrom rollbook import Client, Enrollment\nprint(*{HEAVY} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {*done.stdout.split()} == CALLS

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from commands import Run
 from conftest import Served, on_sqlite
 from rollbook.server.network.tls import self_signed_certificate
 from rollbook.server.network.workers import CRASH_SECONDS
@@ -116,6 +117,51 @@ def test_process_that_cannot_start_is_retried_while_another_serves_and_else_ends
             os.kill(pid, signal.SIGKILL)
         assert server.process.wait(20) == 2
         assert "A server process ended at once, with exit code 1" in server.log.read_text()
+
+
+def _accepts(server: ServerProcess, *names: str) -> list[bool]:
+    """Return for each name whether a client that trusts the certificate reaches the server by it."""
+    context, accepted = server.tls_context(), []
+    for name in names:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain:
+            try:
+                context.wrap_socket(plain, server_hostname=name).close()
+            except ssl.SSLCertVerificationError:
+                accepted.append(False)
+            else:
+                accepted.append(True)
+    return accepted
+
+
+@on_sqlite
+def test_self_signed_certificate_has_the_names_of_the_operator(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    options = ["--no-worker", "--tls-name", "LMS.example.org", "--tls-name", "192.0.2.7"]
+    with run_server(database_url, tmp_path, *options) as server:
+        assert "self-signed, for localhost, LMS.example.org, 192.0.2.7: " in server.log.read_text()
+        names = ("localhost", "lms.example.org", "192.0.2.7", "www.example.org")
+        assert _accepts(server, *names) == [True, True, True, False]
+        first = _shown(server.port)
+    with run_server(database_url, tmp_path, "--no-worker", tls_names="lms.example.org") as server:
+        assert _shown(server.port) == first, "a certificate with more names stays"
+    with run_server(database_url, tmp_path, "--no-worker", tls_names="www.example.org, ::1") as server:
+        assert _accepts(server, "www.example.org") == [True]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--tls-name=a_b", "ROLLBOOK_TLS_NAMES: 'a_b' is neither a host name"),
+        ("--tls-name=x.example --tls-name=\u017f.example", "'\u017f.example' is neither"),
+        ("--tls-name=x.example --tls-cert=a --tls-key=b", "--tls-name is for the self-signed certificate"),
+    ],
+)
+def test_tls_name_that_cannot_be_used_is_refused(database: Database, rollbook: Run, options: str, said: str) -> None:
+    done = rollbook("serve", *options.split())
+    assert done.code == 2
+    assert said in done.err
 
 
 @pytest.mark.parametrize("workers", [1, 2])

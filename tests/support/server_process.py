@@ -169,7 +169,7 @@ def environment(database_url: str, data_dir: Path, **settings: object) -> dict[s
     chosen = {"operations_port": "off"} | settings
     given = {f"ROLLBOOK_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
     # All tests call from one address, many of them with wrong keys.
-    standing = {"ROLLBOOK_DATABASE_URL": database_url, "ROLLBOOK_DATA_DIR": str(data_dir)}
+    standing = {"ROLLBOOK_DATABASE_URL": database_url, "ROLLBOOK_DATA_DIR": str(data_dir), "ROLLBOOK_SETTINGS_FILE": ""}
     return inherited | standing | {"ROLLBOOK_WRONG_KEYS_PER_ADDRESS": "0"} | given
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from rollbook.cli.local_database import NO_DATABASE
+from rollbook.cli.local_database import require_file
 from rollbook.cli.options import check_target
 from rollbook.errors import UserError
 from rollbook.settings import load_settings
@@ -20,11 +20,11 @@ def backup(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Copy the SQLite database while the server runs, and check the copy."""
-    source = load_settings().database_file
+    settings = load_settings()
+    source = settings.database_file
     if source is None:
         raise UserError("PostgreSQL makes its own backups: pg_dump --format=custom --file=FILE ADDRESS_OF_THE_DATABASE")
-    if not source.is_file():
-        raise UserError(NO_DATABASE.format(file=source))
+    require_file(settings)
     if file.exists() and file.samefile(source):
         raise UserError(f"{file} is the database itself. Name another file.")
     if file.exists() and not force:

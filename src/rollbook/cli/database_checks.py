@@ -31,7 +31,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield problem("database", f"there is no file {file}", advice)
         return
     try:
-        with open_database(settings, making=True) as database:
+        with open_database(settings, any_schema=True) as database:
             with database.read() as connection:
                 facts = server_facts(connection)
             yield Finding("database", "PostgreSQL answers" if facts else f"SQLite, {file}")

@@ -26,7 +26,7 @@ def init(
 
 def migrate() -> None:
     """Migrate the database to the schema of this release; safe to repeat."""
-    with open_database(making=True) as database:
+    with open_database(any_schema=True) as database:
         before, after = schema.migrate(database)
     typer.echo(
         f"The database has schema {after}, " + ("as before." if before == after else f"before: {before or 'none'}.")

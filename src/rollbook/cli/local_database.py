@@ -12,6 +12,7 @@ from rollbook.errors import UserError
 from rollbook.model import Account, Actor
 from rollbook.sandbox.known import ACCOUNT_KEY
 from rollbook.settings import Settings, load_settings
+from rollbook.settings_file import find_settings_file
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
 from rollbook.store.operations.sandbox import has_key
@@ -19,10 +20,15 @@ from rollbook.store.people.accounts import find_account
 
 T = TypeVar("T")
 
-NO_DATABASE = (
-    "There is no database {file}. Make it with: rollbook init --account NAME --owner EMAIL; "
-    "or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL."
-)
+
+def require_file(settings: Settings) -> None:
+    """Refuse to go on without the SQLite file, so that only `init` makes a database; errors: UserError."""
+    file = settings.database_file
+    if file is not None and not file.is_file():
+        raise UserError(
+            f"There is no database {file}. Make it with: rollbook init --account NAME --owner EMAIL; "
+            f"or correct ROLLBOOK_DATA_DIR or ROLLBOOK_DATABASE_URL. {find_settings_file().note}"
+        )
 
 
 @contextmanager
@@ -30,20 +36,20 @@ def open_database(
     settings: Settings | None = None,
     *,
     making: bool = False,
+    any_schema: bool = False,
     statement_seconds: float | None = None,
     connections: int | None = None,
 ) -> Iterator[Database]:
-    """Yield the database of the settings with this release's schema; with `making` file and schema may be missing.
+    """Yield the database of the settings with this release's schema, or with `any_schema`; `making` makes its file.
 
     Errors: UserError, DatabaseUnavailableError.
     """
     settings = settings or load_settings()
-    file = settings.database_file
-    if not making and file is not None and not file.is_file():
-        raise UserError(NO_DATABASE.format(file=file))
+    if not making:
+        require_file(settings)
     database = Database(settings.database, connections or settings.pool_size, statement_seconds)
     try:
-        if not making:
+        if not (making or any_schema):
             check_schema(database)
         yield database
     finally:

@@ -1,4 +1,4 @@
-"""The checks of `rollbook doctor` on the machine: certificate, files, disk, proxies, descriptors."""
+"""The checks of `rollbook doctor` on the machine: settings, certificate, files, disk, proxies, descriptors."""
 
 import resource
 import shutil
@@ -12,11 +12,13 @@ from cryptography import x509
 
 from rollbook.cli.problems import Finding, problem, warning
 from rollbook.model import utc_now
-from rollbook.server.network.connection_limits import OTHER_FILES
 from rollbook.server.network.tls import RENEW_DAYS
-from rollbook.settings import Settings
+from rollbook.settings import OTHER_FILES, RemoteSettings, Settings, split_list
+from rollbook.settings_file import find_settings_file
 
 OTHERS = 0o077
+# The group of files in /etc/rollbook is the service's.
+OTHERS_THAN_GROUP = 0o027
 LOW_DISK, NO_DISK = 1_000_000_000, 100_000_000  # bytes
 LARGE_WAL = 500_000_000  # bytes
 WIDE_NETWORK = 256  # addresses
@@ -24,11 +26,21 @@ WIDE_NETWORK = 256  # addresses
 
 def check_machine(settings: Settings) -> Iterator[Finding]:
     """Check everything outside the database."""
+    yield _check_settings()
     yield from _check_certificate(settings)
     yield from _check_files(settings)
     yield from _check_disk(settings)
     yield from _check_proxies(settings)
     yield _check_descriptors(settings)
+
+
+def _check_settings() -> Finding:
+    file = find_settings_file()
+    known = {f"ROLLBOOK_{name.upper()}" for name in (*Settings.model_fields, *RemoteSettings.model_fields)}
+    unknown = sorted(name for name in file.names - known if name.startswith("ROLLBOOK_"))
+    if unknown:
+        return warning("settings", f"{file.path} sets {', '.join(unknown)}, which is no setting", "Check the spelling.")
+    return Finding("settings", file.note)
 
 
 def _check_certificate(settings: Settings) -> Iterator[Finding]:
@@ -61,14 +73,14 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_files(settings: Settings) -> Iterator[Finding]:
-    key = settings.tls_key or settings.data_dir / "localhost-key.pem"
-    secret = [path for path in (settings.database_file, key, Path(".env")) if path is not None and path.exists()]
-    open_ = [path for path in secret if path.stat().st_mode & OTHERS]
+    own = [settings.database_file, settings.data_dir / "localhost-key.pem", Path(".env")]
+    modes = dict.fromkeys(own, OTHERS) | dict.fromkeys((settings.tls_key, find_settings_file().path), OTHERS_THAN_GROUP)
+    open_ = [path for path, others in modes.items() if path and path.exists() and path.stat().st_mode & others]
     for path in open_:
-        advice = f"Run chmod 600 {path}, and check whether others have read it."
+        advice = f"Run chmod {0o666 & ~modes[path]:o} {path}, and check whether others have read it."
         yield warning("files", f"{path} is open to other users ({path.stat().st_mode & 0o777:o})", advice)
     if not open_:
-        yield Finding("files", "only their owner can read database, key and .env")
+        yield Finding("files", "only the service can read database, key, .env and settings file")
 
 
 def _check_disk(settings: Settings) -> Iterator[Finding]:
@@ -97,7 +109,7 @@ def _check_log(file: Path) -> Finding:
 
 
 def _check_proxies(settings: Settings) -> Iterator[Finding]:
-    named = [ip_network(text, strict=False) for text in settings.trusted_proxies.replace(" ", "").split(",") if text]
+    named = [ip_network(text, strict=False) for text in split_list(settings.trusted_proxies)]
     wide = [str(network) for network in named if network.num_addresses > WIDE_NETWORK]
     if wide:
         found = f"every host in {', '.join(wide)} can claim that a call came over HTTPS, and from which address"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import typer
 
 from rollbook.errors import UserError
-from rollbook.server.network.server import bind
+from rollbook.server.network.sockets import bind
 from rollbook.server.operations.metrics import collect_from, shared_folder
 from rollbook.server.operations.probes import run_probes
 from rollbook.settings import Settings

@@ -1,6 +1,5 @@
 """`rollbook sandbox`: a server to test programs against, with made-up people and well-known keys."""
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,15 +20,14 @@ from rollbook.sandbox.control import BASE, control
 from rollbook.sandbox.known import ACCOUNT_KEY, PASSWORD, PEOPLE
 from rollbook.sandbox.seed import DEFAULT
 from rollbook.sandbox.state import LIVE, SEED, PausableWorker, State, make_seed, mark_pages
-from rollbook.server.network.server import bind, run_server
+from rollbook.server.network.server import run_server
+from rollbook.server.network.sockets import bind
 from rollbook.server.network.tls import self_signed_certificate
-from rollbook.settings import Settings, load_settings
+from rollbook.settings import HOST_NAME, Settings, load_settings
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import check_schema
 from rollbook.store.people.passwords import ADMINISTERING
 
-LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({LABEL}\.)*{LABEL}")
 # A program under test waits for the worker.
 POLL_SECONDS = 0.1
 NO_SANDBOX = "{file} is not the database of a sandbox. Name another folder with --keep."

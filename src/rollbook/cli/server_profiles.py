@@ -14,6 +14,7 @@ from rollbook.cli.options import check_text
 from rollbook.client.client import Client
 from rollbook.errors import UserError
 from rollbook.settings import RemoteSettings, load_remote_settings
+from rollbook.settings_file import find_settings_file
 
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="A profile of the configuration file, instead of ROLLBOOK_URL and keys.")
@@ -31,7 +32,8 @@ def open_client(profile: str | None) -> Iterator[Client]:
     missing = [field for field in ("url", "account_key", "user_key") if not getattr(settings, field)]
     if missing:
         names = ", ".join(f"ROLLBOOK_{field.upper()}" for field in missing)
-        raise UserError(f"The server or a key is missing. Set {names}, or name a profile with --profile.")
+        note = find_settings_file().note
+        raise UserError(f"The server or a key is missing. Set {names}, or name a profile with --profile. {note}")
     ca_file = settings.ca_file
     if ca_file is not None and not ca_file.is_file():
         raise UserError(f"There is no file {ca_file}. ROLLBOOK_CA_FILE names the certificate of a private authority.")

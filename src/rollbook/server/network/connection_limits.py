@@ -12,7 +12,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rollbook.server.network.request_parser import RequestParser
-from rollbook.settings import Settings
+from rollbook.settings import OTHER_FILES, Settings
 
 log = structlog.get_logger("rollbook.server")
 
@@ -20,8 +20,6 @@ log = structlog.get_logger("rollbook.server")
 MAX_HEAD_BYTES = 65_536
 # Minimum bytes a client must read per ROLLBOOK_WRITE_SECONDS.
 MIN_READ_BYTES = 65_536
-# File descriptors besides client connections: the database, the log, the program's own.
-OTHER_FILES = 256
 # Minimum seconds between two warnings about too many connections.
 WARNING_SECONDS = 60
 

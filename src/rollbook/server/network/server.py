@@ -11,28 +11,15 @@ from typing import NoReturn
 import uvicorn
 from starlette.types import ASGIApp
 
-from rollbook.errors import UserError
 from rollbook.server.app import create_app
 from rollbook.server.call.body import Receiver
 from rollbook.server.network.connection_limits import ConnectionLimits, LimitedConnection
+from rollbook.server.network.sockets import BACKLOG
 from rollbook.server.network.tls import Certificate, Tls
 from rollbook.settings import Settings
 
 # For calls in progress; SIGTERM ends the process within 10 seconds in all.
 GRACEFUL_SECONDS = 7
-BACKLOG = 2048
-
-
-def bind(host: str, port: int, options: str = "--host, --port and --http-port") -> socket.socket:
-    """Open a listening socket; port 0 takes a free one. Errors: UserError."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise UserError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. "
-            f"Choose others with {options}, or end the program that uses them."
-        ) from None
 
 
 class _Server(uvicorn.Server):

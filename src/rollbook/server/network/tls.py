@@ -1,4 +1,4 @@
-"""TLS 1.2 and 1.3, a certificate that can be reloaded, and a self-signed one for localhost."""
+"""TLS 1.2 and 1.3, a certificate that can be reloaded, and a self-signed one."""
 
 import datetime as dt
 import os
@@ -76,34 +76,38 @@ def load_context(certificate: Certificate) -> ssl.SSLContext:
 
 
 def self_signed_certificate(data_dir: Path, names: Sequence[str] = ()) -> Certificate:
-    """Return the certificate in the data directory, for localhost and for the host names.
+    """Return the certificate in the data directory, for localhost and for these host names and addresses.
 
     Generate one if it is missing, lacks a name, or expires within RENEW_DAYS.
     """
     certificate = Certificate(data_dir / "localhost.pem", data_dir / "localhost-key.pem", self_signed=True)
-    if not _is_usable(certificate, names):
+    hosts = [_host(name) for name in ("localhost", "127.0.0.1", "::1", *names)]
+    if not _is_usable(certificate, hosts):
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _generate(certificate, names)
+        _generate(certificate, hosts)
     return certificate
 
 
-def _is_usable(certificate: Certificate, names: Sequence[str]) -> bool:
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name.lower())
+
+
+def _is_usable(certificate: Certificate, hosts: Sequence[x509.GeneralName]) -> bool:
     if not (certificate.cert.exists() and certificate.key.exists()):
         return False
     found = x509.load_pem_x509_certificate(certificate.cert.read_bytes())
     certified = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    if not {*names} <= {*certified.get_values_for_type(x509.DNSName)}:
+    if not set(hosts) <= set(certified):
         return False
     return found.not_valid_after_utc > utc_now() + dt.timedelta(days=RENEW_DAYS)
 
 
-def _generate(certificate: Certificate, names: Sequence[str]) -> None:
+def _generate(certificate: Certificate, hosts: Sequence[x509.GeneralName]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    hosts = [
-        *(x509.DNSName(host) for host in ("localhost", *names)),
-        *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")),
-    ]
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     unused = "content_commitment key_encipherment data_encipherment key_agreement crl_sign encipher_only decipher_only"
     usage = dict.fromkeys(unused.split(), False)
