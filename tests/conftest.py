@@ -136,12 +136,13 @@ def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str
 
 @contextmanager
 def other_database(request: pytest.FixtureRequest, database_url: str, folder: Path) -> Iterator[str]:
-    """Yield the URL of an empty database of the other kind."""
+    """Yield the URL of a migrated database of the other kind, without rows."""
     if database_url.startswith("sqlite"):
         server: PostgresServer = request.getfixturevalue("postgresql")
-        with server.fresh_database() as url:
+        with server.fresh_database(request.getfixturevalue("migrated_template")) as url:
             yield url
     else:
+        shutil.copyfile(request.getfixturevalue("migrated_file"), folder / "other.db")
         yield f"sqlite:///{folder / 'other.db'}"
 
 

@@ -25,6 +25,8 @@ from rollbook.store.people.accounts import add_account
 from rollbook.wire.dates import write_time
 
 hosted, copy = copies.hosted, copies.copy
+# What no statement decides is tested with one database.
+with_a_copy_on_sqlite = pytest.mark.parametrize("served", ["postgresql"], indirect=True)
 
 
 def client_of(served: Served, campus: Campus) -> Client:
@@ -207,6 +209,7 @@ def test_taken_ids_and_other_servers_are_refused_with_a_sentence(
     assert (done.code, "There is no account 'Nobody'" in done.err) == (2, True)
 
 
+@with_a_copy_on_sqlite
 def test_made_up_names_are_the_same_for_the_same_person_and_lead_to_nobody(
     served: Served, campus: Campus, copy: Copy, tmp_path: Path
 ) -> None:
@@ -231,6 +234,7 @@ def test_made_up_names_are_the_same_for_the_same_person_and_lead_to_nobody(
     assert (done.code, "has the made-up names of another key" in done.err) == (2, True)
 
 
+@with_a_copy_on_sqlite
 def test_server_without_lists_is_copied_from_its_report(
     served: Served, campus: Campus, hosted: Hosted, copy: Copy
 ) -> None:
@@ -256,6 +260,7 @@ def test_two_learners_who_have_exchanged_their_addresses_are_copied(served: Serv
     assert copy.column(named) == ["2@example.org", "1@example.org"]
 
 
+@with_a_copy_on_sqlite
 def test_most_of_the_copy_is_not_ended_without_saying_so(served: Served, campus: Campus, copy: Copy) -> None:
     ids = campus.enroll(4)
     copy.counts()
@@ -300,6 +305,7 @@ def test_profiles_and_permissions_are_read_when_wanted_and_again_only_where_user
     assert hosted.calls["getUser"] == 0
 
 
+@with_a_copy_on_sqlite
 def test_erased_user_stays_erased(served: Served, campus: Campus, copy: Copy) -> None:
     fill(served, campus)
     copy.counts()

@@ -15,7 +15,6 @@ from conftest import Served, other_database
 from hosted import Hosted, run_hosted
 from rollbook.model import Account
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import audit, mirrored, mirrors
 from rollbook.store.people.accounts import add_account, find_account
 
@@ -51,9 +50,9 @@ class Copy:
 
 
 @pytest.fixture
-def hosted(served: Served, tmp_path: Path) -> Iterator[Hosted]:
+def hosted(served: Served) -> Iterator[Hosted]:
     """A server without Rollbook's own methods and headers, before the server that the test run shares."""
-    with run_hosted(served.server, tmp_path) as server:
+    with run_hosted(served.server) as server:
         yield server
 
 
@@ -80,5 +79,4 @@ def copy(
             monkeypatch.setenv(f"ROLLBOOK_{name.upper()}", str(value))
         database = Database(url)
         opened.callback(database.close)
-        migrate(database)
         yield Copy(database, lambda *arguments: run_command(monkeypatch, capsys, *arguments))

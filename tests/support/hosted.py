@@ -76,9 +76,9 @@ class Hosted:
 
 
 @contextmanager
-def run_hosted(behind: ServerProcess, folder: Path) -> Iterator[Hosted]:
-    """Run such a server before a Rollbook server."""
-    certificate = self_signed_certificate(folder)
+def run_hosted(behind: ServerProcess) -> Iterator[Hosted]:
+    """Run such a server before a Rollbook server, with its certificate."""
+    certificate = self_signed_certificate(behind.ca_file.parent)
     hosted = Hosted(behind, certificate.cert)
 
     class Handler(BaseHTTPRequestHandler):

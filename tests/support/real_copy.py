@@ -16,7 +16,6 @@ from rollbook import Client, Progress
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.schema import migrate
 from rollbook.store.database.tables import enrollments
 from rollbook.store.people.accounts import add_account
 from server_process import ForkedProcess, ServerProcess, environment, run_forked, run_server
@@ -29,7 +28,6 @@ def copy_real_account(server: ServerProcess, campus: Campus, copy_url: str, fold
     """Copy it with two interruptions, again, and after changes; each time the reports are equal byte for byte."""
     folder.mkdir()
     database = Database(copy_url)
-    migrate(database)
     with database.write() as connection:
         account_key, owner_key = add_account(connection, "Copy", "copier@example.net", by=OPERATOR)
     database.close()
@@ -38,7 +36,7 @@ def copy_real_account(server: ServerProcess, campus: Campus, copy_url: str, fold
         connection.execute(sa.update(enrollments).where(mine).values(modified_at=utc_now() - timedelta(30)))
     there = {"url": server.url, "account_key": campus.account_key, "user_key": campus.owner_key}
     there["ca_file"] = str(server.ca_file)
-    with run_hosted(server, folder) as hosted, run_server(copy_url, folder, "--no-worker") as copy:
+    with run_hosted(server) as hosted, run_server(copy_url, folder, "--no-worker") as copy:
         copier = _Copier(
             hosted, environment(copy_url, folder, **there | {"url": hosted.url, "ca_file": str(hosted.ca_file)})
         )
