@@ -3,7 +3,7 @@ BIN := .venv/bin
 OSV := https://api.osv.dev/v1/query
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser images docs audit test bench fuzz soak lint types lock
+.PHONY: help setup demo serve browser images docs audit test bench fuzz soak package release lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,15 @@ fuzz: setup .fuzz/ready ## fuzz every parser, FUZZ_SECONDS=60 for each target
 soak: setup ## run the long form of the fault tests and print their figures (20 min)
 	$(BIN)/python -m pytest tests/faults --soak --numprocesses 0 --capture no --durations 0
 	$(BIN)/python -m pytest tests/server/test_headers.py tests/worker tests/acceptance tests/importers tests/console/test_browser_pages.py --soak
+
+package: setup ## build the wheel and the sdist in dist/, and run each in a new environment as docs/operate.md says
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	for file in dist/*; do $(BIN)/python -m pytest --numprocesses 0 tests/release --package $$file || exit 1; done
+
+release: setup ## as package, but only with dated notes in CHANGELOG.md and without uncommitted files
+	@$(BIN)/python tests/support/release_notes.py
+	@$(MAKE) --no-print-directory package
 
 lint: setup ## check style with ruff
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ what it is asked for.
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -98,18 +97,14 @@ class Machine:
             process.wait()
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel of this source."""
-    source = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    [wheel] = folder.glob("*.whl")
-    return wheel
-
-
-def borrow_dependencies(prefix: Path) -> None:
-    """Let an environment use the packages of this one, except Rollbook itself."""
-    [here] = [path for path in sys.path if path.endswith("site-packages")]
-    [there] = prefix.glob("lib/python*/site-packages")
-    (there / "borrowed.pth").write_text(f"{here}\n")
-    assert shutil.which("pip", path=str(prefix / "bin")) is None
+def install_source(prefix: Path) -> None:
+    """Put into an environment what the wheel would, from this source, and let it use the packages of the tests."""
+    root = Path(__file__).parents[2]
+    [packages] = [path for path in sys.path if path.endswith("site-packages")]
+    [site] = prefix.glob("lib/python*/site-packages")
+    (site / "source.pth").write_text(f"{root / 'src'}\n{packages}\n")
+    program = prefix / "bin" / "rollbook"
+    program.write_text(f"#!{prefix}/bin/python\nfrom rollbook.cli import main\nmain()\n")
+    program.chmod(0o755)
+    (prefix / "share").mkdir()
+    (prefix / "share" / "rollbook").symlink_to(root / "deploy")
