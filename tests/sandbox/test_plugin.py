@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+# What a test run without a sandbox must not load.
+HEAVY = {"httpx", "lxml", "sqlalchemy", "starlette", "typer", "uvicorn"}
 SETTINGS = "[pytest]\nrollbook_sandbox_options = --strict\n"
 
 
@@ -20,3 +22,9 @@ def test_documented_file_and_sample_integration_pass_against_a_strict_sandbox(tm
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, "14 passed" in done.stdout) == (0, True), done.stdout
+
+
+def test_plugin_loads_nothing_until_a_test_uses_a_sandbox() -> None:
+    program = f"import sys\nimport rollbook.sandbox.pytest_plugin\nprint(*{HEAVY} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -73,8 +73,7 @@ def sandbox(
             state = State(database, worker, folder)
 
             def wrap(app: ASGIApp) -> ASGIApp:
-                options = {"strict": strict, "plain_http": plain_http}
-                return SandboxApp(app, control(state, facts), state, **options, max_body=settings.max_body_bytes)
+                return SandboxApp(app, control(state, facts), state, strict=strict, max_body=settings.max_body_bytes)
 
             mark_pages()
             with running(worker), delivering_webhooks(settings):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -44,11 +45,9 @@ class Received:
 class SandboxApp:
     """The application of a sandbox, around `app`."""
 
-    def __init__(
-        self, app: ASGIApp, control: ASGIApp, state: State, *, strict: bool, plain_http: bool, max_body: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, control: ASGIApp, state: State, *, strict: bool, max_body: int) -> None:
         self._app, self._control, self._state = app, control, state
-        self._strict, self._plain_http, self._max_body = strict, plain_http, max_body
+        self._strict, self._max_body = strict, max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,8 +61,7 @@ class SandboxApp:
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        if self._plain_http:
-            scope = {**scope, "scheme": "https"}
+        scope = {**scope, "scheme": "https"}  # a sandbox has a plain port only on request
         received = _read(await _receive(receive, self._max_body), Headers(scope=scope))
         fault = self._state.faults.take(received.method)
         answer = refuse(fault) if fault else None
@@ -95,9 +93,8 @@ class SandboxApp:
         if kind == LOST:
             _transport(send).abort()
         else:
-            headers = [
-                header for header in answer.headers if not (self._strict and header[0].lower().startswith(OWN_HEADERS))
-            ]
+            hidden = OWN_HEADERS if self._strict else ()
+            headers = [header for header in answer.headers if not header[0].startswith(hidden)]
             await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, MARK]})
             cut = len(answer.body) // 2 if kind == TRUNCATED else len(answer.body)
             await send({"type": "http.response.body", "body": answer.body[:cut], "more_body": kind == TRUNCATED})
@@ -143,7 +140,7 @@ def _read(messages: list[Message], headers: Mapping[str, str]) -> Received:
     texts = {name: "" if element is None else text_of(element) for name, element in elements.items()}
     names = {key: name for name, key in KEYS.items()}
     caller = names.get(texts["UserAPI"]) if names.get(texts["AccountAPI"]) == "account" else None
-    shown = parse(etree.tostring(root))
+    shown = deepcopy(root)
     for name in ("AccountAPI", "UserAPI"):  # they may be keys of another server
         for element in shown.findall(name):
             element.clear()
