@@ -1,6 +1,6 @@
 """Writes progress into enrollments, and the audit line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,8 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
     names = {name for values in wanted.values() for name in values}
     names |= {"completed_at"} if "status" in names else set()
     held = store.progress.find_progress(connection, account_id, wanted, sorted(names))
-    rows = {id_: {**row, **_complete(row, wanted[id_], now)} for id_, row in held.items()}
+    times = [name for name in store.progress.TIMES if name in names]
+    rows = {id_: _merge(row, wanted[id_], times, now) for id_, row in held.items()}
     reopened = [id_ for id_, row in held.items() if _reopens(row, rows[id_])]
     rivals = store.progress.find_rivals(connection, account_id, reopened) if reopened else set()
     changed = {id_: row for id_, row in rows.items() if row != held[id_] and id_ not in rivals}
@@ -55,18 +56,16 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
     )
 
 
-def _complete(row: Mapping[str, Any], wanted: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-    wanted = {name: row[name] if _is_same(row[name], value) else value for name, value in wanted.items()}
-    if wanted.get("status") is EnrollmentStatus.COMPLETED and not wanted.get("completed_at", row["completed_at"]):
-        return {**wanted, "completed_at": now}
-    return wanted
-
-
-def _is_same(held: object, wanted: object) -> bool:
-    if held == wanted or not isinstance(held, datetime):
-        return held == wanted
-    # A time of the wire has milliseconds.
-    return held.replace(microsecond=held.microsecond // 1000 * 1000) == wanted
+def _merge(held: Row, wanted: Row, times: Sequence[str], now: datetime) -> Row:
+    new = {**held, **wanted}
+    if new != held:
+        for name in times:
+            # A time of the wire has milliseconds.
+            if (time := held[name]) and new[name] == time.replace(microsecond=time.microsecond // 1000 * 1000):
+                new[name] = time
+    if wanted.get("status") is EnrollmentStatus.COMPLETED and not new["completed_at"]:
+        new["completed_at"] = now
+    return new
 
 
 def _reopens(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

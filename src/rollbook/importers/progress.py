@@ -1,8 +1,7 @@
 """Reads a CSV file of progress: its columns by the names of the report's elements, and the values of its rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from rollbook.errors import UserError
 from rollbook.importers.csv_file import read_csv
@@ -21,8 +20,7 @@ KEYS |= {"learneremail": Key.EMAIL}
 COURSES = ("learningmoduleid", "coursename")
 
 
-@dataclass(frozen=True)
-class ProgressRow:
+class ProgressRow(NamedTuple):
     """A row that can be looked for: `named` are the values by which the store finds the enrollment."""
 
     line: int
@@ -89,18 +87,17 @@ class ProgressFile:
 
     def _name(self, cells: Sequence[str]) -> dict[str, Any] | None:
         text = cells[self._key_place].strip()
-        course = "" if self._course_place is None else cells[self._course_place].strip()
-        by_number = self._course_column == "learningmoduleid"
         try:
-            place = {"course": None if by_number else course, "course_id": NUMBER.read(course) if by_number else None}
             if self.key is Key.ID:
                 return {"id": NUMBER.read(text)}
+            if self._course_place is None:
+                return {"external_id": text} if text else None
+            course, by_number = cells[self._course_place].strip(), self._course_column == "learningmoduleid"
+            place = {"course": None if by_number else course, "course_id": NUMBER.read(course) if by_number else None}
         except ValueError:
             return None
-        if not text or (self._course_column and not course):
+        if not text or not course:
             return None
-        if self.key is Key.EXTERNAL_ID:
-            return {"external_id": text}
         who = {"employee_id": text} if self.key is Key.EMPLOYEE_ID else {"email_folded": fold_email(text)}
         return who | place
 

@@ -106,9 +106,9 @@ _ARRAY = str.maketrans({"[": "{", "]": "}"})
 
 def write_rows(rows: Sequence[Mapping[str, object]]) -> str:
     """Write a list of mappings as JSON."""
-    return json.dumps(rows, default=write_time)
+    return json.dumps(rows, default=write_time, check_circular=False)
 
 
 def write_time(time: datetime) -> str:
     """Write a time as SQLite stores it; PostgreSQL sessions of Rollbook are in UTC and read it as such."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return time.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
