@@ -94,6 +94,7 @@ REFUSED = {
     "open_quote_closed_later": ('ID,Note\n2001,"left\n2002,x\n2003,y"\n', "makes one row of lines 2 to 4"),
     "two_id_columns": ("ID,EnrollmentID\n1,2\n", "2 columns of ids: ID (column 1) and EnrollmentID (column 2)"),
     "numbers_without_header": ("2001,5\n2002,6\n", "has no header, and numbers in columns 1 and 2"),
+    "several_numbers_without_header": ("2001,2002 2003\n2004,\n", "has no header, and numbers in columns 1 and 2"),
     "other_numbers_without_header": ("2001.0,5\n2002.0,\n", "has no header, and numbers in columns 1 and 2"),
     "ragged_without_header": ("2001,,\n2002,Ada\n", "line 1: an empty field in a list without a header"),
     "no_id_column": ("UserID,Name\n2001,Ada\n", "It has: UserID, Name. Name the one of enrollment ids with --column."),
@@ -170,6 +171,50 @@ def test_a_column_is_taken_by_name_or_number_and_only_with_a_file(desk: Desk) ->
     assert "It has: UserID, Enrolment." in desk.run("remove", "--file", "list", "--column", "x", expect=2).err
     assert "2 removed" in desk.run("remove", "--file", "list", "--column", "enrolment", "--yes").out
     assert "need --file" in desk.run("unenroll", str(a), "--column", "x", expect=2).err
+
+
+def test_list_of_people_is_unenrolled_and_its_mistakes_are_named(desk: Desk) -> None:
+    named = desk.campus.enroll_named(500)
+    people, wide = [*named], ["--max-percent", "100", "--yes"]
+    wrong = [f"gone.{number}@example.org" for number in range(8)]
+    lines = [f"{person},Fire Safety" for person in [*people[:490], *wrong]]
+    lines += [f"{people[490]},Fire Safty", f"{people[0].upper()},Fire Safety", f"{people[491]},"]
+    (desk.folder / "people.csv").write_text("LearnerEmail,CourseName\n" + "\n".join(lines) + "\n")
+    said = desk.run("unenroll", "--file", "people.csv", *wide, "--output", "out.csv", expect=2).err
+    assert "10 without exactly one enrollment, so nothing was done" in said
+    assert f"line 492: '{wrong[0]}' is the e-mail of no current enrollment" in said
+    assert f"line 500: '{people[490]}' is not enrolled in 'Fire Safty'. Is it 'Fire Safety'?" in said
+    assert f"line 502: '{people[491]}' lacks the course" in said
+    assert [path.name for path in desk.folder.iterdir()] == ["people.csv"]
+    skip = ["--file", "people.csv", "--skip-bad-rows", "--output", "out.csv"]
+    assert "98 % of 'Fire Safety' is more" in desk.run("unenroll", *skip, "--yes", expect=4).err
+    done = desk.run("unenroll", *skip, *wide)
+    assert "490 ids from column LearnerEmail, with column CourseName" in done.err
+    assert f"1 repeated, sent once: {named[people[0]]} (line 501)" in done.err
+    assert [*desk.campus.queue()] == [*named.values()][:490]
+    desk.campus.drain()
+    assert "490 restored" in desk.run("restore", "--file", "out.csv", "--yes").out
+    assert desk.campus.current() == 500
+
+
+def test_people_are_told_by_employee_id_with_one_course_beside_the_file(desk: Desk) -> None:
+    named = desk.campus.enroll_named(2)
+    desk.campus.enroll(5)
+    rows = desk.run("report", "--course", "Fire Safety", "--column", "EMPLOYEE_ID", "--format", "json").json
+    numbers = [row["EmployeeID"] for row in rows if row["EmployeeID"]]
+    (desk.folder / "list").write_text("Nr;Name\n" + "".join(f"{number};Ann\n" for number in numbers))
+    course = ["--course", "Fire Safety", "--dry-run"]
+    base = ["unenroll", "--file", "list", "--column", "Nr", "--by", "employee-id"]
+    assert "2 would be accepted" in desk.run(*base, *course).out
+    assert (
+        "2 would be accepted" in desk.run("unenroll", "--employee-id", numbers[0], "--email", [*named][1], *course).out
+    )
+    assert "names learners by employee id and no course" in desk.run(*base, "--dry-run", expect=2).err
+    assert "--by needs --file" in desk.run("unenroll", "7", "--by", "email", expect=2).err
+    assert "It has: Nr, Name. Name the one of employee ids" in desk.run(*base[:3], *base[5:], *course, expect=2).err
+    (desk.folder / "list").write_text("\n".join(named))
+    assert "give either it or ids" in desk.run(*base[:3], "7", *course, expect=2).err
+    assert "2 would be accepted" in desk.run(*base[:3], *course).out
 
 
 def test_at_a_terminal_a_piped_list_is_confirmed_there(desk: Desk) -> None:

@@ -2,11 +2,12 @@
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from campus import Campus
 from conftest import Served, Visitors
-from rollbook.model import EnrollmentStatus
-from rollbook.store.database.tables import courses, drafts, login_sessions
+from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.store.database.tables import courses, drafts, enrollments, login_sessions, users
 from visitor import PASSWORD, Visitor, give_password
 
 
@@ -195,7 +196,7 @@ def _upload(owner: Visitor, name: str, data: bytes, **fields: str) -> str:
         ("998\r\n999\r\n1,000\r\n", "line 3: '1,000' has a thousands separator"),
         ("1,001\n1,002\n1,003\n", "line 1: '1,001' has a thousands separator"),
         ('ID,Note\r\n2001,"left\r\n2002,x\r\n', "leaving.csv, line 2: a quotation mark opens there"),
-        ("ID,EnrollmentID\n1,2\n", "Name the one of enrollment ids with the field “Column of the ids”"),
+        ("ID,EnrollmentID\n1,2\n", "Name the one of enrollment ids with the field “Column”"),
         ("PK\x03\x04", "leaving.csv is a workbook"),
     ],
     ids=["thousands", "thousands_everywhere", "open_quote", "two_columns", "workbook"],
@@ -213,7 +214,66 @@ def test_id_column_can_be_named_and_rows_without_id_skipped(campus: Campus, owne
     assert "1 without an id, so nothing was selected" in _upload(owner, "leaving.csv", data, column="Nummer")
     said = _upload(owner, "leaving.csv", data, column="Nummer", skip_bad_rows="1")
     assert "Unenroll 2 enrollments?" in said
-    assert "A list of 2 ids: column Nummer. Left out: 1 row without an id" in said
+    assert "A list of 2 ids: column Nummer. Left out: 1 bad row" in said
+
+
+def test_list_of_people_is_selected_and_each_one_without_one_enrollment_named(campus: Campus, owner: Visitor) -> None:
+    named = campus.enroll_named(1205)
+    campus.enroll(1300)
+    people = [*named]
+    other = campus.add(courses, name="First Aid", status="Active")
+    place = {"group_id": campus.group_id, "enrolled_at": utc_now(), "status": "Enrolled"}
+    user_id = campus.user_id(people[0])
+    campus.import_progress("ID,EnrollmentStatus", f"{named[people[1]]},Completed")
+    campus.add(enrollments, user_id=campus.user_id(people[1]), course_id=campus.course_id, **place)
+    lines = [f"{people[0].upper()},Fire Safety", f"{people[0]},First Aid", "who@example.org,Fire Safety"]
+    lines += [f"{people[1]},Fire Safety", f"{people[2]},Fire Safty", ",Fire Safety", f"{people[3]},"]
+    lines += [f"{person},Fire Safety" for person in people[4:]]
+    data = ("Group,E-Mail address,Course\n" + "".join(f"North,{line}\n" for line in lines)).encode()
+    said = _upload(owner, "leaving.csv", data)
+    assert "6 without exactly one enrollment, so nothing was selected" in said
+    for mistake in (
+        f"line 3: '{people[0]}' is not enrolled in 'First Aid'. Is it",
+        "line 4: 'who@example.org' is the e-mail of no learner",
+        f"line 5: '{people[1]}' has 2 enrollments in this course: name one by its id ({named[people[1]]}, ",
+        f"line 6: '{people[2]}' is not enrolled in 'Fire Safty'. Is it 'Fire Safety'?",
+        "line 7: 'North,,Fire Safety' lacks the e-mail",
+        f"line 8: '{people[3]}' lacks the course",
+    ):
+        assert mistake.removesuffix(" Is it") in said
+    said = _upload(owner, "leaving.csv", data, skip_bad_rows="1")
+    assert "Unenroll 1,202 enrollments?" in said
+    assert "6 bad rows are left out" in said
+    assert "line 4: 'who@example.org' is the e-mail of no learner" in said
+    campus.add(enrollments, user_id=user_id, course_id=other, **place)
+    _choose(owner, ids=f"{people[0]}\n{people[5]}", of_course="First Aid")
+    assert f"line 2: '{people[5]}' is not enrolled in 'First Aid'." in owner.text()
+    assert "1 without exactly one enrollment" in owner.text()
+
+
+def test_people_need_one_course_and_employee_ids_are_told_by_name_or_choice(campus: Campus, owner: Visitor) -> None:
+    named = campus.enroll_named(3)
+    campus.enroll(9)
+    with campus.database.read() as connection:
+        mine = sa.select(users.c.employee_id).where(users.c.email.in_(named)).order_by(users.c.employee_id)
+        numbers = [str(number) for number in connection.execute(mine).scalars()]
+    _choose(owner, ids="\n".join(named))
+    assert "names learners by e-mail and no course. Add a column Course, or name one" in owner.text()
+    _choose(owner, ids="12", of_course="Fire Safety")
+    assert "leave the field “Course” empty" in owner.text()
+    _choose(owner, ids="Email,Course\n" + ",Fire Safety\n".join(named), of_course="Fire Safety")
+    assert "has a column Course. Leave the field “Course” out" in owner.text()
+    _choose(owner, ids="Email,Employee ID\n" + f"{next(iter(named))},{numbers[0]}\n", of_course="Fire Safety")
+    assert "2 columns that name learners: Email and Employee ID. Name one with the field “Column”." in owner.text()
+    for fields in (
+        {"ids": "\n".join(named), "of_course": "Fire Safety"},
+        {"ids": "\n".join(numbers), "of_course": "Fire Safety", "by": "employee-id"},
+        {"ids": "Name,Nr\n" + "".join(f"Ann,{number}\n" for number in numbers), "column": "nr", "by": "employee-id"}
+        | {"of_course": "Fire Safety"},
+        {"ids": "Employee_ID;CourseID\n" + "".join(f"{number};{campus.course_id}\n" for number in numbers)},
+    ):
+        _choose(owner, **fields)
+        assert "Unenroll 3 enrollments?" in owner.text(), owner.text()
 
 
 def test_invalid_ids_are_named_and_nothing_is_selected(campus: Campus, owner: Visitor) -> None:

@@ -27,6 +27,7 @@ from rollbook.store.database.tables import (
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
 from rollbook.store.people.api_keys import new_key
+from rollbook.store.people.emails import folded
 from rollbook.store.people.users import add_user
 from rollbook.store.queue.accept import accept_batch
 from rollbook.store.queue.process import process_due
@@ -77,6 +78,19 @@ class Campus:
         if status is not EnrollmentStatus.ENROLLED:
             self.import_progress("ID,EnrollmentStatus", *(f"{id_},{status}" for id_ in ids))
         return ids
+
+    def enroll_named(self, count: int) -> dict[str, int]:
+        """Add learners with an e-mail and an employee id, and return the ids of their enrollments by e-mail."""
+        ids, stamp = self.enroll(count), next(_numbers)
+        mine = sa.select(enrollments.c.id, enrollments.c.user_id).where(enrollments.c.id.in_(ids))
+        named = {}
+        with self.database.write() as connection:
+            for number, (id_, user_id) in enumerate(connection.execute(mine.order_by(enrollments.c.id)).all(), 1):
+                email = f"ann.{stamp}.{number}@example.org"
+                values = {"email": email, "employee_id": f"E{stamp}-{number:03}", **folded(email)}
+                connection.execute(users.update().where(users.c.id == user_id).values(values))
+                named[email] = id_
+        return named
 
     def import_progress(self, *lines: str) -> None:
         """Write progress as `rollbook import progress` does with a file of these lines."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from itertools import count, islice
@@ -129,8 +129,8 @@ class Run:
         self.last_batch = self.last_batch if batch is None else batch
 
 
-def digest(ids: Sequence[int]) -> str:
-    """A digest of a list of ids."""
+def digest(ids: Iterable[object]) -> str:
+    """A digest of a list of ids or of people."""
     return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
 
 

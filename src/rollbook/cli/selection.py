@@ -4,7 +4,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +15,15 @@ from rollbook.brake import CourseShare
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import NotAnAnswerError, UserError
-from rollbook.id_lists import MAX_BYTES, Only, join, read_id_list, read_words
+from rollbook.id_lists import MAX_BYTES, By, IdList, Only, join, read_id_list, read_words
 from rollbook.model import suggest
 from rollbook.wire.identifiers import read_identifier
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
 FileOption = Annotated[Path | None, typer.Option(help="A CSV or a plain list of ids; - is standard input.")]
-ColumnOption = Annotated[str | None, typer.Option(help="The column of the file that holds the ids: name or number.")]
-SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows of the file without an id.")]
+ColumnOption = Annotated[str | None, typer.Option(help="The column of the file that names them: name or number.")]
+ByOption = Annotated[By | None, typer.Option(help="What that column holds, if its name does not say so.")]
+SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out bad rows of the file.")]
 
 
 @dataclass
@@ -57,15 +58,19 @@ def read_ids(
 ) -> list[int]:
     """Read the ids of the arguments and of a file without repetitions, and print what was read; errors: UserError."""
     found = read_words(words)
-    name = "standard input" if str(file) == "-" else str(file)
     if file is not None:
-        found = join([found, read_id_list(_read_bytes(file), name, column, only=only)])
+        found = join([found, read_id_list(read_bytes(file), name_of(file), column, only=only)])
     elif column is not None or skip_bad_rows:
         raise UserError("--column and --skip-bad-rows need --file.")
+    return settle(found, file, skip_bad_rows=skip_bad_rows, only=only)
+
+
+def settle(found: IdList, file: Path | None, *, skip_bad_rows: bool, only: Only | None = None) -> list[int]:
+    """Print what was read of a list, and return its ids; errors: UserError for bad rows that are not to be skipped."""
     if found.bad and not skip_bad_rows:
         rows = "\n  ".join(found.complaints())
         raise UserError(
-            f"{len(found.bad):,} without an id, so nothing was done:\n  {rows}\n"
+            f"{len(found.bad):,} {found.fault}, so nothing was done:\n  {rows}\n"
             + (
                 "Correct the file, or leave out exactly these with --skip-bad-rows."
                 if file
@@ -73,9 +78,9 @@ def read_ids(
             )
         )
     if file is not None:
-        typer.echo(f"{name}: {len(found.ids):,} ids from {found.column}.", err=True)
+        typer.echo(f"{name_of(file)}: {len(found.ids):,} ids from {found.column}.", err=True)
     if found.bad:
-        typer.echo("\n  ".join([f"{len(found.bad):,} without an id, left out:", *found.complaints()]), err=True)
+        typer.echo("\n  ".join([f"{len(found.bad):,} {found.fault}, left out:", *found.complaints()]), err=True)
     if found.repeats:
         typer.echo(f"{len(found.repeats):,} repeated, sent once: {found.describe_repeats()}", err=True)
     if found.left_out and only:
@@ -83,7 +88,13 @@ def read_ids(
     return [*found.ids]
 
 
-def _read_bytes(file: Path) -> bytes:
+def name_of(file: Path) -> str:
+    """Return the name of a file for messages."""
+    return "standard input" if str(file) == "-" else str(file)
+
+
+def read_bytes(file: Path) -> bytes:
+    """Read a file or standard input; errors: UserError."""
     try:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
@@ -98,7 +109,7 @@ _NAMED = {
     "emails": ("email", "LearnerEmail"),
     "employee_ids": ("employee-id", "EmployeeID"),
 }
-_NAME_COLUMNS = ("GROUP_NAME", "USER_EMAIL", "EMPLOYEE_ID")
+NAME_COLUMNS = ("GROUP_NAME", "USER_EMAIL", "EMPLOYEE_ID")
 
 
 def check_names(client: Client, filters: ReportFilters) -> None:
@@ -110,7 +121,7 @@ def check_names(client: Client, filters: ReportFilters) -> None:
     unknown = [each for each in asked if next(client.learner_report(_only(*each), page_size=1), None) is None]
     if unknown:
         known: dict[str, set[str]] = {kind: set() for kind in _NAMED}
-        for row in client.learner_report(columns=_NAME_COLUMNS):
+        for row in client.learner_report(columns=NAME_COLUMNS):
             for kind, (_, element) in _NAMED.items():
                 known[kind].add(row.get(element, ""))
         raise UserError(
@@ -131,17 +142,22 @@ def find_ids(client: Client, filters: ReportFilters) -> list[int]:
     check_names(client, filters)
     ids: list[int] = []
     selected: set[tuple[str, str]] = set()
-    for row in client.learner_report(filters, _NAME_COLUMNS):
-        id_ = read_identifier(row["ID"])
-        if id_ is None:
-            raise NotAnAnswerError(f"The report has a row whose ID is {row['ID'][:40]!r}.")
-        ids.append(id_)
+    for row in client.learner_report(filters, NAME_COLUMNS):
+        ids.append(read_row_id(row))
         selected.update((kind, row.get(element, "").casefold()) for kind, (_, element) in _NAMED.items())
     for kind, (option, _) in _NAMED.items():
         for name in getattr(filters, kind):
             if (kind, name.strip().casefold()) not in selected:
                 typer.echo(f"Of {option} '{name}' nothing is selected: the other options exclude it.", err=True)
     return ids
+
+
+def read_row_id(row: Mapping[str, str]) -> int:
+    """Read the id of the enrollment of a row of the report; errors: NotAnAnswerError."""
+    id_ = read_identifier(row["ID"])
+    if id_ is None:
+        raise NotAnAnswerError(f"The report has a row whose ID is {row['ID'][:40]!r}.")
+    return id_
 
 
 def preview_ids(client: Client, ids: Iterable[int]) -> Preview:

@@ -5,7 +5,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,20 +23,20 @@ from rich.progress import (
 from rich.text import Text
 
 from rollbook.brake import MAX_PERCENT, find_large_shares
+from rollbook.cli.choice import Choice, read_choice
 from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
 from rollbook.cli.output import Format, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.cli.queue import say_silent
-from rollbook.cli.run_plan import Run, digest, open_run
+from rollbook.cli.run_plan import Run, open_run
 from rollbook.cli.selection import (
+    ByOption,
     ColumnOption,
     FileOption,
     IdsArgument,
     Preview,
     SkipOption,
-    find_ids,
     preview_ids,
-    read_ids,
 )
 from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
@@ -50,6 +50,9 @@ POLL_SECONDS = 1.0
 OutputOption = Annotated[
     Path | None, typer.Option(callback=check_target, help="Write the outcome of every id to this CSV file.")
 ]
+CourseOption = Annotated[list[str] | None, typer.Option(help="Enrollments in this course; repeatable.")]
+LearnerOption = Annotated[list[str] | None, typer.Option(help="Enrollments of this learner; repeatable.")]
+BeforeOption = Annotated[date | None, typer.Option(parser=read_day, metavar="DAY", help="Enrolled before this day.")]
 KeepOption = Annotated[
     str | None, typer.Option(help="Copy them first into this local account, and record the batch there.")
 ]
@@ -63,13 +66,13 @@ def unenroll(
     file: FileOption = None,
     column: ColumnOption = None,
     skip_bad_rows: SkipOption = False,
-    course: Annotated[list[str] | None, typer.Option(help="Enrollments in this course; repeatable.")] = None,
+    by: ByOption = None,
+    course: CourseOption = None,
     group: Annotated[list[str] | None, typer.Option(help="Enrollments of this group; repeatable.")] = None,
     status: StatusOption = None,
-    email: Annotated[list[str] | None, typer.Option(help="Enrollments of this learner; repeatable.")] = None,
-    enrolled_before: Annotated[
-        date | None, typer.Option(parser=read_day, metavar="DAY", help="Enrolled before this day.")
-    ] = None,
+    email: LearnerOption = None,
+    employee_id: LearnerOption = None,
+    enrolled_before: BeforeOption = None,
     reason: Annotated[str | None, typer.Option(callback=check_reason, help="Why; kept with the batch.")] = None,
     maximum: Annotated[int | None, typer.Option("--max", min=0, help="Stop if more would be unenrolled.")] = None,
     max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = MAX_PERCENT,
@@ -80,24 +83,23 @@ def unenroll(
     keep: KeepOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Unenroll by ids, or by filters: enrollments that match all of them.
+    """Unenroll by ids, by a list of e-mails or employee ids with their course, or by filters that all match.
 
     Shows first what would happen, and asks. After an interruption the same command with the same --output continues.
     Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 server not reached or access denied, 4 stopped by --max
     or --max-percent, 130 interrupted.
     """
-    chosen = _filters(course, group, status, email, enrolled_before)
-    if bool(ids or file) == (chosen is not None):
-        raise UserError("Name enrollments either by ids or --file, or by --course, --group, --status and the like.")
     if math.isnan(max_percent):
         raise UserError("--max-percent is a number from 0 to 100.")
-    listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows)
-    options: dict[str, object] = {"list of ids": digest(listed), "--max": maximum, "--max-percent": max_percent}
-    options |= {"--course": course, "--group": group, "--status": status, "--email": email}
-    options |= {"--enrolled-before": enrolled_before and enrolled_before.isoformat(), "--keep": keep}
+    before = enrolled_before and enrolled_before - timedelta(days=1)
+    named = (course or (), group or (), status or (), email or (), employee_id or ())
+    chosen = read_choice(
+        ids or [], file, column, by, ReportFilters(None, *named, enrolled_to=before), skip_bad_rows=skip_bad_rows
+    )
+    options = chosen.describe() | {"--max": maximum, "--max-percent": max_percent, "--keep": keep, "--reason": reason}
     _check_keep(keep, dry_run=dry_run, output=output)
     with open_client(profile) as client, _open_keeper(keep, client) as keeper, open_run(output, dry=dry_run) as run:
-        _begin(client, run, chosen or listed, {**options, "server": client.url}, reason)
+        _begin(client, run, chosen, {**options, "server": client.url})
         preview = preview_ids(client, run.remaining())
         _show(preview, run, client if dry_run or not yes else None)
         _brake(preview, run.total, maximum, max_percent)
@@ -131,30 +133,12 @@ def _open_keeper(account: str | None, client: Client) -> Iterator["Keeper | None
         yield Keeper(database, found, client, operator())
 
 
-def _begin(
-    client: Client, run: Run, chosen: ReportFilters | list[int], options: dict[str, object], reason: str | None
-) -> None:
+def _begin(client: Client, run: Run, chosen: Choice, options: dict[str, object]) -> None:
     """Write the plan of a new run, or check that an interrupted one is of the same command."""
     if run.resumed:
-        run.require_same(options | ({} if reason is None else {"--reason": reason}))
+        run.require_same({name: value for name, value in options.items() if value is not None or name != "--reason"})
         return
-    ids = find_ids(client, chosen) if isinstance(chosen, ReportFilters) else chosen
-    run.begin(ids, options | {"--reason": reason})
-
-
-def _filters(
-    course: list[str] | None,
-    group: list[str] | None,
-    status: list[str] | None,
-    email: list[str] | None,
-    before: date | None,
-) -> ReportFilters | None:
-    if not any((course, group, status, email, before)):
-        return None
-    last_day = None if before is None else date.fromordinal(before.toordinal() - 1)
-    return ReportFilters(
-        courses=course or (), groups=group or (), statuses=status or (), emails=email or (), enrolled_to=last_day
-    )
+    run.begin(chosen.find(client), options)
 
 
 def _show(preview: Preview, run: Run, client: Client | None) -> None:

@@ -37,7 +37,7 @@ class BadRow(NamedTuple):
 class IdList:
     """Ids in their order, each with its first place, bad rows, and repetitions.
 
-    `column` describes what was read; `left_out` counts the rows that `only` excluded.
+    `column` describes what was read; `left_out` counts the rows that `only` excluded; `fault` says what bad rows are.
     """
 
     ids: dict[int, str] = field(default_factory=dict)
@@ -45,6 +45,7 @@ class IdList:
     repeats: list[tuple[int, str]] = field(default_factory=list)
     column: str = ""
     left_out: int = 0
+    fault: str = "without an id"
 
     def add(self, place: str, value: str) -> None:
         """Add a value, as an id or as a bad row."""

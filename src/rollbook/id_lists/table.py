@@ -15,7 +15,7 @@ ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID")
 
 # A number with thousands separators, or several ids: `1,000` can be both.
 _GROUPED = re.compile("(?<![0-9])[0-9]{1,3}([, \u00a0\u2007\u2009\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?![0-9])")
-_BETWEEN_IDS = re.compile(f"[,;|{re.escape(BLANKS)}]+")
+BETWEEN = re.compile(f"[,;|{re.escape(BLANKS)}]+")
 
 
 class Only(NamedTuple):
@@ -25,7 +25,7 @@ class Only(NamedTuple):
     values: Collection[str]
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     line: int
     text: list[str]  # the fields unchanged
     cells: list[str]  # stripped, without empty ones at the end
@@ -39,19 +39,20 @@ class Table:
     """The rows of a list; errors, also of `read`: UserError when the whole list cannot be read."""
 
     def __init__(self, text: str, separator: str, name: str, first_line: int, option: str) -> None:
-        self._separator = separator
-        self._name = name
+        self.separator = separator
+        self.name = name
         self._first_line = first_line
+        self.option = option
         self._how = f"Name the one of enrollment ids with {option}."
-        self._rows = self._split(text)
-        if not self._rows:
+        self.rows = self._split(text)
+        if not self.rows:
             raise UserError(f"{name} is empty.")
-        self._width = max(len(row.cells) for row in self._rows)
-        self._is_grid = len({len(row.text) for row in self._rows}) == 1 < len(self._rows)
+        self.width = max(len(row.cells) for row in self.rows)
+        self._is_grid = len({len(row.text) for row in self.rows}) == 1 < len(self.rows)
 
-    def _split(self, text: str) -> list[_Row]:
+    def _split(self, text: str) -> list[Row]:
         lines = list(io.StringIO(text, newline=""))
-        reader = csv.reader(lines, delimiter=self._separator, strict=True)
+        reader = csv.reader(lines, delimiter=self.separator, strict=True)
         rows, line = [], 0
         try:
             for fields in reader:
@@ -59,25 +60,25 @@ class Table:
                 while cells and not cells[-1]:
                     cells.pop()
                 if cells:
-                    rows.append(_Row(line + self._first_line, fields, fields if cells == fields else cells))
+                    rows.append(Row(line + self._first_line, fields, fields if cells == fields else cells))
                     if reader.line_num > line + 1:
                         self._refuse_swallowed_rows(rows[-1], reader.line_num + self._first_line - 1)
                 line = reader.line_num
         except csv.Error as error:
             if "unexpected end" not in str(error):
                 raise self._error(line, f"not in CSV format: {error}.") from None
-            *before, _ = next(csv.reader(lines[line:], delimiter=self._separator))  # the last field is open
+            *before, _ = next(csv.reader(lines[line:], delimiter=self.separator))  # the last field is open
             line += sum(len(list(io.StringIO(each, newline=""))) - 1 for each in before if each)
             raise self._error(line, "a quotation mark opens there and is not closed.") from None
         return rows
 
     def _error(self, line: int, what: str) -> UserError:
-        return UserError(f"{self._name}, line {line + self._first_line}: {what}")
+        return UserError(f"{self.name}, line {line + self._first_line}: {what}")
 
-    def _refuse_swallowed_rows(self, row: _Row, last: int) -> None:
+    def _refuse_swallowed_rows(self, row: Row, last: int) -> None:
         """Refuse a field that contains rows, between a stray quotation mark and a later one."""
         for line in (line for cell in row.text for line in cell.splitlines()[1:]):
-            parts = [part.strip(BLANKS) for part in line.split(self._separator)]
+            parts = [part.strip(BLANKS) for part in line.split(self.separator)]
             if len(parts) > 1 and any(map(read_identifier, parts)):
                 what = f"a quotation mark opens there, and makes one row of lines {row.line} to {last}. Close it."
                 raise self._error(row.line - self._first_line, what)
@@ -90,22 +91,22 @@ class Table:
             return self._read_column(self._find_place(header, wanted), header, only)
         if column is not None:
             return self._read_number(column)
-        first = self._rows[0].cells
-        if len(self._rows) == 1:
+        first = self.rows[0].cells
+        if len(self.rows) == 1:
             return self._read_plain()
         if any(map(read_identifier, first)):
-            return self._read_without_header() if self._is_grid and self._width > 1 else self._read_plain()
-        if self._width > 1 and (self._is_grid or all(_is_a_name(cell) for cell in first if cell)):
-            raise UserError(f"{self._name} has no column {', '.join(ID_COLUMNS)}. {self._tell_columns()}")
-        if self._width == 1 and _is_a_name(first[0]):
+            return self._read_without_header() if self._is_grid and self.width > 1 else self._read_plain()
+        if self.width > 1 and (self._is_grid or all(is_a_name(cell) for cell in first if cell)):
+            raise self.refuse_column(", ".join(ID_COLUMNS), self._how)
+        if self.width == 1 and is_a_name(first[0]):
             if first[0].casefold().endswith("id"):
-                raise UserError(f"{self._name} has no column {', '.join(ID_COLUMNS)}. {self._tell_columns()}")
+                raise self.refuse_column(", ".join(ID_COLUMNS), self._how)
             return self._read_column(0, 0, only)
         return self._read_plain()
 
     def _find_header(self, wanted: Collection[str]) -> int | None:
         """Find the header: a row with one of the names, not below the first row with an id."""
-        for number, row in enumerate(self._rows):
+        for number, row in enumerate(self.rows):
             if any(cell.casefold() in wanted for cell in row.cells):
                 return number
             if any(map(read_identifier, row.cells)):
@@ -113,48 +114,49 @@ class Table:
         return None
 
     def _find_place(self, header: int, wanted: list[str]) -> int:
-        cells = self._rows[header].cells
+        cells = self.rows[header].cells
         folded = {name.casefold() for name in wanted}
         places = [place for place, cell in enumerate(cells) if cell.casefold() in folded]
         if len(wanted) == 1:  # a named column: others may differ only in upper and lower case
             places = [place for place in places if cells[place] == wanted[0]] or places
         if len(places) > 1:
             names = " and ".join(f"{cells[place]} (column {place + 1})" for place in places)
-            raise UserError(f"{self._name} has {len(places)} columns of ids: {names}. {self._how}")
+            raise UserError(f"{self.name} has {len(places)} columns of ids: {names}. {self._how}")
         return places[0]
 
-    def _tell_columns(self) -> str:
-        named = ", ".join(filter(None, self._rows[0].cells[:SHOWN]))
-        return f"It has: {named[:500]}. {self._how}"
+    def refuse_column(self, column: str, how: str) -> UserError:
+        """Return the error for a column that the list lacks."""
+        named = ", ".join(filter(None, self.rows[0].cells[:SHOWN]))
+        return UserError(f"{self.name} has no column {column}. It has: {named[:500]}. {how}")
 
     def _read_number(self, column: str) -> IdList:
         number = read_identifier(column) or 0
-        if not 1 <= number <= self._width:
-            raise UserError(f"{self._name} has no column {column}. {self._tell_columns()}")
-        first = self._rows[0].cells[number - 1 : number]
-        return self._read_column(number - 1, 0 if first and _is_a_name(first[0]) else None, None)
+        if not 1 <= number <= self.width:
+            raise self.refuse_column(column, self._how)
+        first = self.rows[0].cells[number - 1 : number]
+        return self._read_column(number - 1, 0 if first and is_a_name(first[0]) else None, None)
 
     def _read_without_header(self) -> IdList:
         """Read the only column with numbers."""
-        columns = enumerate(zip(*(row.text for row in self._rows), strict=True))
-        places = [place for place, texts in columns if any(is_number(text.strip(BLANKS)) for text in texts)]
+        columns = enumerate(zip(*(row.text for row in self.rows), strict=True))
+        places = [place for place, texts in columns if any(map(_has_numbers_alone, texts))]
         if len(places) > 1:
-            if odd := next((row for row in self._rows if self._is_grouped(row)), None):
-                raise self._error(odd.line - self._first_line, f"{self._separator.join(odd.cells)!r} {GROUPED}.")
+            if odd := next((row for row in self.rows if self._is_grouped(row)), None):
+                raise self._error(odd.line - self._first_line, f"{self.separator.join(odd.cells)!r} {GROUPED}.")
             numbers = " and ".join(str(place + 1) for place in places)
             what = f"has no header, and numbers in columns {numbers}. {self._how[:-1]}, or write one id per line."
-            raise UserError(f"{self._name} {what}")
-        if any(text.startswith(" ") for row in self._rows for text in row.text[1:]):
+            raise UserError(f"{self.name} {what}")
+        if any(text.startswith(" ") for row in self.rows for text in row.text[1:]):
             return self._read_plain()  # a blank after a comma is typed by a person, not written by a program
         return self._read_column(places[0], None, None)
 
     def _read_column(self, place: int, header: int | None, only: Only | None) -> IdList:
-        names = [] if header is None else self._rows[header].cells
+        names = [] if header is None else self.rows[header].cells
         found = IdList(column=f"column {names[place] if names else place + 1}")
         if header:
-            found.column += f", below {self._rows[header].place}"
+            found.column += f", below {self.rows[header].place}"
         condition = names.index(only.column) if only and only.column in names else None
-        for row in self._rows[0 if header is None else header + 1 :]:
+        for row in self.rows[0 if header is None else header + 1 :]:
             cells = row.cells
             if only and condition is not None and "".join(cells[condition : condition + 1]) not in only.values:
                 found.left_out += 1
@@ -167,7 +169,7 @@ class Table:
     def _read_plain(self) -> IdList:
         """Read a list without columns, with one or several ids per line."""
         found = IdList(column="a plain list")
-        for row in self._rows:
+        for row in self.rows:
             if len(row.text) == 1 and row.cells[0].isdigit():  # the common case, at a third of the time
                 found.add(row.place, row.cells[0])
                 continue
@@ -177,19 +179,24 @@ class Table:
             if self._is_grouped(row):
                 found.bad.append(self._odd_row(row, ""))
                 continue
-            for word in filter(None, _BETWEEN_IDS.split(self._separator.join(row.text))):
+            for word in filter(None, BETWEEN.split(self.separator.join(row.text))):
                 found.add(row.place, word)
         return found
 
-    def _is_grouped(self, row: _Row) -> bool:
-        return bool(_GROUPED.search(self._separator.join(row.text)))
+    def _is_grouped(self, row: Row) -> bool:
+        return bool(_GROUPED.search(self.separator.join(row.text)))
 
-    def _odd_row(self, row: _Row, why: str) -> BadRow:
+    def _odd_row(self, row: Row, why: str) -> BadRow:
         if self._is_grouped(row):
             why = GROUPED
-        return BadRow(row.place, self._separator.join(row.cells), why)
+        return BadRow(row.place, self.separator.join(row.cells), why)
 
 
-def _is_a_name(cell: str) -> bool:
+def _has_numbers_alone(text: str) -> bool:
+    words = [*filter(None, BETWEEN.split(text))]
+    return bool(words) and (is_number(text.strip(BLANKS)) or all(map(is_number, words)))
+
+
+def is_a_name(cell: str) -> bool:
     """Whether a cell is a header rather than a mistyped id: it has letters and no digit."""
     return any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell))

@@ -1,4 +1,4 @@
-"""Reads the selection of the unenroll form: courses, groups and statuses, or a list of ids."""
+"""Reads the selection of the unenroll form: courses, groups and statuses, or a list of ids or of people."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,13 +8,20 @@ import sqlalchemy as sa
 from rollbook.console.forms import read_upload
 from rollbook.console.request import ConsoleRequest
 from rollbook.errors import UserError
-from rollbook.id_lists import join, read_id_list
+from rollbook.id_lists import NOUNS, By, IdList, PeopleList, join, read_list
 from rollbook.model import EnrollmentStatus
+from rollbook.store.learning.progress import Key, find_courses_of_learners, find_ids
+from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.selection import choose_enrollments, find_courses, find_groups
 
 # The most enrollments of one batch.
 MAX_IDS = 100_000
+# The most bad rows that the preview lists.
+MAX_SKIPPED = 1000
+# How many people a statement looks for.
+STEP = 1000
+_KEYS = {By.EMAIL: (Key.EMAIL, "email_folded"), By.EMPLOYEE_ID: (Key.EMPLOYEE_ID, "employee_id")}
 
 Find = Callable[..., Sequence[Any]]
 
@@ -38,17 +45,46 @@ def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
 
 
 def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
-    column = request.text("column") or None
-    found = join([read_id_list(data, name, column, option="the field “Column of the ids”") for name, data in lists])
+    column, by, course = request.text("column") or None, request.text("by"), request.text("of_course")
+    if by not in ("", *By):
+        raise UserError(f"“{by[:20]}” is nothing that a list holds. Select it again.")
+    option = "the field “Column”"
+    read = [read_list(data, name, column, by=By(by) if by else None, option=option) for name, data in lists]
+    if course and not any(isinstance(each, PeopleList) for each in read):
+        raise UserError("The list names enrollments by id, each in its own course: leave the field “Course” empty.")
+    found = join([_find_people(request, each, course) if isinstance(each, PeopleList) else each for each in read])
     if found.bad and not request.text("skip_bad_rows"):
         rows = "\n".join(found.complaints())
         raise UserError(
-            f"{len(found.bad):,} without an id, so nothing was selected:\n{rows}\nCorrect these rows or leave them out."
+            f"{len(found.bad):,} {found.fault}, so nothing was selected:\n{rows}\nCorrect these rows or leave them out."
         )
     if not found.ids:
         raise UserError("The list contains no id.")
     repeats = f"; repeated ids, counted once: {found.describe_repeats()}" if found.repeats else ""
-    return Choice(left_out=len(found.bad), listed=found.column + repeats), [*found.ids]
+    skipped = [str(row) for row in found.bad[:MAX_SKIPPED]]
+    return Choice(left_out=len(found.bad), listed=found.column + repeats, skipped=skipped), [*found.ids]
+
+
+def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> IdList:
+    """Find the enrollments of people in their courses."""
+    people = people.in_course([course] if course else [], "the field “Course”")
+    account_id, (key, name) = request.caller.account_id, _KEYS[people.by]
+    named = [
+        {name: people.fold(person.value), "course_id" if people.by_course_id else "course": person.course}
+        for person in people.people
+    ]
+    found: dict[int, list[int]] = {}
+    courses: dict[int, set[str]] = {}
+    fold_all_emails(request.database)
+    with request.database.read() as connection:
+        for first in range(0, len(named), STEP):
+            part = dict(enumerate(named[first : first + STEP], first + 1))
+            for place, ids in find_ids(connection, account_id, key, [*part.values()]).items():
+                found[first + place] = ids
+            missing = [number for number in part if number not in found]
+            others = find_courses_of_learners(connection, account_id, key, [part[number] for number in missing])
+            courses |= {missing[place - 1]: names for place, names in others.items()}
+    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no learner")
 
 
 def _read_selected(request: ConsoleRequest) -> Choice:

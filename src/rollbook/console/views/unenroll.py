@@ -39,8 +39,7 @@ def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
         selected=selected,
         selected_statuses=statuses,
         pasted=pasted,
-        column=request.text("column"),
-        skip_bad_rows=request.text("skip_bad_rows"),
+        **{name: request.text(name) for name in ("of_course", "column", "by", "skip_bad_rows")},
     )
 
 

@@ -35,6 +35,10 @@ class Key(StrEnum):
     EMAIL = "Email"
 
 
+_LEARNER = {
+    Key.EMPLOYEE_ID: "u.employee_id = item ->> 'employee_id'",
+    Key.EMAIL: "u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email",
+}
 # CROSS JOIN: SQLite, without statistics, would read all rows of the file for each enrollment of the account.
 _OF_LEARNER = """
     SELECT block, e.id FROM {{rows}} AS r CROSS JOIN users AS u CROSS JOIN courses AS c CROSS JOIN enrollments AS e
@@ -48,9 +52,14 @@ _FIND = {
         SELECT block, e.id FROM {rows} AS r CROSS JOIN enrollments AS e
         WHERE e.account_id = :account_id AND e.external_id = item ->> 'external_id' AND e.unenrolled_at IS NULL
     """,
-    Key.EMPLOYEE_ID: _OF_LEARNER.format(learner="u.employee_id = item ->> 'employee_id'"),
-    Key.EMAIL: _OF_LEARNER.format(learner="u.email_folded = item ->> 'email_folded' AND u.email_folded_from = u.email"),
+    **{key: _OF_LEARNER.format(learner=learner) for key, learner in _LEARNER.items()},
 }
+_FIND_COURSES = """
+    SELECT block, c.name FROM {{rows}} AS r CROSS JOIN users AS u
+    LEFT JOIN enrollments AS e ON e.user_id = u.id AND e.unenrolled_at IS NULL
+    LEFT JOIN courses AS c ON c.id = e.course_id
+    WHERE u.account_id = :account_id AND {learner}
+"""
 
 
 def find_progress(
@@ -100,6 +109,17 @@ def find_ids(
     found: dict[int, list[int]] = {}
     for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": rows}):
         found.setdefault(block, []).append(id_)
+    return found
+
+
+def find_courses_of_learners(
+    connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]]
+) -> dict[int, set[str]]:
+    """Find the learners that rows name, by the places of the rows from 1: the courses in which each is enrolled."""
+    found: dict[int, set[str]] = {}
+    sql = _FIND_COURSES.format(learner=_LEARNER[key])
+    for block, course in execute(connection, sql, {"account_id": account_id, "rows": rows}):
+        found.setdefault(block, set()).update([course] if course else [])
     return found
 
 

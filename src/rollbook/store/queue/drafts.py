@@ -20,7 +20,8 @@ KEPT = timedelta(days=1)
 class Choice:
     """The filters of a selection for the page: courses and groups as (id, name); none for a list of ids.
 
-    `left_out` counts the rows of a list that are no ids, `listed` describes what of it was read.
+    `left_out` counts the rows of a list that are no ids, `skipped` are the first of them, `listed` describes what of
+    the list was read.
     """
 
     courses: list[tuple[int, str]] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Choice:
     statuses: list[str] = field(default_factory=list)
     left_out: int = 0
     listed: str = ""
+    skipped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

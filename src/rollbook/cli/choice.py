@@ -1,0 +1,112 @@
+"""What `rollbook unenroll` names: ids, a list of people, or filters; and the ids of their enrollments.
+
+The report of any server finds the enrollments of people, 100 people a call.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rollbook.cli.run_plan import digest
+from rollbook.cli.selection import NAME_COLUMNS, find_ids, name_of, read_bytes, read_ids, read_row_id, settle
+from rollbook.client.client import Client
+from rollbook.client.courses import EVERYTHING
+from rollbook.client.requests import ReportFilters, split
+from rollbook.errors import UserError
+from rollbook.id_lists import NOUNS, By, IdList, PeopleList, join, read_list, read_words
+from rollbook.id_lists.people import Person
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Ids or people, in `listed`, or filters. The course of people stands in the filters too."""
+
+    listed: list[int] | PeopleList
+    filters: ReportFilters
+    file: Path | None
+    skip_bad_rows: bool
+
+    def describe(self) -> dict[str, object]:
+        """Describe it for the plan of a run: the list by its digest, the filters by their options."""
+        people: Iterable[object] = self.listed.people if isinstance(self.listed, PeopleList) else self.listed
+        chosen = self.filters
+        named = {"--course": chosen.courses, "--group": chosen.groups, "--status": chosen.statuses}
+        named |= {"--email": chosen.emails, "--employee-id": chosen.employee_ids}
+        options = {name: [*values] or None for name, values in named.items()}
+        before = chosen.enrolled_to and chosen.enrolled_to + timedelta(days=1)
+        return {"list of ids": digest(people), **options, "--enrolled-before": before and before.isoformat()}
+
+    def find(self, client: Client) -> list[int]:
+        """Find the ids, and print what was found; errors: UserError for what has no enrollment."""
+        if isinstance(self.listed, PeopleList):
+            return settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows)
+        return self.listed if self.filters == EVERYTHING else find_ids(client, self.filters)
+
+
+def read_choice(
+    words: Sequence[str],
+    file: Path | None,
+    column: str | None,
+    by: By | None,
+    filters: ReportFilters,
+    *,
+    skip_bad_rows: bool,
+) -> Choice:
+    """Read what the arguments and the file of a command name; errors: UserError."""
+    listed = _read_listed(words, file, column, by, skip_bad_rows=skip_bad_rows)
+    others = filters
+    if isinstance(listed, PeopleList):
+        listed, others = listed.in_course(filters.courses, "--course"), replace(filters, courses=())
+    if bool(words or file) == (others != EVERYTHING):
+        raise UserError("Name enrollments either by ids or --file, or by --course, --group, --status and the like.")
+    return Choice(listed, filters, file, skip_bad_rows)
+
+
+def _read_listed(
+    words: Sequence[str], file: Path | None, column: str | None, by: By | None, *, skip_bad_rows: bool
+) -> list[int] | PeopleList:
+    if file is None:
+        if by is not None:
+            raise UserError("--by needs --file.")
+        return read_ids(words, file, column, skip_bad_rows=skip_bad_rows)
+    found = read_list(read_bytes(file), name_of(file), column, by=by)
+    if isinstance(found, IdList):
+        return settle(join([read_words(words), found]), file, skip_bad_rows=skip_bad_rows)
+    if words:
+        raise UserError(f"{found.name} names learners: give either it or ids as arguments.")
+    return found
+
+
+def find_people(client: Client, people: PeopleList) -> IdList:
+    """Find the enrollments of people in their courses; those without exactly one are bad rows of the list."""
+    course = "LearningModuleID" if people.by_course_id else "CourseName"
+    found: dict[int, list[int]] = {}
+    courses: dict[int, set[str]] = {}
+    for part in map(dict, split(enumerate(people.people, 1))):
+        named = set() if people.by_course_id else {person.course for person in part.values()}
+        for number, rows in _read_rows(client, people, part, named).items():
+            if ids := [read_row_id(row) for row in rows if row.get(course) == part[number].course]:
+                found[number] = ids
+        others = {number: person for number, person in part.items() if number not in found}
+        for number, rows in _read_rows(client, people, others, set()).items():
+            courses[number] = {row["CourseName"] for row in rows}
+    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no current enrollment")
+
+
+def _read_rows(
+    client: Client, people: PeopleList, part: Mapping[int, Person], courses: Collection[str]
+) -> dict[int, list[Row]]:
+    """Read the rows of these people in some courses, or in all; nothing for people without a row."""
+    if not part:
+        return {}
+    kind, element = ("emails", "LearnerEmail") if people.by is By.EMAIL else ("employee_ids", "EmployeeID")
+    asked: dict[str, Any] = {kind: sorted({person.value for person in part.values()}), "courses": sorted(courses)}
+    rows: dict[str, list[Row]] = {}
+    for row in client.learner_report(ReportFilters(**asked), NAME_COLUMNS):
+        rows.setdefault(people.fold(row.get(element, "")), []).append(row)
+    mine = {number: rows.get(people.fold(person.value)) for number, person in part.items()}
+    return {number: found for number, found in mine.items() if found}
