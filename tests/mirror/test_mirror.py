@@ -306,6 +306,27 @@ def test_profiles_and_permissions_are_read_when_wanted_and_again_only_where_user
 
 
 @with_a_copy_on_sqlite
+def test_continued_run_ends_what_has_vanished_when_it_is_asked_to(campus: Campus, hosted: Hosted, copy: Copy) -> None:
+    ids = campus.enroll(4)
+    copy.counts()
+    campus.accept(ids[:1])
+    campus.drain()
+    campus.enroll(1)
+    hosted.reset()
+    answers: list[str] = []
+
+    def interrupt(_number: int, method: str) -> None:
+        answers.extend([method] if hosted.rows else [])
+        if len(answers) == 2:  # the first page of enrollments is written
+            os.kill(os.getpid(), signal.SIGINT)
+
+    hosted.after = interrupt
+    assert copy.mirror().code == 130
+    hosted.reset()
+    assert changed_kinds(copy.counts("--end-missing"))["enrollments"] == {"added": 1, "ended": 1}
+
+
+@with_a_copy_on_sqlite
 def test_erased_user_stays_erased(served: Served, campus: Campus, copy: Copy) -> None:
     fill(served, campus)
     copy.counts()

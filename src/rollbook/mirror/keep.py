@@ -1,6 +1,6 @@
 """Keeps enrollments here before they are unenrolled on a server, and records their batch with its outcomes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -48,8 +48,14 @@ class Keeper:
         They are in the courses of these names. Errors: UserError when one cannot be copied whole; nothing must be
         unenrolled then.
         """
-        wanted, missing = {*ids}, dict[int, datetime]()
-        for page in self._client.learner_report_pages(ReportFilters(courses=course_names)) if course_names else ():
+        wanted = {*ids}
+        count = sum(self._copy_courses(wanted, part) for part in split(course_names))
+        fold_all_emails(self._database)
+        return count
+
+    def _copy_courses(self, wanted: Collection[int], course_names: Sequence[str]) -> int:
+        missing: dict[int, datetime] = {}
+        for page in self._client.learner_report_pages(ReportFilters(courses=course_names)):
             found = [row for row in rows.rows_of_list(page) if row["id"] in wanted]
             self._database.transact(lambda link, found=found: list_enrollments(link, self._mirror, found))
             missing |= {row["id"]: row["modified_at"] for row in found}
@@ -63,7 +69,6 @@ class Keeper:
                 f"{len(missing):,} enrollments could not be copied into {self.account.name!r}, so nothing was "
                 f"unenrolled; the first is {min(missing)}. Run it again, or first: rollbook mirror --end-missing"
             )
-        fold_all_emails(self._database)
         return len(present)
 
     def _copy_missing(self, missing: dict[int, datetime], course_names: Sequence[str]) -> None:
