@@ -169,6 +169,7 @@ def test_mistake_is_named_and_leaves_no_database(
 
 @on_sqlite
 def test_roster_becomes_the_people_of_a_sandbox(rollbook: Run, tmp_path: Path) -> None:
+    (tmp_path / "new.db").write_bytes(b"half of a database, of a start that was killed")
     make_seed(tmp_path, pack(tmp_path / "roster.zip", V1_1), is_roster=True)
     assert [row["name"] for row in rollbook("course", "list", "--format", "json").json] == ["Algebra", "Geometry"]
     people = {row["email"] for row in rollbook("user", "list", "--format", "json").json}

@@ -23,22 +23,26 @@ from rollbook.worker.purge import Purge
 MAX_CALLS = 1000
 
 
-# The files of a sandbox in its folder.
-LIVE, SEED = "rollbook.db", "seed.db"
+# The files of a sandbox in its folder: its database, the copy for resets, and a database that is not complete.
+LIVE, SEED, NEW = "rollbook.db", "seed.db", "new.db"
 
 
 def make_seed(folder: Path, file: Path, *, is_roster: bool) -> None:
-    """Make the database from a file, and the copy of it for resets, or neither; errors: UserError."""
-    live = folder / LIVE
+    """Make the copy for resets from a file, and then the database; errors: UserError."""
+    _remove_new(folder)  # of a process that was killed
     try:
-        with closing(Database(f"sqlite:///{live}")) as database:
+        with closing(Database(f"sqlite:///{folder / NEW}")) as database:
             migrate(database)
             fill(database, file, is_roster=is_roster)
-        back_up(live, folder / SEED, lambda _done, _all: None)
-    except BaseException:
-        for path in folder.glob(f"{LIVE}*"):
-            path.unlink()
-        raise
+        back_up(folder / NEW, folder / SEED, lambda _done, _all: None)
+        (folder / NEW).rename(folder / LIVE)
+    finally:
+        _remove_new(folder)
+
+
+def _remove_new(folder: Path) -> None:
+    for path in folder.glob(f"{NEW}*"):
+        path.unlink()
 
 
 class PausableWorker(Worker):
