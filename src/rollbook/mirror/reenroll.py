@@ -26,8 +26,12 @@ STILL = "still enrolled there: the server has not processed the removal"
 FOUND = "enrolled again, found in the report after an interruption"
 
 # By the columns of an enrollment, what does not come back: of any, of one in a session, of one without its history.
-LOST = {"progress": "progress", "grade_percentage": "grade percentage", "points": "points", "tag": "tag"}
-LOST |= {"last_accessed_at": "last access", "access_ends_at": "end of access"}
+LOST = {
+    "progress": "progress",
+    "grade_percentage": "grade percentage",
+    "points": "points",
+    "last_accessed_at": "last access",
+}
 LOST_IN_SESSION = {"started_at": "start", "completed_at": "completion date", "due_at": "due date"}
 LOST_ANEW = {"grade": "grade", "enrolled_at": "enrollment date", "started_at": "start"}
 
@@ -205,4 +209,4 @@ def _past(row: Row) -> PastEnrollment:
     if row.session_id is not None:
         return PastEnrollment(**given, session_id=row.session_id)
     dates = {"started": row.started_at, "completed": row.completed_at, "due": row.due_at}
-    return PastEnrollment(**given, **dates, grace_period=row.grace_period_at)
+    return PastEnrollment(**given, **dates)
