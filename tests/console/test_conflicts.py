@@ -13,7 +13,7 @@ from campus import Campus
 from conflicts import deadlock
 from conftest import Served, Visitors
 from rollbook.model import utc_now
-from rollbook.store.database.tables import drafts, enrollments
+from rollbook.store.database.tables import drafts, enrollments, uploads
 from visitor import Visitor
 
 
@@ -80,6 +80,22 @@ def test_draft_confirmed_twice_at_once_is_queued_once(
         connection.execute(drafts.update().where(drafts.c.account_id == campus.account.id).values(total=3))
     assert [visitor.answer.status_code for visitor in (owner, second)] == [200, 200]
     assert all("Twice" in visitor.text() for visitor in (owner, second))
+
+
+def test_file_confirmed_twice_at_once_is_imported_once(
+    served: Served, campus: Campus, visitors: Visitors, owner: Visitor
+) -> None:
+    (id_,) = campus.enroll(1)
+    second = visitors()
+    second.sign_in(campus)
+    file = {"file": ("progress.csv", f"ID,Progress\n{id_},50\n".encode())}
+    owner.answer = owner.client.post(f"{owner.origin}/console/import", files=file, headers=owner.said())
+    path = str(owner.follow().url).removeprefix(owner.origin)
+    second.open(path)
+    with _meanwhile(served, *(partial(visitor.submit, path) for visitor in (owner, second))) as connection:
+        connection.execute(uploads.update().where(uploads.c.account_id == campus.account.id).values(name="p.csv"))
+    assert all("1 row imported" in visitor.text() for visitor in (owner, second))
+    assert [line["action"] for line in campus.audit()].count("import") == 1
 
 
 @pytest.mark.parametrize("served", ["postgresql"], indirect=True)

@@ -37,7 +37,21 @@ VALUES = {
 NAMES = (
     *("account", "action", "actor", "again", "all", "batch", "before", "block", "course", "email", "file", "group"),
     *("hold_seconds", "ids", "in_course", "in_group", "item", "key", "learner", "intended", "name", "new", "next"),
-    *("old", "page", "password", "q", "reason", "retention_days", "role", "status", "through", "user", "done", "n"),
+    *(
+        "old",
+        "page",
+        "password",
+        "q",
+        "reason",
+        "retention_days",
+        "role",
+        "skip_bad_rows",
+        "status",
+        "through",
+        "user",
+        "done",
+        "n",
+    ),
 )
 # Last, because it ends the session.
 PATHS = sorted((page.path for page in PAGES), key=lambda path: path == "/sign-out")

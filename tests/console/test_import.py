@@ -1,6 +1,7 @@
 """The import pages: a file of progress, its preview, and the import in one transaction."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from campus import Campus
 from conftest import Served, Visitors
 from rollbook import Client, Progress
 from rollbook.methods.get_learner_report import COLUMNS
+from rollbook.model import utc_now
 from rollbook.store.database.tables import uploads
 from visitor import Visitor, give_password
 
@@ -200,6 +202,18 @@ def test_only_who_uploaded_a_file_can_import_it(
     assert owner.open(path).status_code == 404
     assert owner.post(path, {}).status_code == 404
     assert [row["Progress"] for row in _report(served, campus)] == [""]
+
+
+def test_upload_expires_after_a_day(served: Served, campus: Campus, owner: Visitor, upload: Upload) -> None:
+    (id_,) = campus.enroll(1)
+    upload(f"ID,Progress\n{id_},50\n")
+    mine = uploads.c.account_id == campus.account.id
+    with served.database.write() as connection:
+        connection.execute(uploads.update().where(mine).values(created_at=utc_now() - timedelta(days=1, seconds=1)))
+    path = _path(owner)
+    assert owner.post(path, {}).status_code == 404
+    assert "more than a day old" in owner.text()
+    assert owner.open(path).status_code == 404
 
 
 def test_imported_file_is_not_kept(served: Served, campus: Campus, owner: Visitor, upload: Upload) -> None:
