@@ -17,6 +17,12 @@ REVISIONS = sorted(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py
 HEAD = REVISIONS[-1]
 MIGRATION_LOCK = 0x526F6C6C626F6F6B  # "Rollbook": one migration at a time on a PostgreSQL server
 
+# Alembic's own table.
+_MAKE_VERSION = """
+    CREATE TABLE IF NOT EXISTS alembic_version (
+        version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))
+"""
+
 # While a migration waits for a table's lock, calls queue behind it. So it waits briefly and tries again.
 LOCK_MILLISECONDS = 500
 LOCK_ATTEMPTS = 60
@@ -44,24 +50,29 @@ def migrate(database: Database) -> tuple[str | None, str]:
 
 
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
-    # Imported here because it takes 0.2 s, and every server and command checks the schema.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         execute(connection, f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
     before = _revision(connection)
     _refuse_newer(before)
+    if before is None:
+        metadata.create_all(connection)
+        execute(connection, _MAKE_VERSION)
+        execute(connection, "INSERT INTO alembic_version (version_num) VALUES (:head)", {"head": HEAD})
+    elif before != HEAD:
+        _upgrade(connection)
+    return before, HEAD
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    # Imported here because it takes 0.2 s, and a new database needs none of it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    if before is None:
-        metadata.create_all(connection)
-        command.stamp(config, "head")
-    else:
-        command.upgrade(config, "head")
-    return before, HEAD
+    command.upgrade(config, "head")
 
 
 def check_schema(database: Database) -> None:
