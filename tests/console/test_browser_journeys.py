@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from campus import Campus
 from console_browser import RULES, Running, Tab, Tabs
-from console_school import COURSES, School
+from console_school import COURSES, NUMBERS, School
 from rollbook.model import utc_now
 from rollbook.store.database.tables import enrollments, external_authorizations
 
@@ -82,10 +82,30 @@ def test_course_is_unenrolled_two_items_removed_the_rest_undone(running: Running
 
 
 def _unenroll_the_spring_course(tab: Tab) -> None:
+    """Unenroll 20 people by a file of their e-mails, with ten mistakes in it."""
+    people = [f"Learner.{number}@example.org,{SPRING}" for number in NUMBERS]
+    people[3:3] = [f"gone.{number}@example.org,{SPRING}" for number in range(9)] + [
+        "learner.one@example.org,Fire Safety"
+    ]
+    data = "\n".join(["Email,Course", *people]).encode()
+    leaving = FilePayload(name="leaving.csv", mimeType="text/csv", buffer=data)
     tab.click("Unenroll")
-    tab.page.get_by_role("checkbox", name=SPRING).check()
-    tab.click("Preview")
+    tab.refusals = 1
+    for skipped in (False, True):
+        tab.page.get_by_label("Or a file").set_input_files(leaving)
+        tab.page.get_by_role("checkbox", name="Skip bad rows").set_checked(skipped)
+        tab.page.get_by_role("button", name="Preview").last.click()
+        if not skipped:
+            refusal = tab.page.get_by_role("alert")
+            expect(refusal).to_contain_text("10 without exactly one enrollment, so nothing was selected")
+            expect(refusal).to_contain_text("line 5: 'gone.0@example.org' is the e-mail of no learner")
+            expect(refusal).to_contain_text("line 14: 'learner.one@example.org' is not enrolled in 'Fire Safety'.")
     _wait_for(tab, "Unenroll 20 enrollments?")
+    _wait_for(tab, "10 bad rows are left out")
+    tab.page.get_by_label("Name, e-mail, employee id or course").fill("learner.twenty@")
+    tab.click("Find")
+    expect(tab.page.get_by_role("region", name="Learners").get_by_role("rowheader")).to_have_count(1)
+    expect(tab.page.get_by_role("rowheader", name="Learner Twenty")).to_be_visible()
     tab.page.get_by_label("Reason").fill("End of spring")
     tab.page.get_by_role("checkbox", name="I intend to unenroll this share.").check()
     tab.click("Unenroll 20 enrollments")

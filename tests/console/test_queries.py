@@ -20,6 +20,7 @@ from visitor import PASSWORD, give_password
 PAGES = (
     *("/queue?status=All", "/queue?status=All&learner=some&course=fire", "/queue/remove?all=1", "/batches"),
     *("/batches/{batch}", "/batches/{batch}/undo", "/batches/{batch}/items.csv", "/unenroll", "/unenroll/{draft}"),
+    *("/unenroll/{draft}?q=some", "/unenroll/{draft}/plan.csv"),
     *("/import", "/import/{upload}"),
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     *("/account/calls", "/account/webhooks"),

@@ -1,5 +1,8 @@
 """The unenroll pages: selection, preview, confirmation into one batch."""
 
+import csv
+import io
+
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -303,20 +306,67 @@ def test_idor_draft_of_another_account_is_not_found(served: Served, campus: Camp
 def test_preview_shows_the_undo_term_and_counts_progress_only_where_a_selected_enrollment_has_some(
     campus: Campus, owner: Visitor
 ) -> None:
+    def counts() -> str:
+        return owner.text().lower().partition("name, e-mail, employee id or course")[0]
+
     ids = campus.enroll(4)
     _choose(owner, in_course=campus.course_id)
     assert "this can be undone at any time" in owner.text()
-    assert "started" not in owner.text().lower()
-    assert "completed" not in owner.text().lower()
+    assert "started" not in counts()
+    assert "completed" not in counts()
     campus.set(retention_days=1)
     assert "kept for 1 day after an item is processed: this can be undone" in owner.open(owner.answer.url.path).text
     campus.set(retention_days=0)
     assert "once an item is processed, it cannot be undone" in owner.open(owner.answer.url.path).text
     campus.import_progress("ID,Progress,StartedDate", f"{ids[0]},20,", f"{ids[1]},0,", f"{ids[2]},,2026-02-01")
     _choose(owner, ids=f"{ids[1]} {ids[3]}")
-    assert "started" not in owner.text().lower()
+    assert "started" not in counts()
     _choose(owner, in_course=campus.course_id)
     assert "2 learners have started, 0 have completed" in owner.text()
+
+
+def test_preview_names_every_learner_and_the_plan_as_csv_says_what_happens_to_each(
+    campus: Campus, owner: Visitor
+) -> None:
+    named = campus.enroll_named(230)
+    campus.enroll(300)
+    people, ids = [*named], [*named.values()]
+    campus.set(protect_completed=True)
+    campus.import_progress("ID,EnrollmentStatus,Progress", f"{ids[1]},Completed,100", f"{ids[2]},In Progress,40")
+    campus.accept(ids[:1])
+    campus.auto_enroll(ids[3])
+    _choose(owner, ids="\n".join(map(str, [*ids[:4], 999999999, *ids[4:]])))
+    path = owner.answer.url.path
+
+    def rows() -> list[list[str]]:
+        found = owner.page().xpath("//section[@id='learners']//tbody/tr")
+        return [[" ".join(" ".join(cell.itertext()).split()) for cell in row] for row in found]
+
+    assert [row[0].split()[-1] for row in rows()[:4]] == people[:4]
+    assert [(row[3], row[4], row[5]) for row in rows()[:6]] == [
+        ("Enrolled", "Not Started", "Refused: in the queue already"),
+        ("Completed", "100%", "Refused: completed enrollments are protected"),
+        ("In Progress", "40%", "Unenrolled"),
+        ("Enrolled", "Not Started", "Unenrolled, not auto-enrolled again"),
+        (*["\N{EN DASH}"] * 2, "Refused: not a current enrollment"),
+        ("Enrolled", "Not Started", "Unenrolled"),
+    ]
+    [after] = owner.page().xpath("//a[@rel='next']/@href")
+    owner.open(after)
+    assert [len(rows()), rows()[0][-1]] == [100, str(ids[99])]
+    for part, found in ((people[7].upper(), 1), ("fire", 100), ("nobody", 0)):
+        owner.open(path, q=part)
+        assert len(rows()) == found
+    owner.open(f"{path}/plan.csv")
+    plan = list(csv.DictReader(io.StringIO(owner.answer.text)))
+    assert [row["AccountUserLearningModuleRelID"] for row in plan] == [
+        *map(str, ids[:4]),
+        "999999999",
+        *map(str, ids[4:]),
+    ]
+    assert [row["E-mail"] for row in plan if row["E-mail"]] == people
+    assert sum(row["Outcome"].startswith("Unenrolled") for row in plan) == 228
+    assert campus.queue() == {ids[0]: "Pending"}
 
 
 def test_confirmation_after_the_session_ended_returns_to_the_preview(

@@ -60,6 +60,7 @@ PAGES = (
     Page("/batches/{batch:int}/undo", show=undo.preview_undo, change=undo.undo),
     Page("/unenroll", show=unenroll.show_choice, change=unenroll.choose, takes_file=True),
     Page("/unenroll/{draft:int}", show=unenroll.show_draft, change=unenroll.confirm),
+    Page("/unenroll/{draft:int}/plan.csv", show=unenroll.download_plan),
     Page("/import", show=imports.show_form, change=imports.upload, takes_file=True),
     Page("/import/{upload:int}", show=imports.show_upload, change=imports.confirm),
     Page("/learners", show=learners.show_learners),

@@ -93,12 +93,12 @@ def _csv(request: ConsoleRequest, batch_id: int) -> Iterator[str]:
             if len(rows) < CSV_CHUNK:
                 return
 
-    yield _lines([COLUMNS])
+    yield write_lines([COLUMNS])
     only = ItemFilter(batch_id=batch_id)
     for items in pages(lambda connection, offset: find_items(connection, account_id, only, CSV_CHUNK, offset)):
-        yield _lines([_cells(item) for item in items])
+        yield write_lines([_cells(item) for item in items])
     for refused in pages(lambda connection, offset: find_refusals(connection, account_id, batch_id, CSV_CHUNK, offset)):
-        yield _lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
+        yield write_lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
 
 
 def _cells(item: Any) -> Sequence[object]:
@@ -110,7 +110,8 @@ def _cells(item: Any) -> Sequence[object]:
     )
 
 
-def _lines(rows: Sequence[Sequence[object]]) -> str:
+def write_lines(rows: Sequence[Sequence[object]]) -> str:
+    """Write rows as lines of CSV."""
     text = io.StringIO()
     writer = Writer(text)
     for row in rows:

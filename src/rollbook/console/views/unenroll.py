@@ -7,6 +7,7 @@ from rollbook import actions
 from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.choice import read_choice
+from rollbook.console.views.plan import read_plan, send_plan
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, utc_now
@@ -81,6 +82,7 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
     with request.database.read() as connection:
         ids = read_draft_ids(connection, draft.id)
         auto_enrolled = find_auto_enrolled(connection, request.caller.account_id, ids)
+        plan = read_plan(request, connection, ids)
     return request.render(
         "preview.html",
         code=422 if error else 200,
@@ -93,7 +95,13 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
         auto_enrolled=auto_enrolled,
         policies=request.caller.policies,
         mine=draft.user_id == request.caller.user_id,
+        **plan,
     )
+
+
+def download_plan(request: ConsoleRequest) -> Response:
+    """Send the learners of a draft as CSV."""
+    return send_plan(request, _find_draft(request))
 
 
 def confirm(request: ConsoleRequest) -> Response:
