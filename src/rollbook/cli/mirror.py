@@ -24,7 +24,7 @@ from rollbook.store.people.accounts import find_account
 
 KINDS = ("courses", "sessions", "groups", "users", "memberships", "profiles", "enrollments")
 COUNTED = ("listed", "read", "added", "changed", "ended", "restored")
-MIN_KEY = 16
+MIN_KEY, MAX_KEY = 16, 4096
 
 
 def mirror(
@@ -87,11 +87,12 @@ def _read_key(pseudonymize: bool, file: Path | None) -> bytes | None:
     if not pseudonymize:
         raise UserError("--pseudonym-key needs --pseudonymize.")
     try:
-        key = file.read_bytes()
+        with file.open("rb") as opened:
+            key = opened.read(MAX_KEY + 1)  # a device has no end
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-    if len(key) < MIN_KEY:
-        raise UserError(f"{file} has {len(key)} bytes, and a key has at least {MIN_KEY}.")
+    if not MIN_KEY <= len(key) <= MAX_KEY:
+        raise UserError(f"{file} is no key: a key has {MIN_KEY} to {MAX_KEY} bytes.")
     return key
 
 

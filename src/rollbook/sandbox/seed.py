@@ -28,6 +28,7 @@ from rollbook.store.roster.apply import Options
 from rollbook.store.roster.staging import stage_rows
 from rollbook.wire.dates import read_date, read_time
 
+MAX_BYTES = 16 << 20
 DEFAULT = Path(__file__).with_name("seed.csv")
 REQUIRED = ("Email", "GroupName", "CourseName")
 COLUMNS = (*REQUIRED, "GivenName", "FamilyName", "EmployeeID", "EnrolledDate", "SessionStart")
@@ -85,9 +86,13 @@ def _add_people(connection: Connection) -> Account:
 def _read(file: Path) -> list[tuple[int, Row]]:
     """Read the rows with their lines and the columns in lower case; errors: UserError."""
     try:
-        header, records = read_csv(str(file), BytesIO(file.read_bytes()), "A seed")
+        with file.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)  # a device has no end
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{file} has more than {MAX_BYTES >> 20} MiB, and a seed is smaller. Import it as a roster.")
+    header, records = read_csv(str(file), BytesIO(content), "A seed")
     known = {name.lower(): name for name in (*COLUMNS, *(element.name for element in VALUES.values()))}
     names = [name.lower() for name in header]
     for name in header:
