@@ -140,8 +140,9 @@ MISTAKES = [
     (["--seed", "people.csv"], "people.csv: the column 'Mail' is unknown. Is it 'Email'?"),
     (["--seed", "narrow.csv"], "narrow.csv has no column CourseName."),
     (["--seed", "status.csv"], "status.csv:3: EnrollmentStatus 'Gone' is no"),
-    (["--seed", "day.csv"], "day.csv:2: EnrolledDate '31.1.2026' is neither dd-Mon-yy"),
-    (["--seed", "session.csv"], "session.csv:2: SessionStart 'noon' is neither"),
+    (["--seed", "day.csv"], "day.csv:2: EnrolledDate '31.1.2026' is no time such as 2026-01-31"),
+    (["--seed", "session.csv"], "session.csv:2: SessionStart '31-Dec-9999' is no time"),
+    (["--seed", "latin.csv"], "latin.csv:2: a control character, or text that is not in UTF-8."),
     (["--seed", "twice.csv"], "twice.csv:3: the learner and class of line 2, at the same time"),
     (["--roster", "day.csv"], "day.csv is not a zip archive"),
 ]
@@ -158,10 +159,11 @@ def test_mistake_is_named_and_leaves_no_database(
         "status": "Email,GroupName,CourseName,EnrollmentStatus\na@example.org,G,C,\nb@example.org,G,C,Gone\n",
         "day": "Email,GroupName,CourseName,EnrolledDate\na@example.org,G,C,31.1.2026\n",
         "twice": "Email,GroupName,CourseName\na@example.org,G,C\nA@example.org,G,C\n",
-        "session": "Email,GroupName,CourseName,SessionStart\na@example.org,G,C,noon\n",
+        "latin": "Email,GroupName,CourseName\na@example.org,B\xfcro,C\n",
+        "session": "Email,GroupName,CourseName,SessionStart\na@example.org,G,C,31-Dec-9999\n",
     }
     for name, text in files.items():
-        (tmp_path / f"{name}.csv").write_text(text)
+        (tmp_path / f"{name}.csv").write_bytes(text.encode("latin-1"))
     done = rollbook("sandbox", "--port", "0", "--keep", "kept", *options)
     assert (done.code, sentence in done.err) == (2, True), done.err
     assert not [*tmp_path.glob("kept/*.db*")]

@@ -1,9 +1,11 @@
 """Fills the database of a new sandbox by the product's own actions: from a CSV file of enrollments, or a roster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from unicodedata import category
 
 from sqlalchemy import Connection
 
@@ -16,6 +18,7 @@ from rollbook.importers.progress import VALUES, ProgressFile
 from rollbook.model import Account, Actor, Permission, Remark, Role, fold_email, suggest, utc_now
 from rollbook.sandbox.known import ACCOUNT, ACCOUNT_KEY, PASSWORD, PEOPLE
 from rollbook.store.database.database import Database
+from rollbook.store.database.sql import write_time
 from rollbook.store.learning.courses import list_courses
 from rollbook.store.learning.progress import Key, find_ids
 from rollbook.store.operations.sandbox import find_first_group, set_known_key, set_sessions
@@ -26,7 +29,7 @@ from rollbook.store.people.passwords import ADMINISTERING, set_password
 from rollbook.store.people.users import add_user, find_user
 from rollbook.store.roster.apply import Options
 from rollbook.store.roster.staging import stage_rows
-from rollbook.wire.dates import read_date, read_time
+from rollbook.wire.dates import read_time
 
 MAX_BYTES = 16 << 20
 DEFAULT = Path(__file__).with_name("seed.csv")
@@ -34,6 +37,7 @@ REQUIRED = ("Email", "GroupName", "CourseName")
 COLUMNS = (*REQUIRED, "GivenName", "FamilyName", "EmployeeID", "EnrolledDate", "SessionStart")
 SESSION_LENGTH = timedelta(hours=3)
 MAX_NAMED = 20
+MAX_YEAR = 9999  # the calendar ends there, and a session after it
 SANDBOX = Actor("sandbox")
 
 Row = dict[str, str]
@@ -113,11 +117,20 @@ def _named(file: Path, line: int, names: Sequence[str], record: list[str] | str)
         raise UserError(f"{file}:{line}: {record}.")
     if len(record) != len(names):
         raise UserError(f"{file}:{line}: {len(record)} fields, where the header has {len(names)}.")
+    if any(category(character) in ("Cc", "Cs") for character in "".join(record)):
+        raise UserError(f"{file}:{line}: a control character, or text that is not in UTF-8.")
     row = {name: field.strip() for name, field in zip(names, record, strict=True)}
     # The import of progress finds the enrollment by the employee id, if there is that column.
     if empty := [name for name in (*REQUIRED, "EmployeeID") if row.get(name.lower()) == ""]:
         raise UserError(f"{file}:{line}: {empty[0]} is empty.")
     return row
+
+
+def _read_moment(file: Path, line: int, column: str, text: str) -> datetime:
+    with suppress(ValueError):
+        if (moment := read_time(text)).year < MAX_YEAR:
+            return moment
+    raise UserError(f"{file}:{line}: {column} {text!r} is no time such as 2026-01-31 or 2026-01-31 09:00:00.")
 
 
 def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Staged]:
@@ -134,12 +147,8 @@ def _stage(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Staged]:
             if (table, key) not in staged:
                 staged.add((table, key))
                 yield table, (line, key, False, *values)
-        begins_at = None
-        if day := row.get("enrolleddate"):
-            try:
-                begins_at = f"{read_date(day)} 00:00:00.000000"
-            except ValueError as error:
-                raise UserError(f"{file}:{line}: EnrolledDate {day!r} is {error}.") from None
+        day = row.get("enrolleddate")
+        begins_at = write_time(_read_moment(file, line, "EnrolledDate", day)) if day else None
         yield "enrollments", (line, f"line {line}", False, course, group, person, True, begins_at, None)
 
 
@@ -170,16 +179,12 @@ def _add_sessions(connection: Connection, account: Account, file: Path, rows: Se
     placed = [(line, row) for line, row in rows if row.get("sessionstart")]
     for line, row in placed:
         key = course, start = row["coursename"], row["sessionstart"]
-        if key in made:
-            continue
-        try:
-            begins = read_time(start)
-        except ValueError as error:
-            raise UserError(f"{file}:{line}: SessionStart {start!r} is {error}.") from None
-        ends = begins + SESSION_LENGTH
-        made[key] = actions.add_session(
-            connection, SANDBOX, account.id, numbers[course], starts_at=begins, ends_at=ends
-        )
+        if key not in made:
+            begins = _read_moment(file, line, "SessionStart", start)
+            ends = begins + SESSION_LENGTH
+            made[key] = actions.add_session(
+                connection, SANDBOX, account.id, numbers[course], starts_at=begins, ends_at=ends
+            )
     found = find_ids(connection, account.id, Key.EXTERNAL_ID, [{"external_id": f"line {line}"} for line, _ in placed])
     sessions = [made[row["coursename"], row["sessionstart"]] for _, row in placed]
     set_sessions(
