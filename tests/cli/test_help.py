@@ -53,7 +53,7 @@ HEAVY = {
 DATABASE = {"sqlalchemy", "psycopg"}
 CALLS = {"httpx", "lxml"}
 # What the module of a command loads of these: those that call a server, and those that open a database.
-CALLING = dict.fromkeys(("queue", "report", "unenroll"), CALLS)
+CALLING = dict.fromkeys(("queue", "report", "undo", "unenroll"), CALLS)
 OPENING = {
     **dict.fromkeys(("initialize", "backup", "accounts", "groups", "courses", "sessions", "keys", "audit"), DATABASE),
     "users": DATABASE | {"argon2"},

@@ -55,6 +55,8 @@ REQUIRED = {
 # Lists of ids have their own tests. --watch does not end.
 LISTS = {("unenroll", "ids"), ("unenroll", "file"), ("unenroll", "column"), ("remove", "ids"), ("restore", "ids")}
 OTHERS = {("queue", "watch")}
+# Commands that stand for all with --format, which is one option.
+FORMATTED = {("report",), ("user", "add"), ("unenroll",)}
 
 
 def _options() -> Iterator[tuple[tuple[str, ...], Any, Any]]:
@@ -67,7 +69,9 @@ def _options() -> Iterator[tuple[tuple[str, ...], Any, Any]]:
 
     for names, command in walk(typer.main.get_command(app)):
         for option in command.params:
-            if (names[-1], option.name) not in LISTS | OTHERS and option.name != "help":
+            if (names[-1], option.name) in LISTS | OTHERS or option.name == "help":
+                continue
+            if option.name != "form" or names in FORMATTED:
                 yield names, command, option
 
 

@@ -127,7 +127,7 @@ def test_batch_page_and_csv_show_items_and_refusals(served: Served, campus: Camp
     assert "Term over" in owner.text()
     owner.open(f"/console/batches/{batch}")
     assert len(owner.page().xpath("//form[@id='items']//tbody/tr")) == 2
-    assert "Not an enrollment id." in owner.text()
+    assert "Not valid as the id of an enrollment." in owner.text()
     rows = [*csv.DictReader(io.StringIO(owner.open(f"/console/batches/{batch}/items.csv").text, newline=""))]
     assert [row["Outcome"] for row in rows] == ["Unenrolled", "Unenrolled", "Refused"]
     assert rows[0]["Reason"] == "Term over"
@@ -210,8 +210,31 @@ def test_second_undo_reports_that_nothing_changed(campus: Campus, owner: Visitor
         assert ("2 enrollments restored" in owner.text()) is not again
         assert ("Nothing was changed. 2 items already restored." in owner.text()) is again
     assert "could not be undone" not in owner.text()
+    assert "This batch is undone: 2 enrollments are restored." in owner.text()
     owner.open(page)
     assert "Nothing can be undone; the list says why." in owner.text()
+
+
+def test_several_batches_are_undone_together(campus: Campus, owner: Visitor) -> None:
+    first, second = (_batch(campus, campus.enroll(2)) for _ in range(2))
+    campus.drain()
+    third = _batch(campus, campus.enroll(1))
+    owner.open("/console/batches")
+    assert owner.page().xpath("//input[@name='batch']/@value") == [str(id_) for id_ in (third, second, first)]
+    page = "/console/batches/undo"
+    owner.open(page, batch=[first, third])
+    assert "2 enrollments are restored" in owner.text()
+    assert "1 pending item is removed" in owner.text()
+    owner.submit(page, reason="A mistake")
+    assert "2 enrollments restored, with the progress that was kept. 1 pending item removed" in owner.text()
+    assert campus.current() == 3
+    assert [line["subject"] for line in campus.audit()[:2]] == [f"batch {third}", f"batch {first}"]
+    owner.open(page, batch=[first, third])
+    assert "Nothing can be undone." in owner.text()
+    assert owner.open(page).status_code == 422
+    assert owner.open(page, batch=[first, 987654321]).status_code == 404
+    assert owner.post(page, {"batch": [str(second), "987654321"]}).status_code == 404
+    assert campus.current() == 3
 
 
 def test_notice_is_shown_once_and_not_by_an_automatic_refresh(campus: Campus, owner: Visitor) -> None:
@@ -316,6 +339,7 @@ def test_queue_and_pending_batch_show_that_no_worker_runs(served: Served, campus
     with served.database.write() as connection:
         connection.execute(workers.delete())
     assert all("No worker has been seen yet." in text for text in said())
+    assert owner.page().xpath("//*[@data-busy]")
     note_worker(served.database, "old", utc_now() - timedelta(seconds=30))
     assert all(re.search(r"No worker has been seen for 3\d s\.", text) for text in said())
     note_worker(served.database, "new", utc_now())
@@ -323,7 +347,7 @@ def test_queue_and_pending_batch_show_that_no_worker_runs(served: Served, campus
     assert owner.page().xpath("//noscript/meta[@http-equiv='refresh']")
     campus.drain()
     said()
-    assert not owner.page().xpath("//noscript/meta[@http-equiv='refresh']")
+    assert not owner.page().xpath("//noscript/meta[@http-equiv='refresh'] | //*[@data-busy]")
     assert owner.page().xpath("//a[text()='Undo batch…']")
     with served.database.write() as connection:
         connection.execute(workers.delete())

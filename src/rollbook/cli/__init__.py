@@ -21,8 +21,8 @@ from rollbook.errors import ClientError, TransportError, UserError
 PANELS = {
     "Unenroll and undo, by calls to a server": {
         "unenroll": "unenroll",
-        "restore": "queue",
-        "remove": "queue",
+        "restore": "undo",
+        "remove": "undo",
         "reenroll": "reenroll",
         "queue": "queue",
         "pause": "queue",

@@ -9,7 +9,7 @@ import typer
 
 from rollbook.cli.keys import print_keys
 from rollbook.cli.local_database import change_account, open_database, operator, refuse_sandbox
-from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
 from rollbook.model import utc_now
@@ -61,6 +61,7 @@ def change_policies(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even if undos are lost.")] = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Change policies of an account.
 
@@ -80,7 +81,7 @@ def change_policies(
     if "retention_days" in changes and not yes:
         _ask_about_undos(name, changes)
     change_account(name, lambda connection, account: set_policies(connection, account, changes, by=operator()))
-    typer.echo(f"Changed {', '.join(changes)} of {name}.")
+    print_answer(form, f"Changed {', '.join(changes)} of {name}.", account=name, **changes)
 
 
 def _ask_about_undos(name: str, changes: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,10 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The latest N changes.")] = 100,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List the changes of an account, the latest last: who, what, when, from where."""
+    """List the changes of an account, the latest last: who, what, when, from where.
+
+    The table leaves out the address and the request id, which json and csv have.
+    """
     with open_database() as database, database.read() as connection:
         owner = find_account(connection, account)
         if user is not None and user not in (actors := list_actors(connection, owner.id)):
@@ -41,9 +44,20 @@ def audit(
             find_user(connection, owner, user)  # a user without any change
         rows = list_changes(connection, owner.id, actor=user, action=action, since=since, limit=limit)
     if form is not Format.JSON:
-        rows = [row | {"details": _write_details(row["details"])} for row in rows]
-    print_rows(rows[::-1], COLUMNS, form)
+        write = _say_details if form is Format.TABLE else _write_details
+        rows = [row | {"details": write(row["details"] or {})} for row in rows]
+    print_rows(rows[::-1], COLUMNS, form, shown=COLUMNS[:5], wrap=True)
 
 
-def _write_details(details: object) -> str:
+def _write_details(details: Any) -> str:
     return json.dumps(details, ensure_ascii=False) if details else ""
+
+
+def _say_details(details: Any) -> str:
+    return ", ".join(f"{name} {_say(value)}" for name, value in details.items())
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, dict) and [*value] == ["from", "to"]:
+        return f"{_say(value['from'])} → {_say(value['to'])}"
+    return "none" if value is None else str(value)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from rollbook.cli.local_database import require_file
 from rollbook.cli.options import check_target
+from rollbook.cli.output import Format, FormatOption, print_answer
 from rollbook.errors import UserError
 from rollbook.settings import load_settings
 from rollbook.store.operations.backup import back_up
@@ -18,6 +19,7 @@ from rollbook.store.operations.backup import back_up
 def backup(
     file: Annotated[Path, typer.Argument(callback=check_target, help="The copy; only its owner can read it.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Copy the SQLite database while the server runs, and check the copy."""
     settings = load_settings()
@@ -35,4 +37,5 @@ def backup(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Copying")
         size = back_up(source, file, lambda copied, pages: bar.update(task, completed=copied, total=pages))
-    typer.echo(f"{file}: {size:,} bytes, checked, in {time.monotonic() - started:.1f} s.")
+    sentence = f"{file}: {size:,} bytes, checked, in {time.monotonic() - started:.1f} s."
+    print_answer(form, sentence, file=str(file), bytes=size)

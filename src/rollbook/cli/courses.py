@@ -8,7 +8,7 @@ import typer
 from rollbook.actions import add_course, archive_course
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
-from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.errors import UserError
 from rollbook.model import MAX_ID
 from rollbook.store.learning.courses import list_courses
@@ -48,6 +48,7 @@ def add(
     account: AccountOption = None,
     term: Annotated[str, typer.Option(help="When it takes place, such as Spring 2027.")] = "",
     duration: Annotated[str, typer.Option(help="How long it takes, such as 90 minutes.")] = "",
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Add a course; several can have one name."""
     name = check_text("course name", name)
@@ -56,16 +57,16 @@ def add(
     number = change_account(
         account, lambda connection, owner: add_course(connection, operator(), owner.id, name, **given)
     )
-    typer.echo(f"Added course {number}, {name}.")
+    print_answer(form, f"Added course {number}, {name}.", course=number, name=name)
 
 
 @app.command()
-def archive(course: CourseArgument, account: AccountOption = None) -> None:
+def archive(course: CourseArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Archive a course: no one is enrolled in it any more; its enrollments stay."""
     name = change_account(account, lambda connection, owner: archive_course(connection, operator(), owner.id, course))
     if name is None:
         raise UserError(no_course(course))
-    typer.echo(f"Course {course}, {name}, is archived.")
+    print_answer(form, f"Course {course}, {name}, is archived.", course=course, name=name, status="Archived")
 
 
 def no_course(course: int) -> str:

@@ -23,6 +23,6 @@ def doctor(form: FormatOption = Format.TABLE) -> None:
     with deadline(TIMEOUT_SECONDS):
         findings = [*check_database(settings)]
     findings += check_machine(settings)
-    print_rows([asdict(finding) for finding in findings], ("part", "state", "found", "advice"), form)
+    print_rows([asdict(finding) for finding in findings], ("part", "state", "found", "advice"), form, wrap=True)
     if any(finding.state is not State.OK for finding in findings):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from rollbook.actions import GroupChanges, create_group
 from rollbook.cli.courses import no_course
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
-from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.errors import UserError
 from rollbook.model import MAX_ID, Account, utc_now
 from rollbook.store.people import group_changes
@@ -46,6 +46,7 @@ def add(
         typer.Option(metavar="COURSE", min=1, max=MAX_ID, help="A course that new members are enrolled in."),
     ] = None,
     account: AccountOption = None,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Add an active group; --tag, --course and --auto-enroll can be repeated."""
     texts = {"group name": name, "identifier": identifier, "description": description}
@@ -67,7 +68,7 @@ def add(
         return create_group(connection, operator(), owner.id, changes, utc_now())[0]
 
     number = change_account(account, work)
-    typer.echo(f"Added group {number}, {name}.")
+    print_answer(form, f"Added group {number}, {name}.", group=number, name=name)
 
 
 def _read_tag(text: str) -> tuple[None, str, list[str]]:

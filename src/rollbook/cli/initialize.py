@@ -6,7 +6,7 @@ import typer
 
 from rollbook.cli.keys import print_keys
 from rollbook.cli.local_database import open_database, operator, refuse_sandbox
-from rollbook.cli.output import Format, FormatOption
+from rollbook.cli.output import Format, FormatOption, print_answer
 from rollbook.store.database import schema
 from rollbook.store.people.accounts import add_account
 
@@ -24,10 +24,9 @@ def init(
     print_keys({"account_key": keys[0], "user_key": keys[1]}, form, then="Next, start the server: rollbook serve")
 
 
-def migrate() -> None:
+def migrate(form: FormatOption = Format.TABLE) -> None:
     """Migrate the database to the schema of this release; safe to repeat."""
     with open_database(any_schema=True) as database:
         before, after = schema.migrate(database)
-    typer.echo(
-        f"The database has schema {after}, " + ("as before." if before == after else f"before: {before or 'none'}.")
-    )
+    earlier = "as before" if before == after else f"before: {before or 'none'}"
+    print_answer(form, f"The database has schema {after}, {earlier}.", schema=after, before=before)

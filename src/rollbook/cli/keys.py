@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rollbook.cli.local_database import change_account, open_database, operator
-from rollbook.cli.output import Format, FormatOption, print_json, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_json, print_rows
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 
@@ -39,10 +39,11 @@ def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> N
 def revoke(
     key_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="As `rollbook key list` shows it.")],
     account: AccountOption = None,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Revoke a key at once; this cannot be undone."""
     change_account(account, lambda connection, owner: revoke_key(connection, owner, key_id, by=operator()))
-    typer.echo(f"Revoked key {key_id}.")
+    print_answer(form, f"Revoked key {key_id}.", key=key_id, revoked=True)
 
 
 def print_keys(keys: dict[str, str], form: Format, then: str = "") -> None:

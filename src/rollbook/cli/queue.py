@@ -1,33 +1,27 @@
-"""`rollbook queue`, `batches`, `batch`, `pause`, `resume`, `remove` and `restore`: the queue of a server."""
+"""`rollbook queue`, `batches`, `batch`, `pause` and `resume`: the queue of a server and its history."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console, Group
+from rich.live import Live
 
-from rollbook.cli.options import check_reason
-from rollbook.cli.output import Format, FormatOption, print_rows
-from rollbook.cli.prompts import confirm
-from rollbook.cli.selection import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
+from rollbook.cli.output import Format, FormatOption, make_table, print_rows
 from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
-from rollbook.client.results import ACCEPTED, ACCEPTED_BEFORE, Batch, Outcome, QueueState
+from rollbook.client.results import Batch, QueueState
 from rollbook.errors import UserError
-from rollbook.id_lists import Only
+from rollbook.methods.refusals import say_refusal
 from rollbook.model import utc_now
+from rollbook.wire.identifiers import IDENTIFIER
 
 WATCH_SECONDS = 2.0
 STATUSES = ("Pending", "Complete", "Removed", "Failed", "Restored")
-ITEM_COLUMNS = ("Block", "AccountUserLearningModuleRelID", "Status", "Learner", "CourseName", "Progress", "Notes")
-
-BatchesOption = Annotated[list[int] | None, typer.Option("--batch", min=1, help="All items of this batch; repeatable.")]
-ReasonOption = Annotated[
-    str | None, typer.Option(callback=check_reason, help="The reason, which becomes the items' note.")
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OUTCOMES = (*STATUSES, "Refused")
+ITEM_COLUMNS = ("Block", IDENTIFIER, "Status", "Learner", "CourseName", "Progress", "Notes")
 
 
 def queue(
@@ -37,25 +31,38 @@ def queue(
 ) -> None:
     """Show whether the queue is running, and the number of items by status."""
     with open_client(profile) as client:
-        _print_state(client.queue(), form)
-        try:
-            while watch:
-                time.sleep(WATCH_SECONDS)
-                _print_state(client.queue(), form)
-        except KeyboardInterrupt:
+        if not watch:
+            _print_state(client.queue(), form)
             return
+        with suppress(KeyboardInterrupt):
+            _watch(client, form)
 
 
-def pause(profile: ProfileOption = None) -> None:
+def _watch(client: Client, form: Format) -> None:
+    """Show the state every 2 seconds, at a terminal in place of the one before."""
+    console = Console(markup=False, highlight=False)
+    if form is not Format.TABLE or not console.is_terminal:
+        while True:
+            _print_state(client.queue(), form)
+            time.sleep(WATCH_SECONDS)
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            state = client.queue()
+            row = _row(state)
+            live.update(Group(make_table([row], [*row], console.width), *_warnings(state)), refresh=True)
+            time.sleep(WATCH_SECONDS)
+
+
+def pause(form: FormatOption = Format.TABLE, profile: ProfileOption = None) -> None:
     """Stop the processing of the queue until it is resumed; calls are still accepted."""
     with open_client(profile) as client:
-        _print_state(client.pause(), Format.TABLE)
+        _print_state(client.pause(), form)
 
 
-def resume(profile: ProfileOption = None) -> None:
+def resume(form: FormatOption = Format.TABLE, profile: ProfileOption = None) -> None:
     """Resume the processing of the queue."""
     with open_client(profile) as client:
-        _print_state(client.resume(), Format.TABLE)
+        _print_state(client.resume(), form)
 
 
 def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) -> None:
@@ -67,13 +74,28 @@ def batches(form: FormatOption = Format.TABLE, profile: ProfileOption = None) ->
                 "requested": batch.requested_at,
                 "by": batch.requested_by,
                 "reason": batch.reason,
-                **{name.lower(): batch.counts[name] for name in (*STATUSES, "Refused")},
+                **{name.lower(): batch.counts[name] for name in OUTCOMES},
                 "undo_until": _undo_until(batch),
             }
             for batch in client.batches()
         ]
-    columns = ("batch", "requested", "by", "reason", *(name.lower() for name in STATUSES), "refused", "undo_until")
-    print_rows(rows, columns, form)
+    columns = ("batch", "requested", "by", "reason", *(name.lower() for name in OUTCOMES), "undo_until")
+    if form is Format.TABLE:
+        rows = [_shorten(row) for row in rows]
+    shown = ("batch", "requested_(UTC)", "by", "reason", "outcome", "undo_until")
+    print_rows(rows, columns, form, shown=shown, keep=("outcome", "undo_until"))
+
+
+def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a row for a table of 80 columns: the outcome without zeros, times to the minute or day."""
+    counts = {name.lower(): row[name.lower()] for name in OUTCOMES}
+    until = "over" if row["undo_until"].startswith("over") else row["undo_until"].partition(" ")[0]
+    return {
+        **row,
+        "requested_(UTC)": f"{row['requested']:%Y-%m-%d %H:%M}",
+        "outcome": "\n".join(f"{count:,} {name}" for name, count in counts.items() if count),
+        "undo_until": "no limit" if until == "without" else until,
+    }
 
 
 def _undo_until(batch: Batch) -> str:
@@ -99,113 +121,16 @@ def batch(
         rows: list[dict[str, object]] = [{**item} for item in client.unenrollments(batch_id=number)]
     blank = dict.fromkeys(ITEM_COLUMNS, "")
     for block, identifier, code in found.refusals:
-        refused = {"Block": str(block), "AccountUserLearningModuleRelID": identifier, "Status": f"Refused {code}"}
+        refused = {"Block": str(block), IDENTIFIER: identifier, "Status": f"Refused {code}"}
+        if form is Format.TABLE:
+            refused |= {"Status": "Refused", "Notes": say_refusal(code)}
         rows.append({**blank, **refused})
     rows.sort(key=lambda row: int(str(row["Block"])))
     begun = any(row["Progress"] not in ("", "Not Started") for row in rows)
-    columns = [name for name in ITEM_COLUMNS if begun or form is not Format.TABLE or name != "Progress"]
-    print_rows(rows, columns, form)
-
-
-def remove(
-    ids: IdsArgument = None,
-    file: FileOption = None,
-    column: ColumnOption = None,
-    skip_bad_rows: SkipOption = False,
-    batch: BatchesOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    profile: ProfileOption = None,
-) -> None:
-    """Take pending items out of the queue; their enrollments do not change."""
-    listed = _read_selection(ids, file, column, skip_bad_rows, batch)
-    with open_client(profile) as client:
-        change = _plan_change(client, client.remove, listed, batch, reason)
-        _change(change, file, dry_run=dry_run, yes=yes)
-
-
-def restore(
-    ids: IdsArgument = None,
-    file: FileOption = None,
-    column: ColumnOption = None,
-    skip_bad_rows: SkipOption = False,
-    batch: BatchesOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    profile: ProfileOption = None,
-) -> None:
-    """Undo unenrollments: restore enrollments with their progress; pending items are removed from the queue instead.
-
-    From the --output file of `rollbook unenroll`, given as --file, it undoes what was accepted in that run.
-    """
-    listed = _read_selection(ids, file, column, skip_bad_rows, batch)
-    with open_client(profile) as client:
-        change = _plan_change(client, client.restore, listed, batch, reason)
-        _change(change, file, dry_run=dry_run, yes=yes)
-
-
-def _read_selection(
-    ids: list[str] | None, file: Path | None, column: str | None, skip_bad_rows: bool, batches: list[int] | None
-) -> list[int]:
-    if bool(ids or file) == bool(batches):
-        raise UserError("Name either ids or --file, or --batch ID.")
-    # An id that this run refused may have been accepted in another run, which stays.
-    only = Only("outcome", (ACCEPTED, ACCEPTED_BEFORE))
-    listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows, only=only)
-    if not (listed or batches):
-        raise UserError(f"{file} names no enrollment that was unenrolled, so nothing was done.")
-    return listed
-
-
-def _plan_change(
-    client: Client,
-    undo: Callable[..., Iterable[Outcome]],
-    listed: list[int],
-    batches: list[int] | None,
-    reason: str | None,
-) -> Callable[[bool], Iterator[Outcome]]:
-    """Return the function that does the change, or a dry run of it; errors: UserError for an unknown batch."""
-    numbers = list(dict.fromkeys(batches or ()))
-    unknown = [str(number) for number in numbers if next(client.batches(number), None) is None]
-    if unknown:
-        raise UserError(f"There is no batch {', '.join(unknown)}. See: rollbook batches")
-
-    def change(dry_run: bool) -> Iterator[Outcome]:
-        if listed:
-            yield from undo(listed, reason=reason, dry_run=dry_run)
-        for number in numbers:
-            yield from undo(batch_id=number, reason=reason, dry_run=dry_run)
-
-    return change
-
-
-def _change(change: Callable[[bool], Iterable[Outcome]], file: Path | None, *, dry_run: bool, yes: bool) -> None:
-    """Show what would happen, ask, and do it. Exit codes: 0 all done, 1 some refused."""
-    if dry_run or not yes:
-        refused = _print_outcomes(change(True), "would be ")
-        if not dry_run:
-            confirm("Continue?", file)
-    if not dry_run:
-        refused = _print_outcomes(change(False), "")
-    if refused:
-        raise typer.Exit(1)
-
-
-def _print_outcomes(outcomes: Iterable[Outcome], would_be: str) -> int:
-    counts: dict[str, int] = {}
-    refused = 0
-    for outcome in outcomes:
-        said = outcome.status.lower()
-        if not outcome.accepted:
-            refused += 1
-            said = f"refused: {outcome.code}"
-            typer.echo(f"{outcome.id}: {outcome.code} {outcome.message}", err=True)
-        counts[said] = counts.get(said, 0) + 1
-    for said, count in sorted(counts.items()):
-        typer.echo(f"{count} {would_be}{said}")
-    return refused
+    for row in rows:
+        row["Enrollment"] = row[IDENTIFIER]
+    shown = ["Enrollment" if name == IDENTIFIER else name for name in ITEM_COLUMNS if begun or name != "Progress"]
+    print_rows(rows, ITEM_COLUMNS, form, shown=shown, wrap=True)
 
 
 def say_silent(state: QueueState) -> str:
@@ -216,13 +141,25 @@ def say_silent(state: QueueState) -> str:
 
 
 def _print_state(state: QueueState, form: Format) -> None:
-    row: dict[str, object] = {
+    for warning in _warnings(state) if form is Format.TABLE else ():
+        typer.echo(warning, err=True)
+    row = _row(state)
+    columns = ["queue", "since", *[*row][1:]]
+    print_rows([row | {"since": state.paused_at}], columns, form, shown=[*row])
+
+
+def _row(state: QueueState) -> dict[str, object]:
+    return {
         "queue": "paused" if state.paused else "running",
-        "since": state.paused_at,
         **{name.lower(): state.counts[name] for name in STATUSES},
         "oldest_waits_seconds": state.oldest_pending_seconds,
         "worker_seen_seconds": state.worker_seen_seconds,
     }
-    if state.worker_silent:
-        typer.echo(say_silent(state), err=True)
-    print_rows([row], list(row), form)
+
+
+def _warnings(state: QueueState) -> list[str]:
+    warnings = [say_silent(state)] if state.worker_silent else []
+    if state.paused_at:
+        paused = f"The queue is paused since {state.paused_at:%Y-%m-%d %H:%M} UTC. Resume it: rollbook resume"
+        warnings = [paused, *warnings]
+    return warnings

@@ -71,7 +71,7 @@ def _show(plan: Plan) -> None:
     back = len(plan.rows) - len(plan.missing())
     typer.echo(f"{len(plan.rows)} were unenrolled, {back} of them are enrolled again already.", err=True)
     if rows := plan.summary():
-        print_rows(rows, SUMMARY, Format.TABLE)
+        print_rows(rows, SUMMARY, Format.TABLE, wrap=True)
         typer.echo("The new enrollments have new ids. What is without stays readable in the local account.", err=True)
 
 

@@ -19,6 +19,7 @@ from typing import TextIO
 
 from rollbook.client.results import Outcome
 from rollbook.errors import UserError
+from rollbook.methods.refusals import IDS_SHOWN
 from rollbook.model import utc_now
 from rollbook.spreadsheets import Writer
 from rollbook.wire.values import MAX_ITEMS
@@ -43,7 +44,7 @@ class Run:
         self.name = ""
         self._begun_at = utc_now()
         self.total = self.done = self.accepted = self.refused = 0
-        self.refusals: dict[str, tuple[str, int]] = {}
+        self.refusals: dict[str, tuple[str, int, list[str]]] = {}  # by code: message, number, first ids
         self.last_batch: int | None = None
         self.options: Options = {}
         self.resumed = False
@@ -73,7 +74,7 @@ class Run:
             self.total = sum(1 for _ in self._plan)
             for id_, (given, outcome, code, message, batch) in zip(self.ids(), finished, strict=False):
                 fits = fits and str(id_) == given
-                self._count(outcome != "refused", code, message, int(batch) if batch else None)
+                self._count(given, outcome != "refused", code, message, int(batch) if batch else None)
         except (ValueError, KeyError, AttributeError, TypeError):
             fits = False
         if not fits or self.done < len(finished):
@@ -111,7 +112,7 @@ class Run:
 
     def keep(self, outcome: Outcome) -> None:
         """Write an outcome; those of a call reach the disk together."""
-        self._count(outcome.accepted, outcome.code or "", outcome.message or "", outcome.batch_id)
+        self._count(outcome.id, outcome.accepted, outcome.code or "", outcome.message or "", outcome.batch_id)
         if self._writer is not None and self._outcomes is not None:
             batch = "" if outcome.batch_id is None else outcome.batch_id
             status = WOULD_BE + outcome.status if self._dry else outcome.status
@@ -119,13 +120,13 @@ class Run:
             if self.done % MAX_ITEMS == 0:
                 self._outcomes.flush()
 
-    def _count(self, accepted: bool, code: str, message: str, batch: int | None) -> None:
+    def _count(self, id_: str, accepted: bool, code: str, message: str, batch: int | None) -> None:
         self.done += 1
         self.accepted += accepted
         self.refused += not accepted
         if not accepted:
-            first, times = self.refusals.get(code, (message, 0))
-            self.refusals[code] = (first, times + 1)
+            first, times, ids = self.refusals.get(code, (message, 0, []))
+            self.refusals[code] = (first, times + 1, [*ids, id_][:IDS_SHOWN])
         self.last_batch = self.last_batch if batch is None else batch
 
 

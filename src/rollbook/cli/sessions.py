@@ -11,7 +11,7 @@ from rollbook.cli.courses import CourseArgument, no_course
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.options import read_moment
-from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.errors import UserError
 from rollbook.model import Account
 from rollbook.store.learning.courses import has_course, list_sessions
@@ -47,6 +47,7 @@ def add(
         datetime | None, typer.Option(parser=_read_end, metavar="TIME", help="As 2026-01-31T09:30, in UTC.")
     ] = None,
     account: AccountOption = None,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Add a session to a course; it is named by its beginning."""
     if end is not None and end < start:
@@ -58,4 +59,4 @@ def add(
         return add_session(connection, operator(), owner.id, course, starts_at=start, ends_at=end)
 
     number = change_account(account, work)
-    typer.echo(f"Added session {number} of course {course}.")
+    print_answer(form, f"Added session {number} of course {course}.", session=number, course=course)

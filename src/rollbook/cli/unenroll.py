@@ -25,7 +25,7 @@ from rich.text import Text
 from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.cli.choice import Choice, read_choice
 from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
-from rollbook.cli.output import Format, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.cli.queue import say_silent
 from rollbook.cli.run_plan import Run, open_run
@@ -42,6 +42,7 @@ from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallRefusedError, ClientError, UserError
+from rollbook.methods.refusals import find_words, say_refused
 from rollbook.model import utc_now
 
 STOPPED_BY_BRAKE = 4
@@ -81,6 +82,7 @@ def unenroll(
     output: OutputOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     keep: KeepOption = None,
+    form: FormatOption = Format.TABLE,
     profile: ProfileOption = None,
 ) -> None:
     """Unenroll by ids, by a list of e-mails or employee ids with their course, or by filters that all match.
@@ -101,13 +103,13 @@ def unenroll(
     with open_client(profile) as client, _open_keeper(keep, client) as keeper, open_run(output, dry=dry_run) as run:
         _begin(client, run, chosen, {**options, "server": client.url})
         preview = preview_ids(client, run.remaining())
-        _show(preview, run, client if dry_run or not yes else None)
+        _show(preview, run, client if dry_run or not yes else None, form)
         _brake(preview, run.total, maximum, max_percent)
         if run.done < run.total and not (yes or dry_run):
             confirm(f"Unenroll {run.total - run.done}?", file)
-        refused = _carry_out(client, run, preview, keeper, dry_run=dry_run, resumable=bool(output) and not dry_run)
+        refused = _carry_out(client, run, preview, keeper, form, output, dry_run=dry_run)
         if wait and not dry_run:
-            _wait(client, run.last_batch)
+            _wait(client, run.last_batch, form)
     if refused:
         raise typer.Exit(1)
 
@@ -141,7 +143,7 @@ def _begin(client: Client, run: Run, chosen: Choice, options: dict[str, object])
     run.begin(chosen.find(client), options)
 
 
-def _show(preview: Preview, run: Run, client: Client | None) -> None:
+def _show(preview: Preview, run: Run, client: Client | None, form: Format) -> None:
     """Print the preview; with the client also the courses that groups of the learners auto-enroll."""
     if run.resumed:
         typer.echo(
@@ -154,9 +156,11 @@ def _show(preview: Preview, run: Run, client: Client | None) -> None:
         if preview.started.total():
             rows[-1] |= {"started": share.started, "completed": share.completed}
     found = preview.selected.total()
-    typer.echo(f"{run.total - run.done} to unenroll, {found} of them found in the report.")
-    if rows:
-        print_rows(rows, list(rows[0]), Format.TABLE)
+    typer.echo(
+        f"{run.total - run.done} to unenroll, {found} of them found in the report.", err=form is not Format.TABLE
+    )
+    if rows and form is Format.TABLE:
+        print_rows(rows, list(rows[0]), form, wrap=True)
     auto_enrolled: set[str] = set()
     with suppress(CallRefusedError):  # another server, which tells nothing of it
         auto_enrolled = client.find_auto_enrolled(run.remaining()) if client else auto_enrolled
@@ -187,14 +191,21 @@ class _RateColumn(ProgressColumn):
 
 
 def _carry_out(
-    client: Client, run: Run, preview: Preview, keeper: "Keeper | None", *, dry_run: bool, resumable: bool
+    client: Client,
+    run: Run,
+    preview: Preview,
+    keeper: "Keeper | None",
+    form: Format,
+    output: Path | None,
+    *,
+    dry_run: bool,
 ) -> int:
     try:
         if keeper:
             count = keeper.copy(run.remaining(), sorted({*preview.names.values()}))
             typer.echo(f"{count} are copied into {keeper.account.name}.", err=True)
         _unenroll_remaining(client, run, keeper, dry_run=dry_run)
-        _print_result(client, run, dry_run=dry_run)
+        _print_result(client, run, form, dry_run=dry_run)
         if keeper and keeper.batch_id is not None:
             typer.echo(
                 f"Recorded as batch {keeper.batch_id} of {keeper.account.name}. Where the server has no undo: "
@@ -203,7 +214,7 @@ def _carry_out(
             )
     except KeyboardInterrupt:
         typer.echo(f"Interrupted after {run.done} of {run.total}.", err=True)
-        if resumable:
+        if output and not dry_run:
             typer.echo("Run the same command again to continue.", err=True)
         raise typer.Exit(130) from None
     return run.refused
@@ -231,13 +242,16 @@ def _unenroll_remaining(client: Client, run: Run, keeper: "Keeper | None", *, dr
             bar.update(task, completed=run.done)
 
 
-def _print_result(client: Client, run: Run, *, dry_run: bool) -> None:
+def _print_result(client: Client, run: Run, form: Format, *, dry_run: bool) -> None:
     would = " would be" if dry_run else ""
-    typer.echo(f"{run.accepted}{would} accepted, {run.refused}{would} refused.")
+    sentence = f"{run.accepted}{would} accepted, {run.refused}{would} refused."
+    codes = {code: count for code, (_, count, _) in sorted(run.refusals.items())}
+    batch = None if dry_run else run.last_batch
+    print_answer(form, sentence, batch=batch, accepted=run.accepted, refused=run.refused, **codes)
     if run.last_batch is not None and not dry_run:
         typer.echo(_describe_undo(client, run.last_batch), err=True)
-    for code, (message, count) in sorted(run.refusals.items()):
-        typer.echo(f"  {count} of {code}: {message}", err=True)
+    for code, (message, count, ids) in sorted(run.refusals.items()):
+        typer.echo(say_refused(find_words(code, message), ids, count), err=True)
 
 
 def _describe_undo(client: Client, batch_id: int) -> str:
@@ -251,11 +265,11 @@ def _describe_undo(client: Client, batch_id: int) -> str:
     return f"Batch {batch_id} can be undone{term}: rollbook restore --batch {batch_id}"
 
 
-def _wait(client: Client, batch_id: int | None) -> None:
+def _wait(client: Client, batch_id: int | None, form: Format) -> None:
     said = False
     while batch_id is not None:
         if next(client.unenrollments(batch_id=batch_id, statuses=["Pending"], page_size=1), None) is None:
-            typer.echo("All items are processed.")
+            typer.echo("All items are processed.", err=form is not Format.TABLE)
             return
         state = client.queue()
         if state.paused:

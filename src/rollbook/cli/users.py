@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from rollbook.actions import grant_permissions
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
-from rollbook.cli.output import Format, FormatOption, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
 from rollbook.model import Account, Role
@@ -26,7 +26,9 @@ def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> N
     """List all users of an account."""
     with open_database() as database, database.read() as connection:
         rows = list_users(connection, find_account(connection, account))
-    print_rows(rows, ("id", "email", "employee_id", "given_name", "family_name", "role", "active"), form)
+    rows = [row | {"name": f"{row['given_name']} {row['family_name']}".strip()} for row in rows]
+    columns = ("id", "email", "employee_id", "given_name", "family_name", "role", "active")
+    print_rows(rows, columns, form, shown=("id", "email", "employee_id", "name", "role", "active"), keep=("role",))
 
 
 @app.command()
@@ -37,30 +39,33 @@ def add(
     given_name: str = "",
     family_name: str = "",
     employee_id: str = "",
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Add a user."""
     details = {"given_name": given_name, "family_name": family_name, "employee_id": employee_id}
-    change_account(
+    number = change_account(
         account, lambda connection, owner: add_user(connection, owner, email, role, by=operator(), **details)
     )
-    typer.echo(f"Added {email} as {role}. For a key: rollbook key new --user {email}")
+    sentence = f"Added {email} as {role}. For a key: rollbook key new --user {email}"
+    print_answer(form, sentence, user=number, email=email, role=role)
 
 
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The e-mail, or the number that `user list` shows.")]
 
 
 @app.command()
-def deactivate(user: UserArgument, account: AccountOption = None) -> None:
+def deactivate(user: UserArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Let a user's keys open nothing and end the login sessions; an account keeps at least one active owner."""
     name = change_account(account, lambda link, owner: set_active(link, owner, user, active=False, by=operator()))
-    typer.echo(f"{name} is inactive. Keys and login sessions have stopped working.")
+    sentence = f"{name} is inactive. Keys and login sessions have stopped working."
+    print_answer(form, sentence, user=name, active=False)
 
 
 @app.command()
-def activate(user: UserArgument, account: AccountOption = None) -> None:
+def activate(user: UserArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Let a user's keys work again."""
     name = change_account(account, lambda link, owner: set_active(link, owner, user, active=True, by=operator()))
-    typer.echo(f"{name} is active. Keys that are not revoked work again.")
+    print_answer(form, f"{name} is active. Keys that are not revoked work again.", user=name, active=True)
 
 
 @app.command()
@@ -71,6 +76,7 @@ def rename(
     family_name: str | None = None,
     employee_id: str | None = None,
     account: AccountOption = None,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Change the e-mail, the name or the employee id of a user; what is not named stays."""
     given = {"email": email, "given_name": given_name, "family_name": family_name, "employee_id": employee_id}
@@ -78,7 +84,8 @@ def rename(
     if not changes:
         raise UserError("Name what to change. See: rollbook user rename --help")
     number = change_account(account, lambda link, owner: rename_user(link, owner, user, changes, by=operator()))
-    typer.echo(f"Changed user {number}: {', '.join(name.replace('_', ' ') for name in changes)}.")
+    sentence = f"Changed user {number}: {', '.join(name.replace('_', ' ') for name in changes)}."
+    print_answer(form, sentence, user=number, **changes)
 
 
 @app.command()
@@ -87,6 +94,7 @@ def erase(
     account: AccountOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Remove the personal data of a user permanently; the history stays under the number.
 
@@ -100,12 +108,13 @@ def erase(
         planned = database.transact(lambda link: work(link, find_account(link, account)), rollback=True)
         typer.echo(_summary(planned), err=True)
         if dry_run:
-            typer.echo("Nothing was changed.")
+            print_answer(form, "Nothing was changed.", user=planned.user_id, erased=False)
             return
         if not yes:
             confirm("Erase? It cannot be undone.")
         done = database.transact(lambda link: work(link, find_account(link, account)))
-    typer.echo(f"Erased {done.name}, who is User {done.user_id} from now on.")
+    sentence = f"Erased {done.name}, who is User {done.user_id} from now on."
+    print_answer(form, sentence, user=done.user_id, erased=True)
 
 
 def _summary(planned: Erasure) -> str:
@@ -119,10 +128,10 @@ def _summary(planned: Erasure) -> str:
 
 
 @app.command("role")
-def change_role(email: str, role: Role, account: AccountOption = None) -> None:
+def change_role(email: str, role: Role, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Give a user another role; an account keeps at least one owner."""
     change_account(account, lambda connection, owner: set_role(connection, owner, email, role, by=operator()))
-    typer.echo(f"{email} is {role} now.")
+    print_answer(form, f"{email} is {role} now.", user=email, role=role)
 
 
 @app.command()
@@ -132,6 +141,7 @@ def grant(
     group_manager: Annotated[bool | None, typer.Option("--group-manager/--no-group-manager")] = None,
     manage_group_users: Annotated[bool | None, typer.Option("--manage-group-users/--no-manage-group-users")] = None,
     account: AccountOption = None,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Grant or withdraw a group permission, with which a learner may enroll the members of the group."""
     permissions = {"group_manager": group_manager, "manage_group_users": manage_group_users}
@@ -141,7 +151,8 @@ def grant(
         account,
         lambda connection, owner: grant_permissions(connection, operator(), owner, email, group, permissions),
     )
-    typer.echo(f"Changed what {email} may do in {group}.")
+    changed = {name: value for name, value in permissions.items() if value is not None}
+    print_answer(form, f"Changed what {email} may do in {group}.", user=email, group=group, **changed)
 
 
 @app.command()
@@ -150,6 +161,7 @@ def password(
     account: AccountOption = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the password from standard input.")] = False,
     generate: Annotated[bool, typer.Option("--generate", help="Make a password and show it, only this once.")] = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Set the console password of an administrator or owner; it ends their login sessions.
 
@@ -166,6 +178,6 @@ def password(
     else:
         raise UserError("Not a terminal: use --stdin or --generate.")
     change_account(account, lambda connection, owner: set_password(connection, owner, email, chosen, by=operator()))
-    if generate:
-        typer.echo(chosen)
+    if generate or form is not Format.TABLE:
+        print_answer(form, chosen, user=email, **({"password": chosen} if generate else {}))
     typer.echo(f"{email} can sign in to the console with this password now.", err=True)

@@ -9,7 +9,7 @@ from rollbook.actions import webhooks as actions
 from rollbook.actions.webhook_addresses import read_networks
 from rollbook.cli.keys import AccountOption
 from rollbook.cli.local_database import change_account, open_database, operator
-from rollbook.cli.output import Format, FormatOption, print_json, print_rows
+from rollbook.cli.output import Format, FormatOption, print_answer, print_json, print_rows
 from rollbook.errors import UserError
 from rollbook.model import utc_now
 from rollbook.settings import load_settings
@@ -58,32 +58,33 @@ def list_(account: AccountOption = None, form: FormatOption = Format.TABLE) -> N
     with open_database() as database, database.read() as connection:
         rows = list_webhooks(connection, find_account(connection, account).id)
     shown = [row | {"events": "items" if row["items"] else "batches"} for row in rows]
-    print_rows(shown, COLUMNS, form)
+    print_rows(shown, COLUMNS, form, shown=[name for name in COLUMNS if name != "failed_at"])
 
 
 @app.command()
-def remove(number: NumberArgument, account: AccountOption = None) -> None:
+def remove(number: NumberArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Remove a webhook; what is not delivered yet is not sent any more."""
     change_account(account, lambda connection, owner: actions.remove_webhook(connection, operator(), owner, number))
-    typer.echo(f"Removed webhook {number}.")
+    print_answer(form, f"Removed webhook {number}.", webhook=number, state="removed")
 
 
 @app.command()
-def enable(number: NumberArgument, account: AccountOption = None) -> None:
+def enable(number: NumberArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Enable a disabled webhook, which continues where it stopped; a failing one tries again at once."""
     change_account(account, lambda connection, owner: actions.enable_webhook(connection, operator(), owner, number))
-    typer.echo(f"Enabled webhook {number}.")
+    print_answer(form, f"Enabled webhook {number}.", webhook=number, state="enabled")
 
 
 @app.command("test")
-def send_test(number: NumberArgument, account: AccountOption = None) -> None:
+def send_test(number: NumberArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
     """Let the worker send a test event, and show how it ended. Exit code 1: it was not delivered."""
     change_account(account, lambda connection, owner: actions.test_webhook(connection, owner, number))
     webhook = _wait_for_test(account, number)
-    if webhook.test_failure:
-        typer.echo(f"The test was not delivered. {webhook.test_failure}")
+    failure = webhook.test_failure
+    sentence = f"The test was not delivered. {failure}" if failure else "The test was delivered."
+    print_answer(form, sentence, webhook=number, delivered=not failure, failure=failure)
+    if failure:
         raise typer.Exit(1)
-    typer.echo("The test was delivered.")
 
 
 def _wait_for_test(account: str | None, number: int) -> Any:

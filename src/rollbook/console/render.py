@@ -9,16 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rollbook.methods.unenroll_learning_modules import MALFORMED_ID, QUEUED_ID, REPEATED_ID, UNKNOWN_ID
+from rollbook.methods.refusals import say_refusal
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.learning.retention import UndoTerm
 
-REFUSALS = {
-    MALFORMED_ID.code: "Not an enrollment id.",
-    UNKNOWN_ID.code: "Not a current enrollment of this account, or a protected one.",
-    QUEUED_ID.code: "Already in the queue.",
-    REPEATED_ID.code: "The same id was given twice.",
-}
 NOT_STARTED = "Not Started"
 # A status is told by a shape as well as by a color.
 MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}
@@ -156,4 +150,4 @@ _FILTERS = (
     age,
 )
 TEMPLATES.filters |= {each.__name__: each for each in _FILTERS}
-TEMPLATES.filters["refusal"] = lambda code: REFUSALS.get(code, code)
+TEMPLATES.filters["refusal"] = say_refusal

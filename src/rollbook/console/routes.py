@@ -55,6 +55,7 @@ PAGES = (
     Page("/queue/resume", change=queue.resume),
     Page("/queue/remove", show=undo.preview_removal, change=undo.remove),
     Page("/batches", show=batches.show_batches),
+    Page("/batches/undo", show=undo.preview_batches, change=undo.undo_batches),
     Page("/batches/{batch:int}", show=batches.show_batch),
     Page("/batches/{batch:int}/items.csv", show=batches.download_batch),
     Page("/batches/{batch:int}/undo", show=undo.preview_undo, change=undo.undo),

@@ -2,7 +2,7 @@
 "use strict";
 
 const REFRESH_MS = 4000;
-// While a worker processes the batch on the page.
+// While items of the batch on the page are pending.
 const BUSY_MS = 1000;
 
 // Adds a checkbox that selects all checkboxes of a table.

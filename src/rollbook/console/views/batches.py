@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.responses import Response, StreamingResponse
 
-from rollbook.console.render import REFUSALS, person, progress, status_name
+from rollbook.console.render import person, progress, status_name
 from rollbook.console.request import ConsoleRequest, PageError
+from rollbook.methods.refusals import say_refusal
 from rollbook.model import utc_now
 from rollbook.spreadsheets import Writer
 from rollbook.store.learning.retention import find_undo_terms
@@ -66,11 +67,12 @@ def show_batch(request: ConsoleRequest) -> Response:
     )
 
 
-def find_batch(request: ConsoleRequest, connection: Any) -> Any:
-    """Read the batch of the address; errors: PageError 404, also for a batch of another account."""
-    found = find_batches(connection, request.caller.account_id, request.numbers["batch"], 1, 0)
+def find_batch(request: ConsoleRequest, connection: Any, number: int | None = None) -> Any:
+    """Read a batch, by default that of the address; errors: PageError 404, also for a batch of another account."""
+    number = request.numbers["batch"] if number is None else number
+    found = find_batches(connection, request.caller.account_id, number, 1, 0)
     if not found:
-        raise PageError(404, f"This account has no batch {request.numbers['batch']}.")
+        raise PageError(404, f"This account has no batch {number}.")
     return found[0]
 
 
@@ -98,7 +100,7 @@ def _csv(request: ConsoleRequest, batch_id: int) -> Iterator[str]:
     for items in pages(lambda connection, offset: find_items(connection, account_id, only, CSV_CHUNK, offset)):
         yield write_lines([_cells(item) for item in items])
     for refused in pages(lambda connection, offset: find_refusals(connection, account_id, batch_id, CSV_CHUNK, offset)):
-        yield write_lines([(batch_id, r.block, r.identifier, "Refused", REFUSALS.get(r.code, r.code)) for r in refused])
+        yield write_lines([(batch_id, r.block, r.identifier, "Refused", say_refusal(r.code)) for r in refused])
 
 
 def _cells(item: Any) -> Sequence[object]:

@@ -1,7 +1,7 @@
 """Previews and performs removals of pending items and undos of batches or single items."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -96,38 +96,72 @@ def preview_undo(request: ConsoleRequest) -> Response:
     )
 
 
+def preview_batches(request: ConsoleRequest) -> Response:
+    """Show what an undo of the selected batches would change."""
+    with request.database.read() as connection:
+        batches = [find_batch(request, connection, number) for number in _selected_batches(request)]
+        preview = UndoPreview(connection, request.caller.account_id)
+        done = {batch.id: preview.restore(preview.find_batch(batch.id) or ()) for batch in batches}
+    return request.render("undo_batches.html", batches=batches, done=done, **_count_changed([*done.values()]))
+
+
 def undo(request: ConsoleRequest) -> Response:
     """Undo what can be undone of a batch, or of its selected items, in one transaction."""
-    batch_id, blocks, reason = request.numbers["batch"], {*request.ids("block")}, request.reason()
-    page = f"/batches/{batch_id}"
+    batch_id = request.numbers["batch"]
+    return _undo(request, [batch_id], {*request.ids("block")}, f"/batches/{batch_id}")
+
+
+def undo_batches(request: ConsoleRequest) -> Response:
+    """Undo what can be undone of the selected batches, in one transaction."""
+    return _undo(request, _selected_batches(request), set(), "/batches")
+
+
+def _selected_batches(request: ConsoleRequest) -> list[int]:
+    numbers = sorted({*request.ids("batch")})
+    if not numbers:
+        raise UserError("No batch was selected. Go back and select batches.")
+    return numbers
+
+
+def _undo(request: ConsoleRequest, batch_ids: Sequence[int], blocks: set[int], page: str) -> Response:
+    reason = request.reason()
 
     def work(connection: sa.Connection) -> None:
         who = (connection, request.actor, request.caller.account_id, Action.RESTORE)
-        undone = actions.undo_batch(*who, batch_id, blocks=blocks, reason=reason, now=utc_now())
-        if undone is None:
-            raise PageError(404, f"This account has no batch {batch_id}.")
-        targets, done = undone
-        request.notify(connection, page, " ".join([*_describe_changed(done), *_describe_unchanged(targets, done)]))
+        all_done = []
+        unchanged: Counter[str] = Counter()
+        for batch_id in batch_ids:
+            undone = actions.undo_batch(*who, batch_id, blocks=blocks, reason=reason, now=utc_now())
+            if undone is None:
+                raise PageError(404, f"This account has no batch {batch_id}.")
+            all_done.append(undone[1])
+            unchanged += _count_unchanged(*undone)
+        left = [f"{count(number, 'item')} {words}" for words, number in unchanged.items()]
+        request.notify(connection, page, " ".join([*_describe_changed(_count_changed(all_done)), *left]))
 
     request.database.transact(work)
     return redirect(page)
 
 
-def _describe_changed(done: Undoing) -> list[str]:
-    counts = done.counts()
+def _count_changed(done: Sequence[Undoing]) -> dict[str, int]:
+    return {name: sum(each.counts()[name] for each in done) for name in ("restored", "removed")}
+
+
+def _describe_changed(counts: Mapping[str, int]) -> list[str]:
     restored = f"{count(counts['restored'], 'enrollment')} restored, with the progress that was kept."
     removed = f"{count(counts['removed'], 'pending item')} removed from the queue."
     sentences = [*([restored] if counts["restored"] else []), *([removed] if counts["removed"] else [])]
     return sentences or ["Nothing was changed."]
 
 
-def _describe_unchanged(targets: Sequence[Target], done: Undoing) -> list[str]:
-    left = [target for target in targets if target.block in done.refused]
-    ended = Counter(target.status for target in left if done.refused[target.block] is RejectReason.WRONG_STATUS)
-    sentences = [f"{count(ended[key], 'item')} already {words}." for key, (_, words) in ENDED.items() if ended[key]]
-    if rejected := len(left) - ended.total():
-        sentences.append(f"{count(rejected, 'item')} could not be undone; Undo batch shows why.")
-    return sentences
+def _count_unchanged(targets: Sequence[Target], done: Undoing) -> Counter[str]:
+    """Count the items that the undo left as they are, by why."""
+    found: Counter[str] = Counter()
+    for target in targets:
+        if (why := done.refused.get(target.block)) is not None:
+            ended = ENDED.get(target.status) if why is RejectReason.WRONG_STATUS and target.status else None
+            found[f"already {ended[1]}." if ended else "could not be undone; Undo batch shows why."] += 1
+    return found
 
 
 def _explain(target: Target, done: Undoing) -> str:

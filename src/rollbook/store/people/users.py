@@ -28,22 +28,25 @@ def list_users(connection: sa.Connection, account: Account) -> list[dict[str, ob
     return [row._asdict() for row in connection.execute(query.order_by(users.c.id))]
 
 
-def add_user(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor, **details: str) -> None:
-    """Add an active user; `details` are given_name, family_name and employee_id, where empty means none.
+def add_user(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor, **details: str) -> int:
+    """Add an active user, and return the number; `details` are given_name, family_name and employee_id.
 
-    Errors: UserError when the account has the e-mail, in any letter case, or the employee id already.
+    An empty one means none. Errors: UserError when the account has the e-mail, in any letter case, or the employee id
+    already.
     """
     values: dict[str, object] = {"given_name": "", "family_name": ""}
     values |= {name: check_text(name.replace("_", " "), text) for name, text in details.items() if text}
     email, now = check_email(email), utc_now()
     values |= {"email": email, **folded(email), "role": role, "active": True, "created_at": now, "modified_at": now}
     try:
-        connection.execute(sa.insert(users).values(account_id=account.id, **values))
+        adding = sa.insert(users).values(account_id=account.id, **values).returning(users.c.id)
+        number: int = connection.execute(adding).scalar_one()
     except IntegrityError:
         raise UserError(
             f"The account {account.name!r} has a user with the e-mail {email} already, or with that employee id."
         ) from None
     record_change(connection, account.id, by, Change(Action.ADD_USER, email, {"role": role.value}))
+    return number
 
 
 def set_role(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor) -> None:
