@@ -137,6 +137,7 @@ MISTAKES = [
     (["--seed", "a", "--roster", "b"], "--seed and --roster exclude each other"),
     (["--host-name", "https://x"], "--host-name 'https://x' is no name of a host"),
     (["--seed", "none.csv"], "none.csv cannot be read: No such file"),
+    (["--seed", "/dev/zero"], "/dev/zero has more than 16 MiB"),
     (["--seed", "people.csv"], "people.csv: the column 'Mail' is unknown. Is it 'Email'?"),
     (["--seed", "narrow.csv"], "narrow.csv has no column CourseName."),
     (["--seed", "status.csv"], "status.csv:3: EnrollmentStatus 'Gone' is no"),

@@ -47,7 +47,8 @@ Describe = Callable[[Remark], str]
 
 def fill(database: Database, file: Path, *, is_roster: bool) -> None:
     """Make the account, its people and keys, and import the file; errors: UserError for a mistake in the file."""
-    rows = [] if is_roster else _read(file)
+    content = b"" if is_roster else _load(file)
+    rows = [] if is_roster else _read(file, content)
     with database.write() as connection:
         account = _add_people(connection)
     if is_roster:
@@ -64,7 +65,7 @@ def fill(database: Database, file: Path, *, is_roster: bool) -> None:
     else:
         _import(database, account, _stage(file, rows), file.name, frozenset(), lambda r: f"{file}:{r.line}: {r.reason}")
         if any(name in VALUES for name in rows[0][1]):
-            progress = ProgressFile(file.name, BytesIO(file.read_bytes()))
+            progress = ProgressFile(file.name, BytesIO(content))
             done = import_progress(database, account, progress, skip_bad_rows=False, dry_run=False, by=SANDBOX)
             _refuse(done.problems, lambda r: f"{file}:{r.line}: {r.column} {r.reason}")
     with database.write() as connection:
@@ -87,8 +88,7 @@ def _add_people(connection: Connection) -> Account:
     return account
 
 
-def _read(file: Path) -> list[tuple[int, Row]]:
-    """Read the rows with their lines and the columns in lower case; errors: UserError."""
+def _load(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)  # a device has no end
@@ -96,6 +96,11 @@ def _read(file: Path) -> list[tuple[int, Row]]:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"{file} has more than {MAX_BYTES >> 20} MiB, and a seed is smaller. Import it as a roster.")
+    return content
+
+
+def _read(file: Path, content: bytes) -> list[tuple[int, Row]]:
+    """Read the rows with their lines and the columns in lower case; errors: UserError."""
     header, records = read_csv(str(file), BytesIO(content), "A seed")
     known = {name.lower(): name for name in (*COLUMNS, *(element.name for element in VALUES.values()))}
     names = [name.lower() for name in header]
