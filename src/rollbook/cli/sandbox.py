@@ -1,5 +1,7 @@
 """`rollbook sandbox`: a server to test programs against, with made-up people and well-known keys."""
 
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -83,6 +85,8 @@ def sandbox(
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
+        # Until the server has a handler of its own: a stop while the people are made removes the folder too.
+        signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
         with TemporaryDirectory(prefix="rollbook-sandbox-") as name:
             yield Path(name)
     else:
