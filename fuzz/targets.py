@@ -16,7 +16,8 @@ import httpx
 
 from rollbook import Client, ClientError
 from rollbook.cli import main, server_profiles
-from rollbook.cli.selection import find_ids, preview_ids
+from rollbook.cli.preview import preview_ids
+from rollbook.cli.selection import find_ids
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import CallError, TransportError, UserError
 from rollbook.id_lists import read_id_list
@@ -86,8 +87,8 @@ def answer(data: bytes) -> None:
     for ask in (
         lambda: list(_client.unenroll([1, 2])),
         lambda: list(_client.restore(batch_id=1)),
-        lambda: list(find_ids(_client, ReportFilters())),
-        lambda: preview_ids(_client, [1]),
+        lambda: find_ids(_client, ReportFilters()),
+        lambda: preview_ids(_client, [1], (), None),
         lambda: list(_client.unenrollments()),
         _client.changes,
         lambda: list(_client.batches()),

@@ -18,6 +18,7 @@ from campus import Campus
 from commands import Done, run_command
 from conftest import Served
 from rollbook.model import utc_now
+from rollbook.store.database.tables import courses, enrollments
 
 pytestmark = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 
@@ -187,7 +188,12 @@ def test_list_of_people_is_unenrolled_and_its_mistakes_are_named(desk: Desk) -> 
     assert f"line 502: '{people[491]}' lacks the course" in said
     assert [path.name for path in desk.folder.iterdir()] == ["people.csv"]
     skip = ["--file", "people.csv", "--skip-bad-rows", "--output", "out.csv"]
-    assert "98 % of 'Fire Safety' is more" in desk.run("unenroll", *skip, "--yes", expect=4).err
+    braked = desk.run("unenroll", *skip, "--yes", "--plan", "plan.csv", expect=4)
+    assert "98 % of 'Fire Safety' is more" in braked.err
+    assert f"Learners:\n  Some Learner <{people[0]}>, Fire Safety\n" in braked.out
+    assert "\n  and 485 more\n" in braked.out
+    assert [row["LearnerEmail"] for row in desk.outcomes("plan.csv")] == people[:490]
+    assert "plan.csv exists already" in desk.run("unenroll", *skip, "--yes", "--plan", "plan.csv", expect=2).err
     done = desk.run("unenroll", *skip, *wide)
     assert "490 ids from column LearnerEmail, with column CourseName" in done.err
     assert f"1 repeated, sent once: {named[people[0]]} (line 501)" in done.err
@@ -195,6 +201,23 @@ def test_list_of_people_is_unenrolled_and_its_mistakes_are_named(desk: Desk) -> 
     desk.campus.drain()
     assert "490 restored" in desk.run("restore", "--file", "out.csv", "--yes").out
     assert desk.campus.current() == 500
+
+
+def test_plan_has_every_id_and_says_which_of_them_the_report_lacks(desk: Desk) -> None:
+    ids = desk.campus.enroll(3)
+    other = desk.campus.add(courses, name="First Aid", status="Active")
+    with desk.campus.database.write() as connection:
+        connection.execute(enrollments.update().where(enrollments.c.id == ids[2]).values(course_id=other))
+    desk.run("unenroll", str(ids[0]), "999999999", "--dry-run", "--plan", "ids.csv", expect=1)
+    assert [(row["ID"], row["CourseName"], row["GroupName"], row["Note"]) for row in desk.outcomes("ids.csv")] == [
+        (str(ids[0]), "Fire Safety", "North", ""),
+        ("999999999", "", "", "not in the report"),
+    ]
+    said = desk.run(
+        "unenroll", "--course", "First Aid", "--dry-run", "--max-percent", "100", "--plan", "course.csv"
+    ).out
+    assert said.splitlines()[2].split() == ["First", "Aid", "1", "1", "100"]
+    assert [row["ID"] for row in desk.outcomes("course.csv")] == [str(ids[2])]
 
 
 def test_people_are_told_by_employee_id_with_one_course_beside_the_file(desk: Desk) -> None:

@@ -40,11 +40,15 @@ class Choice:
         before = chosen.enrolled_to and chosen.enrolled_to + timedelta(days=1)
         return {"list of ids": digest(people), **options, "--enrolled-before": before and before.isoformat()}
 
-    def find(self, client: Client) -> list[int]:
-        """Find the ids, and print what was found; errors: UserError for what has no enrollment."""
+    def find(self, client: Client) -> tuple[list[int], set[str]]:
+        """Find the ids and, except for a list of ids, the names of their courses, and print what was found.
+
+        Errors: UserError for what has no enrollment.
+        """
         if isinstance(self.listed, PeopleList):
-            return settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows)
-        return self.listed if self.filters == EVERYTHING else find_ids(client, self.filters)
+            courses = set() if self.listed.by_course_id else {person.course for person in self.listed.people}
+            return settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows), courses
+        return (self.listed, set()) if self.filters == EVERYTHING else find_ids(client, self.filters)
 
 
 def read_choice(

@@ -1,17 +1,12 @@
 """Selects the enrollments of a command: ids as arguments or in a file, or filters that the report resolves."""
 
 import sys
-from array import array
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rollbook.brake import CourseShare
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import NotAnAnswerError, UserError
@@ -24,33 +19,6 @@ FileOption = Annotated[Path | None, typer.Option(help="A CSV or a plain list of 
 ColumnOption = Annotated[str | None, typer.Option(help="The column of the file that names them: name or number.")]
 ByOption = Annotated[By | None, typer.Option(help="What that column holds, if its name does not say so.")]
 SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out bad rows of the file.")]
-
-
-@dataclass
-class Preview:
-    """What would be unenrolled, by course: selected and current enrollments, and how many of them have begun."""
-
-    selected: Counter[str] = field(default_factory=Counter)
-    enrolled: Counter[str] = field(default_factory=Counter)
-    started: Counter[str] = field(default_factory=Counter)
-    completed: Counter[str] = field(default_factory=Counter)
-    names: dict[str, str] = field(default_factory=dict)  # of the chosen courses, by id
-
-    def count(self, row: dict[str, str], *, selected: bool) -> None:
-        """Count a row of the report."""
-        course, completed = row["CourseName"], bool(row.get("CompletedDate"))
-        started = completed or bool(row.get("StartedDate")) or row.get("Progress", "") not in ("", "0")
-        self.enrolled[course] += 1
-        if selected:
-            self.selected[course] += 1
-            self.started[course] += started
-            self.completed[course] += completed
-            self.names[row.get("LearningModuleID", "")] = course
-
-    def shares(self) -> list[CourseShare]:
-        """The selected share of each course, by name."""
-        counts = (self.selected, self.enrolled, self.started, self.completed)
-        return [CourseShare(course, *(count[course] for count in counts)) for course in sorted(self.selected)]
 
 
 def read_ids(
@@ -137,19 +105,24 @@ def _only(kind: str, name: str) -> ReportFilters:
     return ReportFilters(**named)
 
 
-def find_ids(client: Client, filters: ReportFilters) -> list[int]:
-    """Find the enrollments that the filters select; errors: UserError for a name that no enrollment has."""
+def find_ids(client: Client, filters: ReportFilters) -> tuple[list[int], set[str]]:
+    """Find the enrollments that the filters select, and the names of their courses.
+
+    Errors: UserError for a name that no enrollment has.
+    """
     check_names(client, filters)
     ids: list[int] = []
+    courses: set[str] = set()
     selected: set[tuple[str, str]] = set()
     for row in client.learner_report(filters, NAME_COLUMNS):
+        courses.add(row["CourseName"])
         ids.append(read_row_id(row))
         selected.update((kind, row.get(element, "").casefold()) for kind, (_, element) in _NAMED.items())
     for kind, (option, _) in _NAMED.items():
         for name in getattr(filters, kind):
             if (kind, name.strip().casefold()) not in selected:
                 typer.echo(f"Of {option} '{name}' nothing is selected: the other options exclude it.", err=True)
-    return ids
+    return ids, courses
 
 
 def read_row_id(row: Mapping[str, str]) -> int:
@@ -158,14 +131,3 @@ def read_row_id(row: Mapping[str, str]) -> int:
     if id_ is None:
         raise NotAnAnswerError(f"The report has a row whose ID is {row['ID'][:40]!r}.")
     return id_
-
-
-def preview_ids(client: Client, ids: Iterable[int]) -> Preview:
-    """Look up the ids in the report of the whole account; memory: eight bytes per id."""
-    wanted = array("q", sorted(ids))
-    preview = Preview()
-    for row in client.learner_report(columns=["STARTED_DATE", "COMPLETED_DATE", "PROGRESS"]):
-        id_ = read_identifier(row["ID"]) or 0
-        place = bisect_left(wanted, id_)
-        preview.count(row, selected=place < len(wanted) and wanted[place] == id_)
-    return preview

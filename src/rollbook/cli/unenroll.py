@@ -26,6 +26,7 @@ from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.cli.choice import Choice, read_choice
 from rollbook.cli.options import StatusOption, check_reason, check_target, read_day
 from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
+from rollbook.cli.preview import Preview, preview_ids
 from rollbook.cli.prompts import confirm
 from rollbook.cli.queue import say_silent
 from rollbook.cli.run_plan import Run, open_run
@@ -34,9 +35,7 @@ from rollbook.cli.selection import (
     ColumnOption,
     FileOption,
     IdsArgument,
-    Preview,
     SkipOption,
-    preview_ids,
 )
 from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
@@ -54,6 +53,9 @@ OutputOption = Annotated[
 CourseOption = Annotated[list[str] | None, typer.Option(help="Enrollments in this course; repeatable.")]
 LearnerOption = Annotated[list[str] | None, typer.Option(help="Enrollments of this learner; repeatable.")]
 BeforeOption = Annotated[date | None, typer.Option(parser=read_day, metavar="DAY", help="Enrolled before this day.")]
+PlanOption = Annotated[
+    Path | None, typer.Option(callback=check_target, help="Write who would be unenrolled to this CSV file.")
+]
 KeepOption = Annotated[
     str | None, typer.Option(help="Copy them first into this local account, and record the batch there.")
 ]
@@ -79,6 +81,7 @@ def unenroll(
     max_percent: Annotated[float, typer.Option(min=0, max=100, help="Stop if more of a course would.")] = MAX_PERCENT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan: PlanOption = None,
     output: OutputOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the queue has processed them.")] = False,
     keep: KeepOption = None,
@@ -101,8 +104,8 @@ def unenroll(
     options = chosen.describe() | {"--max": maximum, "--max-percent": max_percent, "--keep": keep, "--reason": reason}
     _check_keep(keep, dry_run=dry_run, output=output)
     with open_client(profile) as client, _open_keeper(keep, client) as keeper, open_run(output, dry=dry_run) as run:
-        _begin(client, run, chosen, {**options, "server": client.url})
-        preview = preview_ids(client, run.remaining())
+        courses = _begin(client, run, chosen, {**options, "server": client.url})
+        preview = preview_ids(client, run.remaining(), courses, plan)
         _show(preview, run, client if dry_run or not yes else None, form)
         _brake(preview, run.total, maximum, max_percent)
         if run.done < run.total and not (yes or dry_run):
@@ -135,12 +138,17 @@ def _open_keeper(account: str | None, client: Client) -> Iterator["Keeper | None
         yield Keeper(database, found, client, operator())
 
 
-def _begin(client: Client, run: Run, chosen: Choice, options: dict[str, object]) -> None:
-    """Write the plan of a new run, or check that an interrupted one is of the same command."""
+def _begin(client: Client, run: Run, chosen: Choice, options: dict[str, object]) -> set[str]:
+    """Write the plan of a new run, or check that an interrupted one is of the same command.
+
+    Returns the names of the courses, if they are known.
+    """
     if run.resumed:
         run.require_same({name: value for name, value in options.items() if value is not None or name != "--reason"})
-        return
-    run.begin(chosen.find(client), options)
+        return set()
+    ids, courses = chosen.find(client)
+    run.begin(ids, options)
+    return courses
 
 
 def _show(preview: Preview, run: Run, client: Client | None, form: Format) -> None:
@@ -161,6 +169,8 @@ def _show(preview: Preview, run: Run, client: Client | None, form: Format) -> No
     )
     if rows and form is Format.TABLE:
         print_rows(rows, list(rows[0]), form, wrap=True)
+        more = f"\n  and {found - len(preview.learners):,} more" if found > len(preview.learners) else ""
+        typer.echo("\n  ".join(["Learners:", *preview.learners]) + more)
     auto_enrolled: set[str] = set()
     with suppress(CallRefusedError):  # another server, which tells nothing of it
         auto_enrolled = client.find_auto_enrolled(run.remaining()) if client else auto_enrolled
