@@ -94,15 +94,13 @@ def unenroll(
     Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 server not reached or access denied, 4 stopped by --max
     or --max-percent, 130 interrupted.
     """
-    if math.isnan(max_percent):
-        raise UserError("--max-percent is a number from 0 to 100.")
+    _check_options(max_percent, keep, dry_run=dry_run, output=output)
     before = enrolled_before and enrolled_before - timedelta(days=1)
     named = (course or (), group or (), status or (), email or (), employee_id or ())
     chosen = read_choice(
         ids or [], file, column, by, ReportFilters(None, *named, enrolled_to=before), skip_bad_rows=skip_bad_rows
     )
     options = chosen.describe() | {"--max": maximum, "--max-percent": max_percent, "--keep": keep, "--reason": reason}
-    _check_keep(keep, dry_run=dry_run, output=output)
     with open_client(profile) as client, _open_keeper(keep, client) as keeper, open_run(output, dry=dry_run) as run:
         courses = _begin(client, run, chosen, {**options, "server": client.url})
         preview = preview_ids(client, run.remaining(), courses, plan)
@@ -117,7 +115,9 @@ def unenroll(
         raise typer.Exit(1)
 
 
-def _check_keep(keep: str | None, *, dry_run: bool, output: Path | None) -> None:
+def _check_options(max_percent: float, keep: str | None, *, dry_run: bool, output: Path | None) -> None:
+    if math.isnan(max_percent):
+        raise UserError("--max-percent is a number from 0 to 100.")
     if keep is not None and (dry_run or output is None):
         raise UserError("--keep needs --output FILE, from which an interrupted run continues, and no --dry-run.")
 
