@@ -221,6 +221,8 @@ def test_wrong_settings_are_named_with_what_to_do(shell: Shell, monkeypatch: pyt
         ("report --course \x07", "holds a control character"),
         ("audit --since 31-Feb-26", "--since is a time like"),
         ("audit --since 2026-01-31T25:00", "--since is a time like"),
+        ("audit --limit x", "Invalid value for '--limit': It should be a valid integer."),
+        ("user role ann@acme.example admin", "Invalid value for 'ROLE': 'admin' is not one of 'owner',"),
         ("audit --user ann@acme.exampel", "Is it 'ann@acme.example'?"),
         ("audit --user nobody", "no change by 'nobody'"),
         ("user list --account Acne", "Is it 'Acme'?"),

@@ -5,12 +5,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from rollbook.errors import UserError
 
 # A range as typer writes it; an upper end of ten digits is a limit of the database, not advice.
 _RANGE = re.compile(r"(?P<least>\d+)<=x<=(?:\d{10,}|(?P<most>\d+))|x>=(?P<alone>\d+)")
+
+# How the library of the types begins a sentence for developers.
+_PYDANTIC = re.compile(r"^(?:Value error, |Input should be (.+?)(?:, unable to .+)?$)")
 
 
 class HelpfulCommand(TyperCommand):
@@ -30,7 +34,11 @@ class HelpfulCommand(TyperCommand):
                 continue
             if times > 1 and not (option.is_flag and not option.secondary_opts):
                 raise UserError(f"{option.opts[0]} is given {times} times, and takes one value.")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BadParameter as error:
+            error.message = _PYDANTIC.sub(lambda found: f"It should be {found[1]}." if found[1] else "", error.message)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Write required arguments without braces."""
