@@ -15,6 +15,7 @@ from rollbook.model import utc_now
 from rollbook.store.database.tables import enrollments, unenrollments, workers
 from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.audit import list_changes
+from rollbook.store.queue.accept import accept_batch
 from rollbook.store.queue.workers import note_worker
 from visitor import Visitor
 
@@ -235,6 +236,28 @@ def test_several_batches_are_undone_together(campus: Campus, owner: Visitor) -> 
     assert owner.open(page, batch=[first, 987654321]).status_code == 404
     assert owner.post(page, {"batch": [str(second), "987654321"]}).status_code == 404
     assert campus.current() == 3
+
+
+def test_batches_are_searched_by_reason_and_person(served: Served, campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(2)
+    for id_, reason, by in ((ids[0], "Term over: 100 %", "owner"), (ids[1], "Left the école", "administrator")):
+        with served.database.write() as connection:
+            accept_batch(
+                connection,
+                account_id=campus.account.id,
+                requested_by=campus.user_id(f"{by}@example.org"),
+                ids=[id_],
+                policies=campus.account.policies,
+                reason=reason,
+                requested_at=utc_now(),
+            )
+    found = {"term": [0], "ÉCOLE": [1], "administrator@": [1], "e": [1, 0], "0 %": [0], "nothing": [], "": [1, 0]}
+    for search, wanted in found.items():
+        owner.open("/console/batches", search=search)
+        reasons = owner.page().xpath("//td[@data-name='Reason']/text()")
+        assert reasons == [("Term over: 100 %", "Left the école")[number] for number in wanted], search
+    owner.open("/console/batches", search="nothing")
+    assert "No batch matches “nothing”." in owner.text()
 
 
 def test_notice_is_shown_once_and_not_by_an_automatic_refresh(campus: Campus, owner: Visitor) -> None:

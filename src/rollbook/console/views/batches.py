@@ -32,14 +32,15 @@ COLUMNS = (
 
 
 def show_batches(request: ConsoleRequest) -> Response:
-    """List the batches, latest first, each with the end of its undo."""
-    account_id, page = request.caller.account_id, request.page()
+    """List the batches that match a search, latest first, each with the end of its undo."""
+    account_id, page, search = request.caller.account_id, request.page(), request.text("search")[:255]
     with request.database.read() as connection:
         offset = (page - 1) * BATCHES_PER_PAGE
-        found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset)
+        found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search)
         batches = found[:BATCHES_PER_PAGE]
         terms = find_undo_terms(connection, account_id, [batch.id for batch in batches], utc_now())
-    return request.render("batches.html", batches=batches, terms=terms, page=page, more=len(found) > len(batches))
+    more = len(found) > len(batches)
+    return request.render("batches.html", batches=batches, terms=terms, search=search, page=page, more=more)
 
 
 def show_batch(request: ConsoleRequest) -> Response:

@@ -19,6 +19,7 @@ from rollbook.store.database.tables import (
     unenrollments,
     users,
 )
+from rollbook.store.people.search import contains, named
 
 Item = sa.Row[*tuple[Any, ...]]
 
@@ -163,15 +164,19 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
 
 
 def find_batches(
-    connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int
+    connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int, search: str = ""
 ) -> Sequence[Item]:
     """Read batches, latest first, with the numbers of their items by status and of their refusals.
 
+    `search` is a part of the reason, or of the name or e-mail of who requested them.
     `first_ended_at` is when the first of the complete items was finished.
     """
     chosen = sa.select(batches).where(batches.c.account_id == account_id)
     if batch_id is not None:
         chosen = chosen.where(batches.c.id == batch_id)
+    if search:
+        people = sa.select(users.c.id).where(named(account_id, search))
+        chosen = chosen.where(contains(batches.c.reason, search) | batches.c.requested_by.in_(people))
     page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
     u = unenrollments.c
     by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]
