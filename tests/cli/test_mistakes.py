@@ -33,7 +33,7 @@ NASTY = (
         "x" * 300,
         "x" * 5000,
     ),
-    *(".", "/", "/nonexistent/x", "/dev/full"),
+    *(".", "/", "/nonexistent/x", "/dev/full", "/dev/zero"),
 )
 # The values of required arguments when another option is tested.
 REQUIRED = {

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, BinaryIO, TextIO
 
@@ -88,7 +89,8 @@ def _import(archive: Archive, database: Database, account: Account, options: Opt
         reason, codes = f"OneRoster import {archive.name}", {RejectReason.UNKNOWN: UNKNOWN_ID}
         outcome = import_roster(connection, operator(), account, reason, options, codes=codes)
         if output is not None and outcome.counts:
-            output.truncate(0)
+            with suppress(OSError):  # a device has no length
+                output.truncate(0)
             writer = Writer(output)
             writer.write(("sourcedId", "AccountUserLearningModuleRelID"))
             for row in list_enrollment_ids(connection, account):
