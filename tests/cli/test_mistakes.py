@@ -124,6 +124,8 @@ class Shell:
                 arguments += _write(each, next(self._names) if new else REQUIRED[each.name])
         if names[0] in ("unenroll", "remove", "restore") and option.name != "batch":
             arguments += [self._id]
+        if names == ("sandbox",):  # it must not begin to serve
+            arguments += ["--seed=/nowhere"] if option.name == "host" else ["--host=nowhere.invalid"]
         if names == ("serve",):  # its options are checked before the database is opened
             self._patch.setenv("ROLLBOOK_DATABASE_URL", "sqlite:////nowhere/rollbook.db")
         self.run(*arguments)
