@@ -13,7 +13,7 @@ from rollbook.console.request import ConsoleRequest
 from rollbook.console.views.batches import CSV_CHUNK, write_lines
 from rollbook.model import EnrollmentStatus
 from rollbook.store.queue.drafts import Draft, read_draft_ids
-from rollbook.store.queue.plan import find_planned
+from rollbook.store.queue.plan import find_planned, search_planned
 
 PER_PAGE = 100
 COLUMNS = (
@@ -35,17 +35,13 @@ def read_plan(request: ConsoleRequest, connection: sa.Connection, ids: Sequence[
     """Read the page of the plan that the address names, or of those that match its `q`."""
     part, page = request.text("q")[:255], request.page()
     offset = (page - 1) * PER_PAGE
-    if part:
-        account_id = request.caller.account_id
-        rows = find_planned(connection, account_id, ids, part, limit=PER_PAGE + 1, offset=offset)
-        planned = [Planned(row.id, row, _describe(request, row)) for row in rows]
-    else:
-        planned = [*_plan(request, connection, ids[offset : offset + PER_PAGE + 1])]
+    ids = search_planned(connection, request.caller.account_id, ids, part) if part else ids
+    planned = [*_plan(request, connection, ids[offset : offset + PER_PAGE + 1])]
     return {"planned": planned[:PER_PAGE], "q": part, "page": page, "more": len(planned) > PER_PAGE}
 
 
 def _plan(request: ConsoleRequest, connection: sa.Connection, ids: Sequence[int]) -> Iterator[Planned]:
-    found = find_planned(connection, request.caller.account_id, ids, limit=len(ids)) if ids else []
+    found = find_planned(connection, request.caller.account_id, ids) if ids else []
     rows = {row.id: row for row in found}
     for id_ in ids:
         yield Planned(id_, rows.get(id_), _describe(request, rows.get(id_)))

@@ -95,12 +95,6 @@ def _with_ids(connection: sa.Connection, sql: str, ids: Sequence[int]) -> sa.Tex
     return sa.text(sql.format(**FRAGMENTS[dialect])).bindparams(ids=write_ids(ids, dialect))
 
 
-def among_ids(connection: sa.Connection, column: str, ids: Sequence[int]) -> sa.TextClause:
-    """Return the fragment `in_ids` for a column of a Core query."""
-    dialect = connection.dialect.name
-    return sa.text(f"{column} {FRAGMENTS[dialect]['in_ids']}").bindparams(ids=write_ids(ids, dialect))
-
-
 def write_ids(ids: Sequence[int | None], dialect: str) -> str:
     """Write a list of ids as JSON for SQLite, and as array text, which is faster than an array, for PostgreSQL."""
     written = json.dumps(ids)

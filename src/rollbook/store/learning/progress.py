@@ -54,11 +54,8 @@ _FIND = {
     """,
     **{key: _OF_LEARNER.format(learner=learner) for key, learner in _LEARNER.items()},
 }
-_FIND_COURSES = """
-    SELECT block, c.name FROM {{rows}} AS r CROSS JOIN users AS u
-    LEFT JOIN enrollments AS e ON e.user_id = u.id AND e.unenrolled_at IS NULL
-    LEFT JOIN courses AS c ON c.id = e.course_id
-    WHERE u.account_id = :account_id AND {learner}
+_FIND_LEARNERS = """
+    SELECT block, u.id FROM {{rows}} AS r CROSS JOIN users AS u WHERE u.account_id = :account_id AND {learner}
 """
 
 
@@ -116,11 +113,14 @@ def find_courses_of_learners(
     connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]]
 ) -> dict[int, set[str]]:
     """Find the learners that rows name, by the places of the rows from 1: the courses in which each is enrolled."""
-    found: dict[int, set[str]] = {}
-    sql = _FIND_COURSES.format(learner=_LEARNER[key])
-    for block, course in execute(connection, sql, {"account_id": account_id, "rows": rows}):
-        found.setdefault(block, set()).update([course] if course else [])
-    return found
+    learners = execute(
+        connection, _FIND_LEARNERS.format(learner=_LEARNER[key]), {"account_id": account_id, "rows": rows}
+    )
+    found: dict[int, set[str]] = {user_id: set() for _, user_id in learners}
+    query = sa.select(enrollments.c.user_id, courses.c.name).join(courses, courses.c.id == enrollments.c.course_id)
+    for user_id, course in connection.execute(query.where(_current(account_id), enrollments.c.user_id.in_([*found]))):
+        found[user_id].add(course)
+    return {block: found[user_id] for block, user_id in learners}
 
 
 def describe_enrollments(connection: sa.Connection, ids: Collection[int]) -> Sequence[sa.Row[*tuple[Any, ...]]]:
