@@ -86,7 +86,7 @@ def test_database_is_migrated_while_the_previous_release_serves(
         campus = OldCampus(database, made)
         before = stack.enter_context(Load(campus, old_server, ids[::2], clients=2, pause=0.05))
         before.wait_for_answers(20)
-        _migrate_while_a_table_is_read(database_url, tmp_path, before)
+        _migrate_while_a_transaction_is_open(database_url, tmp_path, before)
         before.wait_for_answers(20)
         new_server = stack.enter_context(run_server(database_url, tmp_path))
         after = stack.enter_context(Load(campus, new_server, ids[1::2], clients=2, pause=0.05))
@@ -104,20 +104,22 @@ def test_database_is_migrated_while_the_previous_release_serves(
     assert len(books) > 0
 
 
-def _migrate_while_a_table_is_read(database_url: str, folder: Path, load: Load) -> None:
+def _migrate_while_a_transaction_is_open(database_url: str, folder: Path, load: Load) -> None:
     command = [sys.executable, "-m", "rollbook", "migrate"]
     options = {"env": environment(database_url, folder), "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as stack:
         if database_url.startswith("postgresql:"):
-            reader = stack.enter_context(psycopg.connect(database_url))
-            reader.execute("SELECT count(*) FROM users")
+            other = stack.enter_context(psycopg.connect(database_url))
+            other.execute(
+                "LOCK TABLE accounts, users IN ROW EXCLUSIVE MODE"
+            )  # as a transaction that has written to them
         migration = stack.enter_context(subprocess.Popen(command, **options))  # type: ignore[call-overload]
         if database_url.startswith("postgresql:"):
-            stack.callback(reader.close)
+            stack.callback(other.close)
             time.sleep(2.5)
-            assert migration.poll() is None, "it has not waited for the reader"
+            assert migration.poll() is None, "it has not waited for the transaction"
             load.wait_for_answers(20, timeout=10)
-            reader.rollback()
+            other.rollback()
         said, _ = migration.communicate(timeout=60)
     assert migration.returncode == 0
     assert "before: 0" in said
