@@ -99,7 +99,7 @@ def _start(tab: Tab) -> None:
 def _paste_ids(tab: Tab) -> None:
     tab.page.get_by_label("Ids of enrollments").fill("30, 31, 987654321")
     tab.page.get_by_role("button", name="Preview").last.click()
-    tab.page.get_by_text("not a current enrollment").wait_for()
+    tab.page.get_by_text("not a current enrollment").first.wait_for()
 
 
 def _upload_progress(tab: Tab) -> None:
