@@ -227,6 +227,8 @@ class Settings(_Settings):
 class RemoteSettings(_Settings):
     """The server that client commands call, and the keys of the caller."""
 
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
     url: str = Field("", description="The address of the API, as https://host:8443/apiv2/.")
     account_key: str = Field("", description="The key of the account.", repr=False)
     account_key_file: Path | None = Field(None, description="A file that holds the key of the account.")

@@ -183,6 +183,7 @@ ENVIRONMENT = [
     ("URL=http://localhost/apiv2/", "queue", 2, "begins with https://"),
     ("URL=https://localhost:99999/apiv2/", "queue", 2, "port"),
     ("URL=localhost:8443", "queue", 2, "begins with https://"),
+    ("CA_FILE=", "queue", 3, "certificate"),
     ("CA_FILE=missing", "queue", 2, "There is no file missing"),
     ("CA_FILE=profiles.toml", "queue", 2, "PEM"),
     ("PROFILE=other", "queue", 2, "has no profile [other]. It has: school"),
