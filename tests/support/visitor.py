@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from lxml import html
 
 from campus import OPERATOR, Campus
+from rollbook.sandbox.pytest_plugin import Sandbox
 from rollbook.store.database.tables import users
 from rollbook.store.people.passwords import set_password
 from server_process import ServerProcess
@@ -24,7 +25,7 @@ Fields = Mapping[str, object]
 class Visitor:
     """A browser: its cookies and its current page."""
 
-    def __init__(self, server: ServerProcess, client: httpx.Client) -> None:
+    def __init__(self, server: ServerProcess | Sandbox, client: httpx.Client) -> None:
         self.origin = server.url.removesuffix("/apiv2/")
         self.client = client
         self.answer: httpx.Response = httpx.Response(204)

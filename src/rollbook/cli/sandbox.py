@@ -18,6 +18,7 @@ from rollbook.errors import UnknownSchemaError, UserError
 from rollbook.logs import configure_logs
 from rollbook.model import Limit
 from rollbook.sandbox.app import SandboxApp
+from rollbook.sandbox.console import pages
 from rollbook.sandbox.control import BASE, control
 from rollbook.sandbox.known import ACCOUNT_KEY, PASSWORD, PEOPLE
 from rollbook.sandbox.seed import DEFAULT
@@ -79,7 +80,7 @@ def sandbox(
 
             mark_pages()
             with running(worker), delivering_webhooks(settings):
-                run_server(settings, certificate, sockets, threading.Event(), wrap)
+                run_server(settings, certificate, sockets, threading.Event(), wrap, pages(state))
 
 
 @contextmanager

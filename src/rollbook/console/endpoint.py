@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from secrets import token_hex
@@ -90,8 +90,9 @@ def page_routes(
     max_upload_bytes: int,
     page_seconds: float,
     pages_at_once: int,
+    more_pages: Sequence[Page] = (),
 ) -> list[Route]:
-    """Return the routes of the learner's page and, with `console`, of the console.
+    """Return the routes of the learner's page and, with `console`, of the console with `more_pages`.
 
     At most `pages_at_once` requests run at the same time.
     """
@@ -99,7 +100,7 @@ def page_routes(
     allowed = read_networks(webhook_addresses)
     limits = (max_upload_bytes, page_seconds, slots)
     shared = Console(database, attempts, allowed, lifetime, learner_lifetime, read_body, *limits)
-    pages = (*PAGES, NOT_FOUND) if console else (STATIC_PAGE,)
+    pages = (*PAGES, *more_pages, NOT_FOUND) if console else (STATIC_PAGE,)
     learner_routes = [Route(page.path, _Endpoint(shared, page)) for page in LEARNER_PAGES]
     return [*(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
 

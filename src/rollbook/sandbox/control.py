@@ -46,6 +46,20 @@ class PolicyChanges(Nothing):
     retention_days: int | None = None
 
 
+Changes = dict[str, tuple[type[BaseModel], Callable[[Any], object]]]
+
+
+def changes(state: State) -> Changes:
+    """Return what can be changed by name: its parameters, and the function that takes them."""
+    return {
+        "reset": (Nothing, lambda _: state.reset()),
+        "faults": (Fault, state.faults.waiting.append),
+        "clock": (Clock, lambda asked: state.advance(asked.seconds)),
+        "worker": (Pause, lambda asked: state.worker.pause(asked.paused)),
+        "policies": (PolicyChanges, lambda asked: state.set_policies(asked.model_dump(exclude_unset=True))),
+    }
+
+
 def control(state: State, facts: dict[str, Any]) -> ASGIApp:
     """Make the endpoint; `facts` are what GET /sandbox/ tells besides the state."""
 
@@ -67,20 +81,18 @@ def control(state: State, facts: dict[str, Any]) -> ASGIApp:
 
         return endpoint
 
-    posts: dict[str, tuple[type[BaseModel], Callable[[Any], object]]] = {
-        "reset": (Nothing, lambda _: state.reset()),
-        "faults": (Fault, state.faults.waiting.append),
-        "clock": (Clock, lambda asked: state.advance(asked.seconds)),
-        "worker": (Pause, lambda asked: state.worker.pause(asked.paused)),
-        "policies": (PolicyChanges, lambda asked: state.set_policies(asked.model_dump(exclude_unset=True))),
-    }
     routes = [
         Route(BASE, tell, methods=["GET"]),
         Route(f"{BASE}calls", tell_calls, methods=["GET"]),
         Route(f"{BASE}faults", drop_faults, methods=["DELETE"]),
-        *(Route(BASE + path, change(*asked), methods=["POST"]) for path, asked in posts.items()),
+        *(Route(BASE + path, change(*asked), methods=["POST"]) for path, asked in changes(state).items()),
     ]
     return _only_here(Starlette(routes=routes))
+
+
+def is_here(address: str | None) -> bool:
+    """Tell whether an address of a client is one of this machine."""
+    return address is not None and ip_address(address).is_loopback
 
 
 def _only_here(app: ASGIApp) -> ASGIApp:
@@ -88,9 +100,8 @@ def _only_here(app: ASGIApp) -> ASGIApp:
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
-        here = client is not None and ip_address(client[0]).is_loopback
         refused = _error(403, "Only programs on the machine of the sandbox may use /sandbox/.")
-        await (app if here else refused)(scope, receive, send)
+        await (app if client and is_here(client[0]) else refused)(scope, receive, send)
 
     return guarded
 
@@ -103,15 +114,16 @@ async def _change(request: Request, kind: type[BaseModel], run: Callable[[Any], 
     try:
         await run_in_threadpool(run, kind.model_validate_json(await request.body() or b"{}"))
     except ValidationError as error:
-        return _error(422, " ".join(map(_describe, error.errors())))
+        return _error(422, describe(error))
     except UserError as error:
         return _error(422, str(error))
     return None
 
 
-def _describe(wrong: Any) -> str:
-    reason = wrong["msg"].removeprefix("Value error, ").rstrip(".") + "."
-    return ": ".join([*map(str, wrong["loc"]), reason])
+def describe(error: ValidationError) -> str:
+    """Say what is wrong with the parameters of a change."""
+    reasons = [(wrong["loc"], wrong["msg"].removeprefix("Value error, ").rstrip(".")) for wrong in error.errors()]
+    return " ".join(": ".join([*map(str, where), f"{reason}."]) for where, reason in reasons)
 
 
 def _error(status: int, sentence: str) -> Response:

@@ -1,6 +1,6 @@
 """The application of one server process: routes, start and end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from rollbook.console.endpoint import page_routes
+from rollbook.console.request import Page
 from rollbook.model import Limit
 from rollbook.server.call.body import Receiver
 from rollbook.server.call.pipeline import Pipeline
@@ -38,8 +39,8 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings) -> Application:
-    """Create the application of one server process."""
+def create_app(settings: Settings, more_pages: Sequence[Page] = ()) -> Application:
+    """Create the application of one server process; `more_pages` are further pages of the console."""
     # PostgreSQL cancels a statement before the call's deadline: the connection stays usable for the next call.
     database = Database(settings.database, settings.server_connections, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
@@ -81,6 +82,7 @@ def create_app(settings: Settings) -> Application:
         max_upload_bytes=settings.max_upload_bytes,
         page_seconds=settings.call_seconds,
         pages_at_once=PAGES_AT_ONCE,
+        more_pages=more_pages,
     )
     app = Application(pipeline, routes, lifespan)
     app.state.receiver = receiver

@@ -5,12 +5,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from rollbook.console.request import Page
 from rollbook.server.app import create_app
 from rollbook.server.call.body import Receiver
 from rollbook.server.network.connection_limits import ConnectionLimits, LimitedConnection
@@ -74,13 +75,14 @@ def run_server(
     sockets: list[socket.socket],
     stopping: threading.Event,
     wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    more_pages: Sequence[Page] = (),
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT; a sandbox wraps the application. Errors: UserError."""
+    """Serve in this process until SIGTERM or SIGINT; a sandbox wraps the application, adds pages. Errors: UserError."""
     # uvicorn raises the signal again after its shutdown; the exit code of a requested stop is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_successfully)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # workers.py starts its children with it blocked
-    app, tls = create_app(settings), Tls(certificate)
+    app, tls = create_app(settings, more_pages), Tls(certificate)
     config = uvicorn.Config(
         wrap(app),
         loop="uvloop",
