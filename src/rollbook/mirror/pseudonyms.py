@@ -1,4 +1,4 @@
-"""Made-up names, e-mails and employee ids, the same for the same user; without the key they lead to nobody."""
+"""Made-up names, e-mails and employee ids, the same for the same user; without the key they identify no person."""
 
 import hmac
 from collections.abc import Mapping

@@ -125,7 +125,7 @@ def describe_groups(
     tags: Sequence[Sequence[Mapping[str, Any]]],
     courses: Sequence[Sequence[int]],
 ) -> None:
-    """Replace the tags and the courses of groups; new courses of a group enroll nobody by themselves."""
+    """Replace the tags and the courses of groups; a new course of a group auto-enrolls no member."""
     ids = find_group_ids(connection, mirror, rows)
     given: dict[str, Any] = {"account_id": mirror.account_id, "ids": ids}
     listed = [{"group_id": id_, **tag} for id_, of_group in zip(ids, tags, strict=True) for tag in of_group]

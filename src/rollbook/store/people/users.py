@@ -119,7 +119,7 @@ def end_sessions(connection: sa.Connection, user_id: int) -> None:
 
 
 def find_named(connection: sa.Connection, account: Account, named: str) -> sa.Row[int, str, bool, str]:
-    """Find a user of the account by number or by e-mail; errors: UserError, also for one who has been erased."""
+    """Find a user of the account by number or by e-mail; errors: UserError, also for an erased one."""
     if not (named.isascii() and named.isdigit()):
         return find_user(connection, account, named)
     number = int(named) if len(named) < DIGITS_OF_AN_ID else 0
