@@ -71,7 +71,11 @@ def _write_words() -> Path:
 
 def fuzz(name: str) -> bool:
     """Run one target in a separate process; return whether it had no finding."""
-    done = subprocess.run([sys.executable, __file__, "--guide", name], capture_output=True, text=True, check=False)
+    command = [sys.executable, __file__, "--guide", name]
+    # atheris ends its process without removing the target's folder.
+    with tempfile.TemporaryDirectory(prefix="rollbook-fuzz-") as folder:
+        env = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(done.stdout, done.stderr[-6000:], f"{name}: a finding; its input is in {FOUND}", sep="\n")
         return False
@@ -107,12 +111,12 @@ def _peak() -> int:
 def main() -> int:
     """Run all targets, or those named."""
     FOUND.mkdir(parents=True, exist_ok=True)
-    memory = Path("/dev/shm")  # noqa: S108 the targets create their own folder in it
-    if memory.is_dir():
-        tempfile.tempdir = os.environ["TMPDIR"] = str(memory)
     resource.setrlimit(resource.RLIMIT_AS, (4 * 1024**3,) * 2)
     if sys.argv[1:2] == ["--guide"]:
         guide(sys.argv[2])
+    memory = Path("/dev/shm")  # noqa: S108 the targets create their own folder in it
+    if memory.is_dir():
+        tempfile.tempdir = os.environ["TMPDIR"] = str(memory)
     for name in sys.argv[1:] or [*TARGETS, "growth"]:
         if name == "growth":
             grow()
