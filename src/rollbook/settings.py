@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rollbook.errors import UserError
-from rollbook.settings_file import find_settings_file
+from rollbook.settings_file import find_settings_file, read_short_text
 
 
 def _default_data_dir() -> Path:
@@ -45,7 +45,9 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*", re.ASCII | re.IG
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="ROLLBOOK_", extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix="ROLLBOOK_", env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     @field_validator("*")
     @classmethod
@@ -81,7 +83,7 @@ def _is_address(text: str) -> bool:
 
 def _read_secret(variable: str, path: Path) -> str:
     try:
-        secret = path.read_text(encoding="utf-8").strip()
+        secret = read_short_text(path).strip()
     except OSError as error:
         raise ValueError(f"{variable}_FILE: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -226,8 +228,6 @@ class Settings(_Settings):
 
 class RemoteSettings(_Settings):
     """The server that client commands call, and the keys of the caller."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     url: str = Field("", description="The address of the API, as https://host:8443/apiv2/.")
     account_key: str = Field("", description="The key of the account.", repr=False)

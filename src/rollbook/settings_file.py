@@ -3,6 +3,7 @@
 Its lines are those of a systemd EnvironmentFile: NAME=value. ROLLBOOK_SETTINGS_FILE names another file, or none.
 """
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from rollbook.errors import UserError
 
 VARIABLE = "ROLLBOOK_SETTINGS_FILE"
 DEFAULT = "/etc/rollbook/rollbook.env"
+MAX_BYTES = 1 << 20
 LINE = re.compile(r"\s*(#.*|;.*|(export\s+)?(?P<name>[A-Za-z_]\w*)=.*)?\s*")
 
 
@@ -24,6 +26,15 @@ class SettingsFile(NamedTuple):
     is_denied: bool = False
 
 
+def read_short_text(path: Path) -> str:
+    """Read a file of settings or of a secret; errors: UnicodeDecodeError, OSError, also for more than MAX_BYTES."""
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:  # a device may have no end
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data.decode()
+
+
 def find_settings_file() -> SettingsFile:
     """Look for the settings file; errors: UserError for one that is named and missing, or that is no settings file."""
     named = os.environ.get(VARIABLE)
@@ -31,7 +42,7 @@ def find_settings_file() -> SettingsFile:
         return SettingsFile(None, frozenset(), f"No settings file is read, because {VARIABLE} is empty.")
     path = Path(named or DEFAULT)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_short_text(path)
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise UserError(f"There is no file {path}, which {VARIABLE} names.") from None

@@ -165,6 +165,7 @@ def test_any_value_of_an_option_ends_with_a_sentence(
 ENVIRONMENT = [
     ("PORT=x", "account list", 2, "ROLLBOOK_PORT"),
     ("WORKERS=0", "account list", 2, "ROLLBOOK_WORKERS"),
+    ("WORKERS=", "account list", 0, ""),
     ("PUBLIC_URL=http://lms.example.org", "account list", 2, "ROLLBOOK_PUBLIC_URL: 'http://lms"),
     ("PUBLIC_URL=https://lms.example.org/x", "account list", 2, "with https and without a path"),
     ("CALL_SECONDS=inf", "account list", 2, "ROLLBOOK_CALL_SECONDS"),
@@ -177,6 +178,7 @@ ENVIRONMENT = [
     ("DATABASE_URL=postgresql://host/%zz", "account list", 2, "cannot be understood"),
     ("DATABASE_URL=postgresql://127.0.0.1:1/x", "audit", 3, "refused"),
     ("DATABASE_URL_FILE=missing", "account list", 2, "leave one out"),
+    ("SETTINGS_FILE=/dev/zero", "account list", 2, "File too large"),
     ("TLS_CERT=missing", "serve", 2, "a certificate and its key go together"),
     ("URL=", "queue", 2, "Set ROLLBOOK_URL"),
     ("URL=https://[", "queue", 2, "begins with https:// and a host"),
@@ -189,6 +191,7 @@ ENVIRONMENT = [
     ("PROFILE=other", "queue", 2, "has no profile [other]. It has: school"),
     ("PROFILE=number", "queue", 2, "ROLLBOOK_URL"),
     ("PROFILES_FILE=.", "queue --profile school", 2, "Is a directory"),
+    ("PROFILES_FILE=/dev/zero", "queue --profile school", 2, "File too large"),
     ("PROFILES_FILE=latin", "queue --profile school", 2, "is not TOML"),
 ]
 

@@ -14,7 +14,7 @@ from rollbook.cli.options import check_text
 from rollbook.client.client import Client
 from rollbook.errors import UserError
 from rollbook.settings import RemoteSettings, load_remote_settings
-from rollbook.settings_file import find_settings_file
+from rollbook.settings_file import find_settings_file, read_short_text
 
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="A profile of the configuration file, instead of ROLLBOOK_URL and keys.")
@@ -48,7 +48,7 @@ def open_client(profile: str | None) -> Iterator[Client]:
 def _read_profile(path: Path, name: str) -> RemoteSettings:
     try:
         mode = path.stat().st_mode
-        profiles = tomllib.loads(path.read_text(encoding="utf-8"))
+        profiles = tomllib.loads(read_short_text(path))
     except OSError as error:
         raise UserError(f"The profiles in {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
