@@ -112,8 +112,10 @@ class Action(StrEnum):
     ADD_COURSE = "add-course"
     ARCHIVE_COURSE = "archive-course"
     GRANT = "grant"
+    INVITE_USER = "invite-user"
     NEW_KEY = "new-key"
     REVOKE_KEY = "revoke-key"
+    EXPIRE_KEY = "expire-key"
     ADD_WEBHOOK = "add-webhook"
     ENABLE_WEBHOOK = "enable-webhook"
     REMOVE_WEBHOOK = "remove-webhook"
@@ -172,7 +174,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Caller:
-    """The user in whose name a call is made, and the account that both keys belong to."""
+    """The user in whose name a call is made, and the account that both keys belong to.
+
+    `key_ids` are the numbers of the keys; a page has none.
+    """
 
     account_id: int
     account: str
@@ -180,6 +185,7 @@ class Caller:
     email: str
     role: Role
     policies: Policies
+    key_ids: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def administers(self) -> bool:

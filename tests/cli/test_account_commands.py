@@ -51,6 +51,9 @@ MISTAKES = [
     ("user role ann@acme.example king", "king"),
     ("key new --user bo@acme.example", "has no user bo@acme.example"),
     ("key new --user idle@acme.example", "not active"),
+    ("key new --expires 2020-01-31", "cannot expire at 2020-01-31 00:00 UTC, which is over"),
+    ("key new --expires soon", "--expires is a time like"),
+    ("key new --name \x00", "name of the key"),
     ("key revoke 9999", "has no key 9999"),
     ("key revoke 9223372036854775808", "'ID'"),
     ("key revoke 1e3", "'ID'"),
@@ -221,7 +224,8 @@ def test_a_list_of_keys_tells_them_apart_and_shows_none(acme: dict[str, str], ro
         ("account", None, None),
         ("user", "ann@acme.example", None),
     ]
-    assert rows[0].keys() == {"id", "kind", "user", "created_at", "revoked_at"}
+    times = {"created_at", "last_used_at", "expires_at", "revoked_at"}
+    assert rows[0].keys() == {"id", "kind", "user", "name", "state", *times}
     for form in ("table", "json", "csv"):
         shown = rollbook("key", "list", "--format", form)
         assert shown.code == 0
@@ -247,6 +251,16 @@ def test_revoked_key_is_refused_and_a_new_one_works(
     before = everything_in(open_database)["keys"]
     assert rollbook("key", "revoke", old_id).code == 0
     assert everything_in(open_database)["keys"] == before, "the time of the first revocation stays"
+
+
+def test_key_has_a_name_and_an_expiry(acme: dict[str, str], rollbook: Run) -> None:
+    command = ("key", "new", "--user", "ann@acme.example", "--name", "Nightly sync", "--account", "aCME")
+    made = rollbook(*command, "--expires", "2999-01-31T08:00")
+    assert made.code == 0, made.err
+    row = rollbook("key", "list", "--format", "json").json[-1]
+    assert (row["name"], row["state"], row["last_used_at"]) == ("Nightly sync", "active", None)
+    assert row["expires_at"] == "2999-01-31T08:00:00+00:00"
+    assert "Nightly sync" in rollbook("key", "list").out
 
 
 def test_a_key_of_another_account_cannot_be_revoked(acme: dict[str, str], rollbook: Run) -> None:

@@ -2,12 +2,14 @@
 
 import re
 import time
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from campus import Campus, read_outcomes
 from conftest import Served, Visitors
-from rollbook.store.database.tables import enrollments, users
+from rollbook.model import utc_now
+from rollbook.store.database.tables import enrollments, keys, users
 from visitor import PASSWORD, Visitor, give_password
 
 
@@ -116,6 +118,48 @@ def test_key_is_shown_once_works_and_can_be_revoked(served: Served, campus: Camp
     owner.submit("/console/account/keys/revoke")
     assert "The key is revoked." in owner.text()
     assert read_outcomes(served.server.post(campus.package([id_], key))) == ["SU:10"]
+
+
+def test_key_has_a_name_an_expiry_and_a_last_use(served: Served, campus: Campus, owner: Visitor) -> None:
+    def cells(name: str) -> list[str]:
+        [row] = [row for row in owner.page().xpath("//tbody/tr") if name in row.text_content()]
+        return [re.sub(r"\s+", " ", str(cell.text_content())).strip() for cell in row]
+
+    owner.open("/console/account/keys")
+    fields = {"email": "administrator@example.org", "name": "Nightly sync <3", "expires": "2999-01-31"}
+    owner.post("/console/account/keys", fields)
+    owner.follow()
+    key = _shown_secret(owner)
+    shown = cells("Nightly sync <3")
+    assert [shown[2], *shown[4:7]] == ["administrator@example.org", "never", "2999-01-31 00:00", "active"]
+    (id_,) = campus.enroll(1)
+    assert read_outcomes(served.server.post(campus.package([id_], key))) == ["accepted"]
+    deadline = time.monotonic() + 15  # the last use is written after the response
+    while cells("Nightly sync <3")[4] == "never":
+        assert time.monotonic() < deadline, "the use is not stored"
+        time.sleep(0.05)
+        owner.open("/console/account/keys")
+    with served.database.write() as connection:
+        mine = sa.and_(keys.c.account_id == campus.account.id, keys.c.name == "Nightly sync <3")
+        connection.execute(keys.update().where(mine).values(expires_at=utc_now() - timedelta(seconds=1)))
+    assert read_outcomes(served.server.post(campus.package([id_], key))) == ["SU:10"]
+    owner.open("/console/account/keys")
+    assert cells("Nightly sync <3")[6:] == ["expired", ""]
+    details = next(line for line in campus.audit() if line["action"] == "new-key")["details"]
+    assert details == {
+        "user": "administrator@example.org",
+        "name": "Nightly sync <3",
+        "expires": "2999-01-31T00:00:00+00:00",
+    }
+
+
+def test_key_with_a_past_or_unreadable_expiry_is_refused(campus: Campus, owner: Visitor) -> None:
+    before = len(campus.audit())
+    for day, said in (("2020-01-31", "cannot expire at 2020-01-31 00:00 UTC"), ("soon", "“soon” is not a day")):
+        owner.post("/console/account/keys", {"email": "owner@example.org", "expires": day})
+        assert owner.answer.status_code == 422
+        assert said in owner.text()
+    assert len(campus.audit()) == before
 
 
 def test_idor_administrator_cannot_manage_keys_of_others(campus: Campus, owner: Visitor, visitors: Visitors) -> None:

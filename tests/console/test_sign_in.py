@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from campus import OPERATOR, Campus
 from conftest import Served, Visitors
 from rollbook.model import Role, utc_now
-from rollbook.store.database.tables import login_sessions, users
+from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.people.users import set_role
-from visitor import COOKIE, Visitor, give_password
+from visitor import COOKIE, PASSWORD, Visitor, give_password
 
 
 def _is_in(visitor: Visitor) -> bool:
@@ -28,6 +28,34 @@ def test_administrator_signs_in_and_out(visitors: Visitors, campus: Campus) -> N
     assert not _is_in(visitor)
     visitor.client.cookies.set(COOKIE, kept)
     assert not _is_in(visitor)
+
+
+def test_account_name_can_be_in_any_letter_case(served: Served, campus: Campus, stranger: Visitor) -> None:
+    give_password(campus)
+
+    def sign_in_as(name: str) -> bool:
+        form = {"account": name, "email": "Owner@Example.org", "password": PASSWORD}
+        stranger.client.cookies.clear()
+        return stranger.post("/console/sign-in", form).status_code == 303
+
+    assert sign_in_as(campus.name.swapcase())
+    other = Campus(served.database)
+    renamed = accounts.update().where(accounts.c.id == other.account.id).values(name=campus.name.upper())
+    with served.database.write() as connection:
+        connection.execute(renamed)
+    assert sign_in_as(campus.name)
+    assert not sign_in_as(campus.name.upper())  # it is exactly the other account, whose owner has no password
+    assert not sign_in_as(campus.name.lower()) or campus.name.islower()
+
+
+def test_address_of_the_server_leads_to_the_console(stranger: Visitor, owner: Visitor) -> None:
+    for visitor, end in ((owner, "/console/queue"), (stranger, "/console/sign-in")):
+        visitor.open("/")
+        while visitor.answer.is_redirect:
+            visitor.follow()
+        assert (visitor.answer.status_code, visitor.answer.url.path) == (200, end)
+    assert owner.client.head(f"{owner.origin}/").status_code == 303
+    assert owner.post("/", {}).status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """Keys, users and owners: two keys authenticate one user of one account."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from campus import OPERATOR
 from rollbook.errors import UserError
-from rollbook.model import Caller, Policies, Role
+from rollbook.model import Caller, Policies, Role, utc_now
 from rollbook.store.database.database import Database
+from rollbook.store.database.tables import keys
+from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
-from rollbook.store.people.api_keys import find_caller, list_keys, new_key, revoke_key
+from rollbook.store.people.api_keys import expire_keys, find_caller, list_keys, new_key, revoke_key, use_keys
 from rollbook.store.people.users import add_user, list_users, set_role
 
 Pair = tuple[str, str]
@@ -78,6 +81,50 @@ def test_revoked_key_does_not_authenticate(database: Database, acme: Pair, kind:
     assert find(database, *acme) is None
 
 
+@pytest.mark.parametrize("kind", ["account", "user"])
+def test_expired_key_does_not_authenticate_and_a_worker_ends_it(database: Database, acme: Pair, kind: str) -> None:
+    with database.read() as connection:
+        account = find_account(connection, "Acme")
+        (number,) = (row["id"] for row in list_keys(connection, account) if row["kind"] == kind)
+
+    def expire_in(seconds: float) -> None:
+        with database.write() as connection:
+            at = utc_now() + timedelta(seconds=seconds)
+            connection.execute(keys.update().where(keys.c.id == number).values(expires_at=at))
+
+    expire_in(3600)
+    assert find(database, *acme) is not None
+    assert expire_keys(database, 10) == 0
+    expire_in(-1)
+    assert find(database, *acme) is None
+    assert [expire_keys(database, 10), expire_keys(database, 10)] == [1, 0]
+    with database.read() as connection:
+        line = list_changes(connection, account.id)[0]
+        (key,) = (row for row in list_keys(connection, account) if row["id"] == number)
+    assert (line["action"], line["actor"], line["subject"]) == ("expire-key", "worker", f"key {number}")
+    assert key["state"] == "expired"
+    assert key["revoked_at"] == key["expires_at"]  # for servers that do not know expiry
+
+
+def test_last_use_of_a_key_is_stored_once_a_minute(database: Database, acme: Pair) -> None:
+    caller = find(database, *acme)
+    assert caller is not None
+
+    def use() -> set[object]:
+        with database.write() as connection:
+            use_keys(connection, caller.key_ids)
+        with database.read() as connection:
+            used = sa.select(keys.c.last_used_at).where(keys.c.id.in_(caller.key_ids))
+            return {*connection.execute(used).scalars()}
+
+    assert len(caller.key_ids) == 2
+    first = use()
+    assert use() == first != {None}
+    with database.write() as connection:
+        connection.execute(keys.update().values(last_used_at=utc_now() - timedelta(seconds=61)))
+    assert use().isdisjoint(first)
+
+
 def test_inactive_user_cannot_authenticate(database: Database, acme: Pair) -> None:
     with database.write() as connection:
         connection.execute(sa.text("UPDATE users SET active = FALSE WHERE email = 'ann@acme.example'"))
@@ -116,3 +163,14 @@ def test_email_is_unique_in_an_account(database: Database, acme: Pair) -> None:
         add_user(connection, find_account(connection, "Beta"), "ann@acme.example", Role.LEARNER, by=OPERATOR)
     with pytest.raises(UserError, match=r"ann@ACME\.example already"), database.write() as connection:
         add_user(connection, find_account(connection, "Acme"), "ann@ACME.example", Role.LEARNER, by=OPERATOR)
+
+
+def test_account_is_found_in_any_letter_case_and_exactly_first(database: Database, acme: Pair) -> None:
+    with database.write() as connection:
+        assert find_account(connection, "aCME").name == "Acme"
+        add_account(connection, "ÉCOLE [1]", "eva@ecole.example", by=OPERATOR)
+        assert find_account(connection, "école [1]").name == "ÉCOLE [1]"
+        add_account(connection, "ACME", "ann@acme.example", by=OPERATOR)
+        assert [find_account(connection, name).name for name in ("Acme", "ACME")] == ["Acme", "ACME"]
+        with pytest.raises(UserError, match=r"Several accounts.*'ACME', 'Acme'|Several accounts.*'Acme', 'ACME'"):
+            find_account(connection, "acme")

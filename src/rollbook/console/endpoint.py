@@ -24,7 +24,7 @@ from rollbook.console.forms import MAX_FORM_BYTES, ReadBody, read_form
 from rollbook.console.notices import unseal
 from rollbook.console.render import TEMPLATES
 from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page, PageError, redirect
-from rollbook.console.routes import LEARNER_PAGES, NOT_FOUND, PAGES, STATIC_PAGE
+from rollbook.console.routes import HOME, LEARNER_PAGES, NOT_FOUND, PAGES, STATIC_PAGE
 from rollbook.console.security import HEADERS, NO_REFERRER
 from rollbook.console.session_cookie import COOKIE, LEARNER_COOKIE, SIGN_IN_NOTICE, read_cookie
 from rollbook.errors import CallError, DatabaseUnavailableError, RateLimitError, TransportError, UserError
@@ -92,7 +92,7 @@ def page_routes(
     pages_at_once: int,
     more_pages: Sequence[Page] = (),
 ) -> list[Route]:
-    """Return the routes of the learner's page and, with `console`, of the console with `more_pages`.
+    """Return the routes of the learner's page and, with `console`, of the console with `more_pages`, where `/` leads.
 
     At most `pages_at_once` requests run at the same time.
     """
@@ -102,7 +102,8 @@ def page_routes(
     shared = Console(database, attempts, allowed, lifetime, learner_lifetime, read_body, *limits)
     pages = (*PAGES, *more_pages, NOT_FOUND) if console else (STATIC_PAGE,)
     learner_routes = [Route(page.path, _Endpoint(shared, page)) for page in LEARNER_PAGES]
-    return [*(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
+    home = [Route("/", _Endpoint(shared, HOME))] if console else []
+    return [*home, *(Route(BASE + page.path, _Endpoint(shared, page)) for page in pages), *learner_routes]
 
 
 class _Endpoint:

@@ -41,6 +41,9 @@ def show_not_found(_request: ConsoleRequest) -> Response:
 
 NOT_FOUND = Page("{rest:path}", show=show_not_found, change=show_not_found, public=True)
 
+# The address of the server itself.
+HOME = Page("/", show=show_home, public=True)
+
 # The styles are the learner's page's too.
 STATIC_PAGE = Page("/static/{name}", show=show_static, public=True)
 

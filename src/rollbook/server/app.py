@@ -45,9 +45,9 @@ def create_app(settings: Settings, more_pages: Sequence[Page] = ()) -> Applicati
     database = Database(settings.database, settings.server_connections, statement_seconds=settings.call_seconds * 0.75)
     receiver = Receiver(settings.max_body_bytes, settings.body_seconds)
     metrics = call_metrics()
-    call_log = CallLog(database, metrics.count_dropped)
+    call_log = CallLog(database, metrics.count_dropped, keeps_calls=bool(settings.calls_kept))
     rate_limits = RateLimits(database, {limit: getattr(settings, limit) for limit in Limit})
-    recorder = Recorder(metrics, call_log if settings.calls_kept else None)
+    recorder = Recorder(metrics, call_log)
     # One thread a connection, less the connection that preprocessing uses.
     threads = settings.pool_size - 1
     pipeline = Pipeline(

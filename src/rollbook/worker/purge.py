@@ -1,6 +1,7 @@
 """Deletes expired rows in bounded steps: the call log every minute, everything else every hour.
 
-Every minute it also recounts items and folds e-mails that servers of the previous release have written.
+Every minute it also ends keys that have expired, and recounts items and folds e-mails that servers of the previous
+release have written.
 """
 
 import time
@@ -15,6 +16,7 @@ from rollbook.store.learning.purge import purge_progress
 from rollbook.store.learning.uploads import purge_uploads
 from rollbook.store.operations.call_log import purge_calls
 from rollbook.store.operations.idempotency import purge_idempotency_keys
+from rollbook.store.people.api_keys import expire_keys
 from rollbook.store.people.emails import fold_emails
 from rollbook.store.people.learner_sessions import purge_authorizations, purge_sessions
 from rollbook.store.people.login_sessions import purge_login_sessions
@@ -57,6 +59,7 @@ class Purge:
             _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_uploads(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_workers(database, utc_now(), step), HOUR, now),
+            _Task(lambda: expire_keys(database, step), MINUTE, now),
             _Task(lambda: recount_items(database), MINUTE, now),
             _Task(lambda: database.transact(fold_emails), MINUTE, now),
             _Task(self._trim_log, MINUTE, now + MINUTE),

@@ -1,6 +1,7 @@
 """The page of API keys. Owners manage all keys, administrators their own; a new key is shown once."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -25,11 +26,12 @@ def create_key(request: ConsoleRequest) -> Response:
     if email is None:
         request.require_owner()
     try:
+        name, expires_at = request.text("name"), _read_expiry(request.text("expires"))
 
         def work(connection: sa.Connection) -> None:
             if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
                 request.require_owner()
-            key = new_key(connection, account_of(request), email, by=request.actor)
+            key = new_key(connection, account_of(request), email, by=request.actor, name=name, expires_at=expires_at)
             request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
 
         request.database.transact(work)
@@ -50,6 +52,13 @@ def revoke(request: ConsoleRequest) -> Response:
 
     request.database.transact(work)
     return redirect("/account/keys")
+
+
+def _read_expiry(text: str) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time.min, UTC) if text else None
+    except ValueError:
+        raise UserError(f"“{text[:20]}” is not a day like 2027-01-31.") from None
 
 
 def _keys(request: ConsoleRequest) -> Sequence[dict[str, object]]:

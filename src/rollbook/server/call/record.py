@@ -31,9 +31,9 @@ class Record:
 
 
 class Recorder:
-    """Records the calls of a server process; `call_log` is None when the database keeps none."""
+    """Records the calls of a server process."""
 
-    def __init__(self, metrics: CallMetrics, call_log: CallLog | None) -> None:
+    def __init__(self, metrics: CallMetrics, call_log: CallLog) -> None:
         self._metrics = metrics
         self._call_log = call_log
 
@@ -58,7 +58,7 @@ class Recorder:
             ms=milliseconds,
         )
         self._metrics.count(record.method, status, errors, not answer.succeeded, seconds)
-        if self._call_log is not None and caller is not None:
+        if caller is not None:
             call = AnsweredCall(
                 account_id=caller.account_id,
                 user_id=caller.user_id,
@@ -73,4 +73,4 @@ class Recorder:
                 milliseconds=milliseconds,
                 answered_at=utc_now(),
             )
-            self._call_log.add(call)
+            self._call_log.add(call, caller.key_ids)

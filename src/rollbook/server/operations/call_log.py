@@ -1,7 +1,8 @@
-"""The call log, written behind the answers: calls queue in memory, and a thread writes them once a second."""
+"""The call log and the last use of keys, written behind the answers by a thread, once a second."""
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -9,6 +10,7 @@ import structlog
 from rollbook.errors import DatabaseUnavailableError
 from rollbook.store.database.database import Database
 from rollbook.store.operations.call_log import AnsweredCall, keep_calls
+from rollbook.store.people.api_keys import USED_STEP, use_keys
 
 log = structlog.get_logger("rollbook.server")
 
@@ -20,11 +22,18 @@ MAX_QUEUE = 2000
 
 
 class CallLog:
-    """Queues answered calls and writes them; `count_dropped` receives the number of calls that were lost."""
+    """Queues answered calls and writes them; `count_dropped` receives the number of calls that were lost.
 
-    def __init__(self, database: Database, count_dropped: Callable[[int], None]) -> None:
+    Without `keeps_calls` it stores only when keys were used.
+    """
+
+    def __init__(self, database: Database, count_dropped: Callable[[int], None], *, keeps_calls: bool = True) -> None:
         self._database = database
         self._count_dropped = count_dropped
+        self._keeps_calls = keeps_calls
+        self._used: set[int] = set()
+        # When this process stored the use of a key, in monotonic seconds.
+        self._written: dict[int, float] = {}
         self._waiting: queue.SimpleQueue[AnsweredCall] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="call-log", daemon=True)
@@ -39,8 +48,11 @@ class CallLog:
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
 
-    def add(self, call: AnsweredCall) -> None:
-        """Queue a call, or drop it when MAX_QUEUE calls wait. Never blocks."""
+    def add(self, call: AnsweredCall, key_ids: tuple[int, ...] = ()) -> None:
+        """Queue a call, or drop it when MAX_QUEUE calls wait; note its keys as used. Never blocks."""
+        self._used.update(key_ids)
+        if not self._keeps_calls:
+            return
         if self._waiting.qsize() < MAX_QUEUE:
             self._waiting.put(call)
         else:
@@ -53,11 +65,15 @@ class CallLog:
 
     def _write(self) -> None:
         waiting = [self._waiting.get() for _ in range(self._waiting.qsize())]
-        if not waiting:
+        used = self._take_used()
+        if not waiting and not used:
             return
         try:
             with self._database.write() as connection:
-                keep_calls(connection, waiting)
+                if waiting:
+                    keep_calls(connection, waiting)
+                if used:
+                    use_keys(connection, used)
             self._available = True
         except Exception as error:
             self._count_dropped(len(waiting))
@@ -66,3 +82,11 @@ class CallLog:
             elif self._available:  # once an outage, not once a second
                 log.warning("last calls not kept", detail=error.detail)
                 self._available = False
+
+    def _take_used(self) -> list[int]:
+        """Return the keys whose use is to be stored: of each only the first in USED_STEP."""
+        now = time.monotonic()
+        used = [self._used.pop() for _ in range(len(self._used))]
+        due = [key for key in used if now - self._written.get(key, float("-inf")) > USED_STEP.total_seconds()]
+        self._written |= dict.fromkeys(due, now)
+        return due

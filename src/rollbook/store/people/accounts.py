@@ -17,6 +17,7 @@ from rollbook.store.database.tables import accounts
 from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.api_keys import new_key
 from rollbook.store.people.fields import check_text
+from rollbook.store.people.search import equals
 from rollbook.store.people.users import add_user
 
 # The column's maximum; a century, since the calendar ends not far beyond.
@@ -26,15 +27,25 @@ _POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.r
 _ADDRESSES = accounts.c.authorization_addresses
 
 
+def named(connection: sa.Connection, name: str) -> sa.ColumnElement[bool]:
+    """Match the account with exactly this name, or else every account with it in any letter case."""
+    exact = accounts.c.name == name
+    found = connection.execute(sa.select(accounts.c.id).where(exact)).first()
+    return exact if found else equals(accounts.c.name, name)
+
+
 def find_account(connection: sa.Connection, name: str | None) -> Account:
-    """Find an account by name, or with None the only one; errors: UserError."""
+    """Find an account by name, also in another letter case, or with None the only one; errors: UserError."""
     query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES).order_by(accounts.c.name)
     if name is not None:
-        query = query.where(accounts.c.name == check_text("account name", name))
+        query = query.where(named(connection, check_text("account name", name)))
     found = connection.execute(query).all()
     if len(found) == 1:
         number, its_name, *policies = found[0]
         return Account(number, its_name, Policies(*policies))
+    if found and name is not None:
+        alike = ", ".join(repr(row.name) for row in found)
+        raise UserError(f"Several accounts have the name {name!r} in other letter cases. Name one exactly: {alike}")
     if found:
         raise UserError(f"Choose an account with --account: {', '.join(row.name for row in found)}")
     if name is not None:

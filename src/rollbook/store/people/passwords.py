@@ -14,6 +14,7 @@ from rollbook.model import Account, Action, Actor, Change, Role, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import accounts, login_sessions, users
 from rollbook.store.operations.audit import record_change
+from rollbook.store.people.accounts import named
 from rollbook.store.people.emails import find_by_email
 from rollbook.store.people.users import find_user
 
@@ -60,12 +61,17 @@ class Login:
 
 
 def find_login(database: Database, account: str, email: str) -> Login | None:
-    """Find the active administrator or owner with this e-mail; `account` may be empty when there is only one."""
+    """Find the active administrator or owner with this e-mail; `account` may be empty when there is only one.
+
+    Both can be in any letter case; a name that is that of several accounts, and of none exactly, finds no one.
+    """
     with database.read() as connection:
-        wanted = [] if not account and not has_several_accounts(connection) else [accounts.c.name == account]
-        among = sa.select(accounts.c.id).where(*wanted)  # the index of e-mails begins with the account
+        wanted = [] if not account and not has_several_accounts(connection) else [named(connection, account)]
+        among = connection.execute(sa.select(accounts.c.id).where(*wanted).limit(2)).scalars().all()
+        if len(among) != 1:
+            return None
         query = sa.select(users.c.account_id, users.c.id, users.c.password_hash)
-        query = query.where(users.c.account_id.in_(among), users.c.active, users.c.role.in_(ADMINISTERING))
+        query = query.where(users.c.account_id == among[0], users.c.active, users.c.role.in_(ADMINISTERING))
         found = find_by_email(connection, query, email)
     return Login(*found) if found else None
 

@@ -106,7 +106,8 @@ user_teams = sa.Table(
     sa.Index("ix_user_teams_name", "account_id", "name"),
 )
 
-# A key of an account has no user. Only digests are kept; a key is shown once, when it is made.
+# A key of an account has no user. Only digests are kept; a key is shown once, when it is made. Its last use is stored
+# to the minute. A worker revokes an expired key, for servers of a release that does not know expiry.
 keys = sa.Table(
     "keys",
     metadata,
@@ -116,6 +117,9 @@ keys = sa.Table(
     sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
     time_column("created_at"),
     time_column("revoked_at", nullable=True),
+    sa.Column("name", sa.Text),
+    time_column("expires_at", nullable=True),
+    time_column("last_used_at", nullable=True),
 )
 
 groups = sa.Table(

@@ -117,8 +117,22 @@ learner_sessions = sa.Table(
     sa.Index("ix_learner_sessions_created_at", "created_at"),
 )
 
-# Files of progress from the console: `outcome` is the preview, as JSON for the page, and the result from `imported_at`
-# on; then `content` is empty.
+# Links with which users choose a password for the console: valid once. Only digests are kept.
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    time_column("expires_at"),
+    sa.Index("ix_invitations_user", "user_id"),
+    sa.Index("ix_invitations_expires_at", "expires_at"),
+)
+
+# Files from the console: `outcome` is the preview, as JSON for the page, and the result from `imported_at` on; then
+# `content` is empty. A roster has `options`, as JSON, and all of its changes and bad rows in `listing`, as gzipped CSV;
+# a file of progress has neither.
 uploads = sa.Table(
     "uploads",
     metadata,
@@ -128,6 +142,8 @@ uploads = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("options", sa.Text),
+    sa.Column("listing", sa.LargeBinary),
     time_column("created_at"),
     time_column("imported_at", nullable=True),
     sa.Index("ix_uploads_created_at", "created_at"),
