@@ -107,6 +107,23 @@ def ids(data: bytes) -> None:
             found.describe_repeats()
 
 
+def sheet(data: bytes) -> None:
+    """The XML of a sheet in a workbook of one sheet; the texts that its cells share follow a line `===`."""
+    rows, _, texts = data.partition(b"===\n")
+    refers = "".join(
+        f'<Relationship Id="{id_}" Type="/{kind}" Target="/{id_}"/>'
+        for id_, kind in (("book", "officeDocument"), ("rows", "worksheet"), ("texts", "sharedStrings"))
+    )
+    references, packed = f"<Relationships>{refers}</Relationships>", io.BytesIO()
+    book = '<workbook><sheets><sheet name="A" r:id="rows"/></sheets></workbook>'
+    with zipfile.ZipFile(packed, "w") as content:
+        for name, part in (("_rels/.rels", references), ("_rels/book.rels", references), ("book", book)):
+            content.writestr(name, part)
+        content.writestr("rows", rows)
+        content.writestr("texts", texts)
+    ids(packed.getvalue())
+
+
 def options(data: bytes) -> None:
     """A command that unenrolls, undoes or reports, one argument a line, with a server that returns nothing."""
     command, *lines = data[:4096].replace(b"\0", b"").replace(b"/", b"_").split(b"\n")
@@ -162,5 +179,5 @@ def _read_archive(path: Path) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (form, call, headers, answer, ids, options, archive, roster)
+    target.__name__: target for target in (form, call, headers, answer, ids, sheet, options, archive, roster)
 }

@@ -18,7 +18,8 @@ from campus import Campus
 from commands import Done, run_command
 from conftest import Served
 from rollbook.model import utc_now
-from rollbook.store.database.tables import courses, enrollments
+from rollbook.store.database.tables import courses, enrollments, groups
+from workbooks import write_workbook
 
 pytestmark = pytest.mark.parametrize("served", ["sqlite"], indirect=True)
 
@@ -99,7 +100,8 @@ REFUSED = {
     "other_numbers_without_header": ("2001.0,5\n2002.0,\n", "has no header, and numbers in columns 1 and 2"),
     "ragged_without_header": ("2001,,\n2002,Ada\n", "line 1: an empty field in a list without a header"),
     "no_id_column": ("UserID,Name\n2001,Ada\n", "It has: UserID, Name. Name the one of enrollment ids with --column."),
-    "workbook": ("PK\x03\x04rest", "is a workbook (.xlsx or .ods)"),
+    "damaged_workbook": ("PK\x03\x04rest", "is not a workbook (.xlsx) that can be read"),
+    "old_workbook": ("\xd0\xcf\x11\xe0", "is an old workbook (.xls), or one with a password"),
     "html": ("<html><table>", "is HTML or XML"),
     "empty": ("", "is empty"),
 }
@@ -123,9 +125,10 @@ def test_every_id_of_a_list_is_read_from_a_file_and_through_a_pipe(desk: Desk, n
 @pytest.mark.parametrize("name", REFUSED)
 def test_ambiguous_list_is_refused_with_a_reason_before_the_first_call(desk: Desk, name: str) -> None:
     data, sentence = REFUSED[name]
-    (desk.folder / "list").write_bytes(data.encode())
+    given = data.encode("latin-1" if name == "old_workbook" else "utf-8")
+    (desk.folder / "list").write_bytes(given)
     from_file = desk.run("unenroll", "--file", "list", "--yes", "--output", "out.csv", expect=2)
-    through_pipe = desk.run("unenroll", "--file", "-", "--yes", stdin=data.encode(), expect=2)
+    through_pipe = desk.run("unenroll", "--file", "-", "--yes", stdin=given, expect=2)
     assert sentence in from_file.err
     assert sentence in through_pipe.err
     assert desk.campus.queue() == {}
@@ -425,3 +428,63 @@ def test_preview_names_the_courses_that_a_group_of_the_learners_auto_enrolls(des
     assert sentence in desk.run("unenroll", *ids, *wide, expect=2).err  # where it would ask
     assert sentence not in desk.run("unenroll", ids[1], *wide, "--dry-run").err
     assert campus.queue() == {}
+
+
+def test_filters_narrow_a_list_of_people_or_ids_and_say_how_many_they_exclude(desk: Desk) -> None:
+    named = desk.campus.enroll_named(6)
+    desk.campus.enroll(20)
+    people, ids = [*named], [*named.values()]
+    south = desk.campus.add(groups, name="South", active=True)
+    with desk.campus.database.write() as connection:
+        mine = enrollments.c.id.in_(ids[3:])
+        connection.execute(enrollments.update().where(mine).values(group_id=south))
+    desk.campus.import_progress("ID,EnrollmentStatus", f"{ids[0]},Completed", f"{ids[5]},Completed")
+    (desk.folder / "people").write_text("Email,Course\n" + "".join(f"{person},Fire Safety\n" for person in people))
+    (desk.folder / "ids").write_text("\n".join(map(str, ids)))
+    for arguments, left in (
+        (["--file", "people", "--status", "Enrolled"], ids[1:5]),
+        (["--file", "ids", "--status", "Enrolled", "--group", "South"], ids[3:5]),
+        ([*map(str, ids), "--group", "South"], ids[3:]),
+        (["--file", "ids", "--course", "Fire Safety"], ids),
+    ):
+        done = desk.run("unenroll", *arguments, "--dry-run", "--output", "out.csv")
+        assert [int(row["id"]) for row in desk.outcomes("out.csv")] == left
+        said = f"{6 - len(left)} of 6 left out: the other options exclude them."
+        assert (said in done.err) == (len(left) < 6)
+        (desk.folder / "out.csv").unlink()
+    none = desk.run("unenroll", "--file", "ids", "--group", "South", "--enrolled-before", "2000-01-01", expect=2)
+    assert "None of the 6 enrollments in the list matches the other options." in none.err
+    assert (
+        "No enrollment has the group 'Sout'. Is it 'South'?"
+        in desk.run("unenroll", "--file", "people", "--group", "Sout", expect=2).err
+    )
+    assert (
+        "has a column Course. Leave --course out"
+        in desk.run("unenroll", "--file", "people", "--course", "Fire Safety", expect=2).err
+    )
+    assert desk.campus.queue() == {}
+
+
+def test_workbook_is_read_by_its_first_or_a_named_sheet(desk: Desk) -> None:
+    named = desk.campus.enroll_named(4)
+    desk.campus.enroll(9)
+    people, ids = [*named], [*named.values()]
+    sheets = {
+        "People": [["Leaving in March"], ["E-mail", "Course"], *([person, "Fire Safety"] for person in people[:2])],
+        "Ids": [["ID"], *([f"<><v>{id_}.0</v>"] for id_ in ids[2:])],
+    }
+    sheets["People"].append(["who@example.org", "Fire Safety"])
+    (desk.folder / "leaving.xlsx").write_bytes(write_workbook(sheets))
+    refused = desk.run("unenroll", "--file", "leaving.xlsx", "--yes", expect=2)
+    assert "row 5: 'who@example.org' is the e-mail of no current enrollment" in refused.err
+    done = desk.run("unenroll", "--file", "leaving.xlsx", "--skip-bad-rows", "--yes")
+    assert "2 ids from sheet People (the first of 2), column E-mail, with column Course" in done.err
+    assert [*desk.campus.queue()] == ids[:2]
+    desk.run("unenroll", "--file", "leaving.xlsx", "--sheet", "Ids", "--yes")
+    assert [*desk.campus.queue()] == ids
+    assert (
+        "no sheet Others. Its visible ones are: People, Ids"
+        in desk.run("unenroll", "--file", "leaving.xlsx", "--sheet", "Others", expect=2).err
+    )
+    desk.run("remove", "--file", "leaving.xlsx", "--sheet", "Ids", "--yes")
+    assert "need --file" in desk.run("unenroll", "1", "--sheet", "Ids", expect=2).err

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 from campus import Campus
 from conftest import Served, Visitors
 from rollbook.model import EnrollmentStatus, utc_now
-from rollbook.store.database.tables import courses, drafts, enrollments, login_sessions, users
+from rollbook.store.database.tables import courses, drafts, enrollments, groups, login_sessions, users
 from visitor import PASSWORD, Visitor, give_password
+from workbooks import write_workbook
 
 
 def _choose(owner: Visitor, **fields: object) -> httpx.Response:
@@ -109,15 +111,72 @@ def test_find_keeps_the_selection(campus: Campus, owner: Visitor) -> None:
     assert len(owner.page().xpath("//input[@type='checkbox' and @checked]")) == 3
 
 
-@pytest.mark.parametrize("by_ids", [True, False])
-def test_change_selection_keeps_the_selection(campus: Campus, owner: Visitor, by_ids: bool) -> None:
-    ids = campus.enroll(3)
-    _choose(owner, **({"ids": "\n".join(map(str, ids))} if by_ids else {"in_course": campus.course_id}))
+def _change_selection(owner: Visitor) -> None:
     [again] = owner.page().xpath("//a[normalize-space()='Change selection']/@href")
     owner.open(again)
+
+
+@pytest.mark.parametrize("by_list", [True, False])
+def test_change_selection_shows_what_was_ticked_or_pasted(campus: Campus, owner: Visitor, by_list: bool) -> None:
+    pasted = "\n".join(campus.enroll_named(3))
+    form = {"ids": pasted, "of_course": "Fire Safety", "of_group": "north", "of_status": "Enrolled"}
+    _choose(owner, **(form if by_list else {"in_course": campus.course_id}))
+    assert "Unenroll 3 enrollments?" in owner.text()
+    _change_selection(owner)
     ticked = owner.page().xpath("//input[@type='checkbox' and @checked]/@value")
-    pasted = (owner.page().xpath("//textarea")[0].text or "").split()
-    assert (ticked, pasted) == (([], list(map(str, ids))) if by_ids else ([str(campus.course_id)], []))
+    assert ticked == (["Enrolled"] if by_list else [str(campus.course_id)])
+    again = dict(owner.page().forms[-1].form_values())
+    assert {name: again.get(name, "") for name in form} == (form if by_list else dict.fromkeys(form, ""))
+
+
+def test_uploaded_file_stays_after_a_mistake_and_after_change_selection(campus: Campus, owner: Visitor) -> None:
+    named = campus.enroll_named(3)
+    campus.enroll(9)
+    people = [*named, "who@example.org"]
+    rows = [["E-mail", "Course"], *([person, "Fire Safety"] for person in people)]
+    data = write_workbook({"People": rows, "Ids": [["ID"], [str(named[people[0]])]]})
+    said = _upload(owner, "leaving.xlsx", data)
+    assert "row 5: 'who@example.org' is the e-mail of no learner" in said
+    assert "leaving.xlsx is still here" in said
+    owner.submit("/console/unenroll", skip_bad_rows="1")
+    assert "Unenroll 3 enrollments?" in owner.text()
+    assert "A list of 3 ids: leaving.xlsx, sheet People (the first of 2), column E-mail" in owner.text()
+    _change_selection(owner)
+    assert "leaving.xlsx is still here" in owner.text()
+    owner.submit("/console/unenroll", sheet="Ids")
+    assert "Unenroll 1 enrollment?" in owner.text()
+    _change_selection(owner)
+    owner.submit("/console/unenroll", sheet="", drop_file="1", ids=people[2], of_course="Fire Safety")
+    assert "Unenroll 1 enrollment?" in owner.text()
+    assert people[2] in owner.text()
+    _change_selection(owner)
+    assert "still here" not in owner.text()
+    path = owner.answer.url.path
+    with campus.database.write() as connection:
+        connection.execute(drafts.update().values(created_at=utc_now() - timedelta(days=2)))
+    owner.post(path, {"kept": "1", "ids": ""})
+    assert "The file is not kept any longer. Select it again." in owner.text()
+
+
+def test_group_and_status_narrow_a_list_and_the_preview_counts_the_rest(campus: Campus, owner: Visitor) -> None:
+    named = campus.enroll_named(4)
+    ids = [*named.values()]
+    south = campus.add(groups, name="South", active=True)
+    with campus.database.write() as connection:
+        connection.execute(enrollments.update().where(enrollments.c.id.in_(ids[1:])).values(group_id=south))
+    campus.import_progress("ID,EnrollmentStatus", f"{ids[3]},Completed")
+    pasted = {"ids": "\n".join(named), "of_course": "Fire Safety"}
+    _choose(owner, **pasted, of_group="south", of_status=["Enrolled", "Overdue"])
+    assert "Unenroll 2 enrollments?" in owner.text()
+    assert "a plain list by e-mail, in 'Fire Safety'; 2 left out by group or status" in owner.text()
+    facts = {fact.findtext("dt"): fact.findtext("dd") for fact in owner.page().xpath("//dl[@class='facts']/div")}
+    assert (facts["Groups"], facts["Statuses"]) == ("South", "Enrolled, Overdue")
+    _choose(owner, **pasted, of_status="Overdue")
+    assert "No current enrollment matches" in owner.text()
+    _choose(owner, **pasted, of_group="Sout")
+    assert "No group is named “Sout”. Is it 'South'?" in owner.text()
+    _choose(owner, **pasted, of_status="Done")
+    assert "“Done” is not a status" in owner.text()
 
 
 def test_list_of_ids_becomes_one_batch_however_often_it_is_confirmed(
@@ -200,7 +259,7 @@ def _upload(owner: Visitor, name: str, data: bytes, **fields: str) -> str:
         ("1,001\n1,002\n1,003\n", "line 1: '1,001' has a thousands separator"),
         ('ID,Note\r\n2001,"left\r\n2002,x\r\n', "leaving.csv, line 2: a quotation mark opens there"),
         ("ID,EnrollmentID\n1,2\n", "Name the one of enrollment ids with the field “Column”"),
-        ("PK\x03\x04", "leaving.csv is a workbook"),
+        ("PK\x03\x04", "leaving.csv is not a workbook (.xlsx) that can be read"),
     ],
     ids=["thousands", "thousands_everywhere", "open_quote", "two_columns", "workbook"],
 )
@@ -217,7 +276,7 @@ def test_id_column_can_be_named_and_rows_without_id_skipped(campus: Campus, owne
     assert "1 without an id, so nothing was selected" in _upload(owner, "leaving.csv", data, column="Nummer")
     said = _upload(owner, "leaving.csv", data, column="Nummer", skip_bad_rows="1")
     assert "Unenroll 2 enrollments?" in said
-    assert "A list of 2 ids: column Nummer. Left out: 1 bad row" in said
+    assert "A list of 2 ids: leaving.csv, column Nummer. Left out: 1 bad row" in said
 
 
 def test_list_of_people_is_selected_and_each_one_without_one_enrollment_named(campus: Campus, owner: Visitor) -> None:

@@ -43,8 +43,8 @@ class Visitor:
         return self.answer
 
     def submit(self, action: str, **fields: object) -> httpx.Response:
-        """Fill in and send the page's form with this action, and follow the redirect."""
-        form = next(form for form in self.page().forms if form.action == action and form.method == "POST")
+        """Fill in and send the page's last form with this action, and follow the redirect."""
+        form = [form for form in self.page().forms if form.action == action and form.method == "POST"][-1]
         sent: dict[str, object] = {}
         for name, value in form.form_values():
             sent.setdefault(name, []).append(value)  # type: ignore[attr-defined]

@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from rollbook.cli.run_plan import digest
 from rollbook.cli.selection import NAME_COLUMNS, find_ids, name_of, read_bytes, read_ids, read_row_id, settle
 from rollbook.client.client import Client
@@ -23,7 +25,10 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Choice:
-    """Ids or people, in `listed`, or filters. The course of people stands in the filters too."""
+    """Ids or people, in `listed`, or filters, or both: then those of the list that match the filters.
+
+    The course of people stands in the filters too.
+    """
 
     listed: list[int] | PeopleList
     filters: ReportFilters
@@ -45,39 +50,63 @@ class Choice:
 
         Errors: UserError for what has no enrollment.
         """
-        if isinstance(self.listed, PeopleList):
-            courses = set() if self.listed.by_course_id else {person.course for person in self.listed.people}
-            return settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows), courses
-        return (self.listed, set()) if self.filters == EVERYTHING else find_ids(client, self.filters)
+        if self.listed == []:
+            return find_ids(client, self.filters)
+        if isinstance(self.listed, list):
+            return (self.listed, set()) if self.filters == EVERYTHING else self._narrow(client, self.listed, ())
+        courses = set() if self.listed.by_course_id else {person.course for person in self.listed.people}
+        ids = settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows)
+        if replace(self.filters, courses=()) == EVERYTHING:
+            return ids, courses
+        return self._narrow(client, ids, courses)
+
+    def _narrow(self, client: Client, ids: Sequence[int], courses: Collection[str]) -> tuple[list[int], set[str]]:
+        """Keep the ids that match the filters, and print how many do not."""
+        found, courses = find_ids(client, self.filters, courses)
+        matching = {*found}
+        kept = [id_ for id_ in ids if id_ in matching]
+        if not kept:
+            raise UserError(f"None of the {len(ids):,} enrollments in the list matches the other options.")
+        if left_out := len(ids) - len(kept):
+            typer.echo(f"{left_out:,} of {len(ids):,} left out: the other options exclude them.", err=True)
+        return kept, courses
 
 
 def read_choice(
     words: Sequence[str],
     file: Path | None,
     column: str | None,
+    sheet: str | None,
     by: By | None,
     filters: ReportFilters,
     *,
     skip_bad_rows: bool,
 ) -> Choice:
     """Read what the arguments and the file of a command name; errors: UserError."""
-    listed = _read_listed(words, file, column, by, skip_bad_rows=skip_bad_rows)
-    others = filters
+    listed = _read_listed(words, file, column, sheet, by, skip_bad_rows=skip_bad_rows)
     if isinstance(listed, PeopleList):
-        listed, others = listed.in_course(filters.courses, "--course"), replace(filters, courses=())
-    if bool(words or file) == (others != EVERYTHING):
-        raise UserError("Name enrollments either by ids or --file, or by --course, --group, --status and the like.")
+        listed = listed.in_course(filters.courses, "--course")
+    if not words and file is None and filters == EVERYTHING:
+        raise UserError("Name enrollments by ids or --file, or by --course, --group, --status and the like.")
+    if listed == [] and file is not None:
+        raise UserError(f"{name_of(file)} names no enrollment.")
     return Choice(listed, filters, file, skip_bad_rows)
 
 
 def _read_listed(
-    words: Sequence[str], file: Path | None, column: str | None, by: By | None, *, skip_bad_rows: bool
+    words: Sequence[str],
+    file: Path | None,
+    column: str | None,
+    sheet: str | None,
+    by: By | None,
+    *,
+    skip_bad_rows: bool,
 ) -> list[int] | PeopleList:
     if file is None:
         if by is not None:
             raise UserError("--by needs --file.")
-        return read_ids(words, file, column, skip_bad_rows=skip_bad_rows)
-    found = read_list(read_bytes(file), name_of(file), column, by=by)
+        return read_ids(words, file, column, sheet, skip_bad_rows=skip_bad_rows)
+    found = read_list(read_bytes(file), name_of(file), column, by=by, sheet=sheet)
     if isinstance(found, IdList):
         return settle(join([read_words(words), found]), file, skip_bad_rows=skip_bad_rows)
     if words:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollbook.brake import CourseShare
+from rollbook.cli.selection import MAX_COURSES
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
 from rollbook.errors import UserError
@@ -16,8 +17,6 @@ from rollbook.spreadsheets import Writer
 from rollbook.wire.identifiers import read_identifier
 
 SHOWN = 5  # of the learners
-# For more courses the whole report is read.
-MAX_COURSES = 100
 REPORT_COLUMNS = ("STARTED_DATE", "COMPLETED_DATE", "PROGRESS", "USER_EMAIL")
 PLAN_COLUMNS = (
     *("ID", "FirstName", "LastName", "LearnerEmail", "EmployeeID", "CourseName", "GroupName"),

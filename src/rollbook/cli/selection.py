@@ -1,7 +1,8 @@
 """Selects the enrollments of a command: ids as arguments or in a file, or filters that the report resolves."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,21 +16,28 @@ from rollbook.model import suggest
 from rollbook.wire.identifiers import read_identifier
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of enrollments.", show_default=False)]
-FileOption = Annotated[Path | None, typer.Option(help="A CSV or a plain list of ids; - is standard input.")]
+FileOption = Annotated[Path | None, typer.Option(help="A CSV, .xlsx or plain list of ids; - is standard input.")]
+SheetOption = Annotated[str | None, typer.Option(help="The sheet of a workbook; without it the first one.")]
 ColumnOption = Annotated[str | None, typer.Option(help="The column of the file that names them: name or number.")]
 ByOption = Annotated[By | None, typer.Option(help="What that column holds, if its name does not say so.")]
 SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out bad rows of the file.")]
 
 
 def read_ids(
-    words: Sequence[str], file: Path | None, column: str | None, *, skip_bad_rows: bool, only: Only | None = None
+    words: Sequence[str],
+    file: Path | None,
+    column: str | None,
+    sheet: str | None,
+    *,
+    skip_bad_rows: bool,
+    only: Only | None = None,
 ) -> list[int]:
     """Read the ids of the arguments and of a file without repetitions, and print what was read; errors: UserError."""
     found = read_words(words)
     if file is not None:
-        found = join([found, read_id_list(read_bytes(file), name_of(file), column, only=only)])
-    elif column is not None or skip_bad_rows:
-        raise UserError("--column and --skip-bad-rows need --file.")
+        found = join([found, read_id_list(read_bytes(file), name_of(file), column, only=only, sheet=sheet)])
+    elif column is not None or sheet is not None or skip_bad_rows:
+        raise UserError("--column, --sheet and --skip-bad-rows need --file.")
     return settle(found, file, skip_bad_rows=skip_bad_rows, only=only)
 
 
@@ -70,6 +78,8 @@ def read_bytes(file: Path) -> bytes:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from None
 
 
+# For more courses the whole report is read.
+MAX_COURSES = 100
 # The filters of the report that name something: the option, and the element of a row with the name.
 _NAMED = {
     "courses": ("course", "CourseName"),
@@ -105,16 +115,18 @@ def _only(kind: str, name: str) -> ReportFilters:
     return ReportFilters(**named)
 
 
-def find_ids(client: Client, filters: ReportFilters) -> tuple[list[int], set[str]]:
-    """Find the enrollments that the filters select, and the names of their courses.
+def find_ids(client: Client, filters: ReportFilters, within: Collection[str] = ()) -> tuple[list[int], set[str]]:
+    """Find the enrollments that the filters select, and the names of their courses; `within` are the courses to read.
 
     Errors: UserError for a name that no enrollment has.
     """
     check_names(client, filters)
+    narrow = within and not filters.courses and len(within) <= MAX_COURSES
+    report = replace(filters, courses=sorted(within)) if narrow else filters
     ids: list[int] = []
     courses: set[str] = set()
     selected: set[tuple[str, str]] = set()
-    for row in client.learner_report(filters, NAME_COLUMNS):
+    for row in client.learner_report(report, NAME_COLUMNS):
         courses.add(row["CourseName"])
         ids.append(read_row_id(row))
         selected.update((kind, row.get(element, "").casefold()) for kind, (_, element) in _NAMED.items())

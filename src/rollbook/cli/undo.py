@@ -13,7 +13,7 @@ from rollbook.cli.options import check_reason, read_since
 from rollbook.cli.output import Format, FormatOption, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.cli.run_plan import COLUMNS
-from rollbook.cli.selection import ColumnOption, FileOption, IdsArgument, SkipOption, read_ids
+from rollbook.cli.selection import ColumnOption, FileOption, IdsArgument, SheetOption, SkipOption, read_ids
 from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
 from rollbook.client.results import ACCEPTED, ACCEPTED_BEFORE, Outcome
@@ -49,6 +49,7 @@ def remove(
     ids: IdsArgument = None,
     file: FileOption = None,
     column: ColumnOption = None,
+    sheet: SheetOption = None,
     skip_bad_rows: SkipOption = False,
     batch: BatchesOption = None,
     since: SinceOption = None,
@@ -59,7 +60,7 @@ def remove(
     profile: ProfileOption = None,
 ) -> None:
     """Take pending items out of the queue; their enrollments do not change."""
-    listed = _read_selection(ids, file, column, skip_bad_rows, batch, since)
+    listed = _read_selection(ids, file, column, sheet, skip_bad_rows, batch, since)
     with open_client(profile) as client:
         numbers = _find_batches(client, batch, since, ("Pending",))
         _Change(client, client.remove, listed, numbers, reason, form).carry_out(file, dry_run=dry_run, yes=yes)
@@ -69,6 +70,7 @@ def restore(
     ids: IdsArgument = None,
     file: FileOption = None,
     column: ColumnOption = None,
+    sheet: SheetOption = None,
     skip_bad_rows: SkipOption = False,
     batch: BatchesOption = None,
     since: SinceOption = None,
@@ -82,7 +84,7 @@ def restore(
 
     From the --output file of `rollbook unenroll`, given as --file, it undoes what was accepted in that run.
     """
-    listed = _read_selection(ids, file, column, skip_bad_rows, batch, since)
+    listed = _read_selection(ids, file, column, sheet, skip_bad_rows, batch, since)
     with open_client(profile) as client:
         numbers = _find_batches(client, batch, since, ("Pending", "Complete"))
         _Change(client, client.restore, listed, numbers, reason, form).carry_out(file, dry_run=dry_run, yes=yes)
@@ -92,6 +94,7 @@ def _read_selection(
     ids: list[str] | None,
     file: Path | None,
     column: str | None,
+    sheet: str | None,
     skip_bad_rows: bool,
     batches: list[int] | None,
     since: datetime | None,
@@ -100,7 +103,7 @@ def _read_selection(
         raise UserError("Name either ids or --file, or --batch ID, or --since DAY.")
     # An id that this run refused may have been accepted in another run, which stays.
     only = Only("outcome", (ACCEPTED, ACCEPTED_BEFORE))
-    listed = read_ids(ids or [], file, column, skip_bad_rows=skip_bad_rows, only=only)
+    listed = read_ids(ids or [], file, column, sheet, skip_bad_rows=skip_bad_rows, only=only)
     if file is not None and not listed:
         raise UserError(f"{file} names no enrollment that was unenrolled, so nothing was done.")
     return listed

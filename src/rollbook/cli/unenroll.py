@@ -30,13 +30,7 @@ from rollbook.cli.preview import Preview, preview_ids
 from rollbook.cli.prompts import confirm
 from rollbook.cli.queue import say_silent
 from rollbook.cli.run_plan import Run, open_run
-from rollbook.cli.selection import (
-    ByOption,
-    ColumnOption,
-    FileOption,
-    IdsArgument,
-    SkipOption,
-)
+from rollbook.cli.selection import ByOption, ColumnOption, FileOption, IdsArgument, SheetOption, SkipOption
 from rollbook.cli.server_profiles import ProfileOption, open_client
 from rollbook.client.client import Client
 from rollbook.client.requests import ReportFilters
@@ -68,6 +62,7 @@ def unenroll(
     ids: IdsArgument = None,
     file: FileOption = None,
     column: ColumnOption = None,
+    sheet: SheetOption = None,
     skip_bad_rows: SkipOption = False,
     by: ByOption = None,
     course: CourseOption = None,
@@ -88,7 +83,7 @@ def unenroll(
     form: FormatOption = Format.TABLE,
     profile: ProfileOption = None,
 ) -> None:
-    """Unenroll by ids, by a list of e-mails or employee ids with their course, or by filters that all match.
+    """Unenroll by ids, by a list of people with their course, by filters, or what of a list matches every filter.
 
     Shows first what would happen, and asks. After an interruption the same command with the same --output continues.
     Exit codes: 0 all accepted, 1 some refused, 2 wrong usage, 3 server not reached or access denied, 4 stopped by --max
@@ -97,9 +92,8 @@ def unenroll(
     _check_options(max_percent, keep, dry_run=dry_run, output=output)
     before = enrolled_before and enrolled_before - timedelta(days=1)
     named = (course or (), group or (), status or (), email or (), employee_id or ())
-    chosen = read_choice(
-        ids or [], file, column, by, ReportFilters(None, *named, enrolled_to=before), skip_bad_rows=skip_bad_rows
-    )
+    filters = ReportFilters(None, *named, enrolled_to=before)
+    chosen = read_choice(ids or [], file, column, sheet, by, filters, skip_bad_rows=skip_bad_rows)
     options = chosen.describe() | {"--max": maximum, "--max-percent": max_percent, "--keep": keep, "--reason": reason}
     with open_client(profile) as client, _open_keeper(keep, client) as keeper, open_run(output, dry=dry_run) as run:
         courses = _begin(client, run, chosen, {**options, "server": client.url})

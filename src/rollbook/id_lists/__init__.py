@@ -1,4 +1,4 @@
-"""Reads lists of enrollment ids or of people: pasted, typed, or a column of a CSV file of any spreadsheet.
+"""Reads lists of enrollment ids or of people: pasted, typed, or a column of a workbook or of any spreadsheet's CSV.
 
 A list is read completely or refused with a reason. Ambiguous text is never guessed: `1,000` is neither an id nor two
 ids, and two columns of numbers without a header are no list. The caller decides about rows without an id.
@@ -6,11 +6,15 @@ ids, and two columns of numbers without a header are no list. The caller decides
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from rollbook.errors import UserError
+from rollbook.id_lists.csv_text import split_rows
 from rollbook.id_lists.found import BLANKS, BadRow, IdList
 from rollbook.id_lists.people import NOUNS, By, PeopleList, read_people
-from rollbook.id_lists.table import Only, Table
+from rollbook.id_lists.table import Only, Table, make_row
+from rollbook.id_lists.workbook import MAGIC, read_workbook
 
 __all__ = [
     "MAX_BYTES",
@@ -31,8 +35,7 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 SAVE = "Save the sheet as “CSV UTF-8” and give that file."
 
 _FORMATS = {
-    b"PK\x03\x04": "a workbook (.xlsx or .ods) or another zip archive",
-    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls)",
+    b"\xd0\xcf\x11\xe0": "an old workbook (.xls), or one with a password",
     b"%PDF": "a PDF",
     b"<": "HTML or XML",
 }
@@ -49,44 +52,72 @@ def read_words(words: Iterable[str]) -> IdList:
 
 
 def read_list(
-    data: bytes, name: str, column: str | None = None, *, by: By | None = None, option: str = "--column"
+    data: bytes,
+    name: str,
+    column: str | None = None,
+    *,
+    by: By | None = None,
+    option: str = "--column",
+    sheet: str | None = None,
 ) -> IdList | PeopleList:
     """Read a list of ids or of people, as its columns or `by` say; otherwise as `read_id_list`."""
-    readings = _split(data, name, option)[0]
+    found = _split(data, name, option, sheet)
     if by is not By.ID:
-        for table in readings:
+        for table in found.tables:
             if isinstance(table, Table) and (people := read_people(table, column, by)) is not None:
-                return people
-    return read_id_list(data, name, column, option=option)
+                return replace(people, column=found.sheet + people.column)
+    return _read_ids(found, name, column, None)
 
 
 def read_id_list(
-    data: bytes, name: str, column: str | None = None, *, only: Only | None = None, option: str = "--column"
+    data: bytes,
+    name: str,
+    column: str | None = None,
+    *,
+    only: Only | None = None,
+    option: str = "--column",
+    sheet: str | None = None,
 ) -> IdList:
-    """Read a plain list or a column of CSV; errors: UserError when the whole list cannot be read.
+    """Read a plain list, or a column of CSV or of a workbook; errors: UserError when the whole list cannot be read.
 
     `column` is the name or number of the column; `option` is where the user names it. `only` restricts the rows by the
     values of another column, if the list has it.
     """
-    tables, separators = _split(data, name, option)
+    return _read_ids(_split(data, name, option, sheet), name, column, only)
+
+
+def _read_ids(split: "_Split", name: str, column: str | None, only: Only | None) -> IdList:
     readings: list[IdList | UserError] = []
-    for table in tables:
+    for table in split.tables:
         try:
             readings.append(table.read(column, only) if isinstance(table, Table) else table)
         except UserError as error:
             readings.append(error)
     whole = [reading for reading in readings if isinstance(reading, IdList) and not reading.bad]
     if any(reading.ids.keys() != whole[0].ids.keys() for reading in whole):
-        names = " or by ".join(SEPARATORS[mark] for mark in separators)
+        names = " or by ".join(SEPARATORS[mark] for mark in split.separators)
         raise UserError(f"{name} has different ids when separated by {names}. Begin it with a line like sep=;")
     found = (whole or readings)[0]
     if isinstance(found, UserError):
         raise found
-    return found
+    return replace(found, column=split.sheet + found.column)
 
 
-def _split(data: bytes, name: str, option: str) -> tuple[list[Table | UserError], list[str]]:
-    """Split the text at each separator that it can have, the likeliest first; in place of a table why it is none."""
+class _Split(NamedTuple):
+    """A list split at each separator that it can have, the likeliest first; in place of a table why it is none."""
+
+    tables: list[Table | UserError]
+    separators: list[str]
+    sheet: str = ""
+
+
+def _split(data: bytes, name: str, option: str, sheet: str | None) -> _Split:
+    if data.startswith(MAGIC):
+        read, numbered = read_workbook(data, name, sheet)
+        rows = [make_row(f"row {number}", cells) for number, cells in numbered]
+        return _Split([Table(rows, "\t", f"{name}, {read}", option)], [], f"{read}, ")
+    if sheet is not None:
+        raise UserError(f"{name} is no workbook (.xlsx), so it has no sheet {sheet}.")
     text = _decode(data, name)
     first_line, separators = 1, [mark for mark in ";\t," if mark in text] or [","]
     if said := _SEPARATOR_LINE.match(text):
@@ -99,10 +130,10 @@ def _split(data: bytes, name: str, option: str) -> tuple[list[Table | UserError]
     tables: list[Table | UserError] = []
     for separator in separators:
         try:
-            tables.append(Table(text, separator, name, first_line, option))
+            tables.append(Table(split_rows(text, separator, name, first_line), separator, name, option))
         except UserError as error:
             tables.append(error)
-    return tables, separators
+    return _Split(tables, separators)
 
 
 def join(lists: Sequence[IdList]) -> IdList:

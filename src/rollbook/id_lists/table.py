@@ -1,7 +1,5 @@
 """A list of ids with a given separator: finds the column of the ids, or reads a plain list."""
 
-import csv
-import io
 import re
 from collections.abc import Collection
 from typing import NamedTuple
@@ -26,62 +24,35 @@ class Only(NamedTuple):
 
 
 class Row(NamedTuple):
-    line: int
+    place: str
     text: list[str]  # the fields unchanged
     cells: list[str]  # stripped, without empty ones at the end
 
-    @property
-    def place(self) -> str:
-        return f"line {self.line}"
+
+def make_row(place: str, fields: list[str]) -> Row:
+    """Make a row of its fields."""
+    cells = [each.strip(BLANKS) for each in fields]
+    while cells and not cells[-1]:
+        cells.pop()
+    return Row(place, fields, fields if cells == fields else cells)
 
 
 class Table:
-    """The rows of a list; errors, also of `read`: UserError when the whole list cannot be read."""
+    """The rows of a list; errors of `read`: UserError when the whole list cannot be read."""
 
-    def __init__(self, text: str, separator: str, name: str, first_line: int, option: str) -> None:
+    def __init__(self, rows: list[Row], separator: str, name: str, option: str) -> None:
         self.separator = separator
         self.name = name
-        self._first_line = first_line
         self.option = option
         self._how = f"Name the one of enrollment ids with {option}."
-        self.rows = self._split(text)
+        self.rows = [row for row in rows if row.cells]
         if not self.rows:
             raise UserError(f"{name} is empty.")
         self.width = max(len(row.cells) for row in self.rows)
         self._is_grid = len({len(row.text) for row in self.rows}) == 1 < len(self.rows)
 
-    def _split(self, text: str) -> list[Row]:
-        lines = list(io.StringIO(text, newline=""))
-        reader = csv.reader(lines, delimiter=self.separator, strict=True)
-        rows, line = [], 0
-        try:
-            for fields in reader:
-                cells = [each.strip(BLANKS) for each in fields]
-                while cells and not cells[-1]:
-                    cells.pop()
-                if cells:
-                    rows.append(Row(line + self._first_line, fields, fields if cells == fields else cells))
-                    if reader.line_num > line + 1:
-                        self._refuse_swallowed_rows(rows[-1], reader.line_num + self._first_line - 1)
-                line = reader.line_num
-        except csv.Error as error:
-            if "unexpected end" not in str(error):
-                raise self._error(line, f"not in CSV format: {error}.") from None
-            *before, _ = next(csv.reader(lines[line:], delimiter=self.separator))  # the last field is open
-            line += sum(len(list(io.StringIO(each, newline=""))) - 1 for each in before if each)
-            raise self._error(line, "a quotation mark opens there and is not closed.") from None
-        return rows
-
-    def _error(self, line: int, what: str) -> UserError:
-        return UserError(f"{self.name}, line {line + self._first_line}: {what}")
-
-    def _refuse_swallowed_rows(self, row: Row, last: int) -> None:
-        """Refuse a field that contains rows, between a stray quotation mark and a later one."""
-        for line in (line for cell in row.text for line in cell.splitlines()[1:]):
-            parts = [part.strip(BLANKS) for part in line.split(self.separator)]
-            if len(parts) > 1 and any(map(read_identifier, parts)):
-                what = f"a quotation mark opens there, and makes one row of lines {row.line} to {last}. Close it."
-                raise self._error(row.line - self._first_line, what)
+    def _error(self, row: Row, what: str) -> UserError:
+        return UserError(f"{self.name}, {row.place}: {what}")
 
     def read(self, column: str | None, only: Only | None) -> IdList:
         """Read the ids of a column, or of a list without columns."""
@@ -142,7 +113,7 @@ class Table:
         places = [place for place, texts in columns if any(map(_has_numbers_alone, texts))]
         if len(places) > 1:
             if odd := next((row for row in self.rows if self._is_grouped(row)), None):
-                raise self._error(odd.line - self._first_line, f"{self.separator.join(odd.cells)!r} {GROUPED}.")
+                raise self._error(odd, f"{self.separator.join(odd.cells)!r} {GROUPED}.")
             numbers = " and ".join(str(place + 1) for place in places)
             what = f"has no header, and numbers in columns {numbers}. {self._how[:-1]}, or write one id per line."
             raise UserError(f"{self.name} {what}")
@@ -175,7 +146,7 @@ class Table:
                 continue
             if not all(text.strip(BLANKS) for text in row.text[:-1]):
                 what = "an empty field in a list without a header for the column of ids."
-                raise self._error(row.line - self._first_line, what)
+                raise self._error(row, what)
             if self._is_grouped(row):
                 found.bad.append(self._odd_row(row, ""))
                 continue

@@ -5,11 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.console.forms import read_upload
 from rollbook.console.request import ConsoleRequest
+from rollbook.console.views.list_form import ListForm
 from rollbook.errors import UserError
 from rollbook.id_lists import NOUNS, By, IdList, PeopleList, join, read_list
-from rollbook.model import EnrollmentStatus
+from rollbook.model import EnrollmentStatus, suggest
 from rollbook.store.learning.progress import Key, find_courses_of_learners, find_ids
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.queue.drafts import Choice
@@ -26,15 +26,13 @@ _KEYS = {By.EMAIL: (Key.EMAIL, "email_folded"), By.EMPLOYEE_ID: (Key.EMPLOYEE_ID
 Find = Callable[..., Sequence[Any]]
 
 
-def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
+def read_choice(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[int]]:
     """Read the selection and the ids of its enrollments; errors: UserError for anything that is not clear."""
-    pasted, upload = request.text("ids"), read_upload(request.form, "file")
-    lists = [*([("The pasted list", pasted.encode())] if pasted else []), *([upload] if upload else [])]
     selected = _read_selected(request)
-    if bool(lists) == bool(selected.courses or selected.groups):
+    if bool(form.lists()) == bool(selected.courses or selected.groups):
         raise UserError("Select courses or groups, or else give ids: one of the two.")
-    if lists:
-        choice, ids = _read_lists(request, lists)
+    if form.lists():
+        choice, ids = _read_lists(request, form)
     else:
         choice, ids = selected, _find_ids(request, selected)
     if not ids:
@@ -44,16 +42,17 @@ def read_choice(request: ConsoleRequest) -> tuple[Choice, list[int]]:
     return choice, ids
 
 
-def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tuple[Choice, list[int]]:
-    column, by, course = request.text("column") or None, request.text("by"), request.text("of_course")
+def _read_lists(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[int]]:
+    by, course = form.fields["by"], form.fields["of_course"]
     if by not in ("", *By):
         raise UserError(f"“{by[:20]}” is nothing that a list holds. Select it again.")
-    option = "the field “Column”"
-    read = [read_list(data, name, column, by=By(by) if by else None, option=option) for name, data in lists]
+    how: dict[str, Any] = {"by": By(by) if by else None, "option": "the field “Column”"}
+    how |= {"sheet": form.fields["sheet"] or None, "column": form.fields["column"] or None}
+    read = [read_list(data, name, **how) for name, data in form.lists()]
     if course and not any(isinstance(each, PeopleList) for each in read):
         raise UserError("The list names enrollments by id, each in its own course: leave the field “Course” empty.")
     found = join([_find_people(request, each, course) if isinstance(each, PeopleList) else each for each in read])
-    if found.bad and not request.text("skip_bad_rows"):
+    if found.bad and not form.fields["skip_bad_rows"]:
         rows = "\n".join(found.complaints())
         raise UserError(
             f"{len(found.bad):,} {found.fault}, so nothing was selected:\n{rows}\nCorrect these rows or leave them out."
@@ -62,7 +61,34 @@ def _read_lists(request: ConsoleRequest, lists: list[tuple[str, bytes]]) -> tupl
         raise UserError("The list contains no id.")
     repeats = f"; repeated ids, counted once: {found.describe_repeats()}" if found.repeats else ""
     skipped = [str(row) for row in found.bad[:MAX_SKIPPED]]
-    return Choice(left_out=len(found.bad), listed=found.column + repeats, skipped=skipped), [*found.ids]
+    groups, ids, narrowed = _narrow(request, form, [*found.ids])
+    listed = (f"{form.file}, " if form.file else "") + found.column + repeats + narrowed
+    return Choice([], groups, [*form.statuses], len(found.bad), listed, skipped), ids
+
+
+def _narrow(request: ConsoleRequest, form: ListForm, ids: list[int]) -> tuple[list[tuple[int, str]], list[int], str]:
+    """Keep the enrollments in the group and with the statuses of the form; return the group, the ids, and the rest."""
+    account_id, name = request.caller.account_id, form.fields["of_group"]
+    _check_statuses(form.statuses)
+    if not name and not form.statuses:
+        return [], ids, ""
+    with request.database.read() as connection:
+        known = find_groups(connection, account_id) if name else []
+        groups = [(group.id, group.name) for group in known if group.name.casefold() == name.casefold()]
+        if name and not groups:
+            raise UserError(f"No group is named “{name}”.{suggest(name, [group.name for group in known])}")
+        kept = {
+            *choose_enrollments(
+                connection,
+                account_id,
+                course_ids=(),
+                group_ids=[id_ for id_, _ in groups],
+                statuses=form.statuses,
+                limit=len(ids),
+                ids=ids,
+            )
+        }
+    return groups, [id_ for id_ in ids if id_ in kept], f"; {len(ids) - len(kept):,} left out by group or status"
 
 
 def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> IdList:
@@ -89,12 +115,16 @@ def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> Id
 
 def _read_selected(request: ConsoleRequest) -> Choice:
     statuses = [str(status) for status in request.form.getlist("status")]
-    if unknown := set(statuses) - {*EnrollmentStatus}:
-        raise UserError(f"“{min(unknown)}” is not a status. Select it again.")
+    _check_statuses(statuses)
     with request.database.read() as connection:
         courses = _read_named(request, connection, "course", find_courses)
         groups = _read_named(request, connection, "group", find_groups)
     return Choice(courses, groups, statuses)
+
+
+def _check_statuses(statuses: Sequence[str]) -> None:
+    if unknown := set(statuses) - {*EnrollmentStatus}:
+        raise UserError(f"“{min(unknown)}” is not a status. Select it again.")
 
 
 def _read_named(request: ConsoleRequest, connection: sa.Connection, kind: str, find: Find) -> list[tuple[int, str]]:

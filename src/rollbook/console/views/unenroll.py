@@ -1,5 +1,7 @@
 """The unenroll pages: select, preview, give a reason, confirm into one batch."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from starlette.responses import Response
 
@@ -7,6 +9,7 @@ from rollbook import actions
 from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.choice import read_choice
+from rollbook.console.views.list_form import FIELDS, ListForm, find_list_form, read_list_form
 from rollbook.console.views.plan import read_plan, send_plan
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
@@ -18,18 +21,20 @@ from rollbook.store.queue.selection import find_courses, find_groups, preview_en
 OPTIONS_SHOWN = 50
 
 
-def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
-    """Show the selection form; what is selected stays selected."""
+def show_choice(request: ConsoleRequest, error: str | None = None, form: ListForm | None = None) -> Response:
+    """Show the selection forms; what was selected, pasted or uploaded stays."""
     account_id = request.caller.account_id
     searched = {kind: request.text(kind)[:255] for kind in ("course", "group")}
     with request.database.read() as connection:
-        selected, statuses, pasted = _read_selected(request, connection)
+        selected, statuses = _read_selected(request, connection)
         lists = {}
         for kind, find in (("course", find_courses), ("group", find_groups)):
             found = find(connection, account_id, searched[kind], limit=OPTIONS_SHOWN + 1)
             chosen = find(connection, account_id, ids=selected[kind]) if selected[kind] else []
             others = [row for row in found[:OPTIONS_SHOWN] if row.id not in selected[kind]]
-            lists[kind] = {"rows": [*chosen, *others], "more": len(found) > OPTIONS_SHOWN}
+            lists[kind] = {"chosen": chosen, "others": others, "more": len(found) > OPTIONS_SHOWN}
+    draft_id = request.number("draft")
+    form = form or (find_list_form(request, draft_id) if draft_id is not None else None) or ListForm()
     return request.render(
         "unenroll.html",
         code=422 if error else 200,
@@ -39,38 +44,38 @@ def show_choice(request: ConsoleRequest, error: str | None = None) -> Response:
         statuses=[*EnrollmentStatus],
         selected=selected,
         selected_statuses=statuses,
-        pasted=pasted,
-        **{name: request.text(name) for name in ("of_course", "column", "by", "skip_bad_rows")},
+        form=form,
     )
 
 
-def _read_selected(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str], str]:
-    """Return the selected courses and groups, the statuses and the pasted ids, of the form or of the user's draft."""
+def _read_selected(request: ConsoleRequest, connection: sa.Connection) -> tuple[dict[str, list[int]], list[str]]:
+    """Return the selected courses and groups, and the statuses, of the form or of the user's draft."""
     draft_id = request.number("draft")
     if draft_id is None:
         selected = {kind: request.ids(f"in_{kind}") for kind in ("course", "group")}
-        statuses = [str(status) for status in (request.form or request.query).getlist("status")]
-        return selected, statuses, request.text("ids")
+        return selected, [str(status) for status in (request.form or request.query).getlist("status")]
     draft = find_draft(connection, request.caller.account_id, draft_id, utc_now())
     choice = draft.choice if draft and draft.user_id == request.caller.user_id else Choice()
-    listed = draft is not None and not choice.courses and not choice.groups
-    ids = read_draft_ids(connection, draft_id) if listed else []
+    choice = Choice() if choice.listed else choice
     selected = {"course": [id_ for id_, _ in choice.courses], "group": [id_ for id_, _ in choice.groups]}
-    return selected, choice.statuses, "\n".join(map(str, ids))
+    return selected, choice.statuses
 
 
 def choose(request: ConsoleRequest) -> Response:
     """Keep the selection as a draft and redirect to its preview; Find only lists other courses and groups."""
     if "find" in request.form:
         return show_choice(request)
+    form = ListForm({name: request.text(name) for name in FIELDS})
     try:
-        choice, ids = read_choice(request)
+        form = read_list_form(request)
+        choice, ids = read_choice(request, form)
     except UserError as error:
-        return show_choice(request, str(error))
+        return show_choice(request, str(error), replace(form, kept=form.keep_file(request)))
     with request.database.read() as connection:
         shares = preview_enrollments(connection, request.caller.account_id, ids)
     with request.database.write() as connection:
-        draft_id = add_draft(connection, request.caller, ids, choice, shares, utc_now())
+        source = form.write() if form.lists() else None
+        draft_id = add_draft(connection, request.caller, ids, choice, shares, utc_now(), source)
     return redirect(f"/unenroll/{draft_id}")
 
 

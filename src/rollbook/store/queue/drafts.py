@@ -18,7 +18,7 @@ KEPT = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Choice:
-    """The filters of a selection for the page: courses and groups as (id, name); none for a list of ids.
+    """The filters of a selection for the page: courses and groups as (id, name), statuses, or a list and filters of it.
 
     `left_out` counts the rows of a list that are no ids, `skipped` are the first of them, `listed` describes what of
     the list was read.
@@ -52,8 +52,9 @@ def add_draft(
     choice: Choice,
     shares: Sequence[CourseShare],
     now: datetime,
+    source: str | None = None,
 ) -> int:
-    """Store a selection until it is confirmed, and return its id."""
+    """Store a selection until it is confirmed, with the list that it was made of, and return its id."""
     row = {
         "account_id": caller.account_id,
         "user_id": caller.user_id,
@@ -62,6 +63,7 @@ def add_draft(
         "choice": json.dumps(asdict(choice), ensure_ascii=False),
         "shares": json.dumps([asdict(share) for share in shares], ensure_ascii=False),
         "created_at": now,
+        "source": source,
     }
     draft_id: int = connection.execute(drafts.insert().values(row).returning(drafts.c.id)).scalar_one()
     return draft_id
@@ -87,6 +89,12 @@ def read_draft_ids(connection: sa.Connection, draft_id: int) -> list[int]:
     return ids
 
 
+def read_draft_source(connection: sa.Connection, draft_id: int) -> str | None:
+    """Read the list that a selection was made of; None without one, or once it is confirmed."""
+    source: str | None = connection.execute(sa.select(drafts.c.source).where(drafts.c.id == draft_id)).scalar_one()
+    return source
+
+
 def claim_draft(connection: sa.Connection, draft_id: int) -> tuple[list[int], int | None]:
     """Lock a draft and return its ids, and the batch that it has become."""
     query = sa.select(drafts.c.ids, drafts.c.batch_id).where(drafts.c.id == draft_id).with_for_update()
@@ -95,8 +103,8 @@ def claim_draft(connection: sa.Connection, draft_id: int) -> tuple[list[int], in
 
 
 def finish_draft(connection: sa.Connection, draft_id: int, batch_id: int) -> None:
-    """Store which batch a draft has become, so that confirming it again leads there."""
-    connection.execute(drafts.update().where(drafts.c.id == draft_id).values(batch_id=batch_id))
+    """Store which batch a draft has become, so that confirming it again leads there, and delete its list."""
+    connection.execute(drafts.update().where(drafts.c.id == draft_id).values(batch_id=batch_id, source=None))
 
 
 def purge_drafts(database: Database, now: datetime, limit: int) -> int:

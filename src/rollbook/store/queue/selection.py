@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rollbook.brake import CourseShare
 from rollbook.store.database.execute import execute
-from rollbook.store.database.sql import of_courses, unindexed
+from rollbook.store.database.sql import in_ids, of_courses, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups
 from rollbook.store.people.search import contains
 
@@ -73,12 +73,15 @@ def choose_enrollments(
     group_ids: Sequence[int],
     statuses: Sequence[str],
     limit: int,
+    ids: Sequence[int] = (),
 ) -> list[int]:
     """Return the current enrollments that match every filter; an empty one filters nothing."""
     e = enrollments.c
     query = sa.select(e.id).where(unindexed(e.account_id) == account_id, e.unenrolled_at.is_(None))
     if course_ids:
         query = query.where(of_courses(connection, course_ids))
+    if ids:
+        query = query.where(in_ids(connection, e.id, ids))
     if group_ids:
         query = query.where(e.group_id.in_(group_ids))
     if statuses:

@@ -90,7 +90,7 @@ sa.Index(
 )
 
 # A selection of the console until it is confirmed and becomes the batch `batch_id`. `choice` holds the filters and
-# `shares` the numbers of each course, as JSON for the page.
+# `shares` the numbers of each course, as JSON for the page; `source` the list that was read, until it is confirmed.
 drafts = sa.Table(
     "drafts",
     metadata,
@@ -103,6 +103,7 @@ drafts = sa.Table(
     sa.Column("shares", sa.Text, nullable=False),
     time_column("created_at"),
     sa.Column("batch_id", sa.BigInteger),
+    sa.Column("source", sa.Text),
     sa.Index("ix_drafts_created_at", "created_at"),
 )
 

@@ -1,0 +1,74 @@
+"""The form of the unenroll page by a list: what was pasted or uploaded, and how to read it. Drafts keep all of it."""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rollbook.console.forms import read_upload
+from rollbook.console.request import ConsoleRequest
+from rollbook.errors import UserError
+from rollbook.model import utc_now
+from rollbook.store.queue.drafts import Choice, add_draft, find_draft, read_draft_source
+
+FIELDS = ("ids", "of_course", "of_group", "column", "by", "sheet", "skip_bad_rows")
+
+
+@dataclass(frozen=True)
+class ListForm:
+    """The fields of the form, and a file; `kept` is the draft that keeps the file."""
+
+    fields: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(FIELDS, ""))
+    statuses: Sequence[str] = ()
+    file: str = ""
+    content: bytes = b""
+    kept: int | None = None
+
+    def lists(self) -> list[tuple[str, bytes]]:
+        """Return the names and contents of the lists."""
+        pasted = self.fields["ids"]
+        return [
+            *([("The pasted list", pasted.encode())] if pasted else []),
+            *([(self.file, self.content)] if self.file else []),
+        ]
+
+    def write(self) -> str:
+        """Write the form as the source of a draft."""
+        content = b64encode(self.content).decode()
+        form = {"fields": dict(self.fields), "statuses": [*self.statuses], "file": self.file, "content": content}
+        return json.dumps(form, ensure_ascii=False)
+
+    def keep_file(self, request: ConsoleRequest) -> int | None:
+        """Keep a file that was uploaded with a mistake; return the draft that keeps it, None without a file."""
+        if not self.file or self.kept is not None:
+            return self.kept
+        with request.database.write() as connection:
+            return add_draft(connection, request.caller, [], Choice(), [], utc_now(), self.write())
+
+
+def read_list_form(request: ConsoleRequest) -> ListForm:
+    """Read the form as it was sent; errors: UserError for a kept file that has expired."""
+    fields = {name: request.text(name) for name in FIELDS}
+    statuses = [str(status) for status in request.form.getlist("of_status")]
+    if upload := read_upload(request.form, "file"):
+        return ListForm(fields, statuses, *upload)
+    kept = None if request.text("drop_file") else request.number("kept")
+    if kept is None:
+        return ListForm(fields, statuses)
+    form = find_list_form(request, kept)
+    if form is None or not form.file:
+        raise UserError("The file is not kept any longer. Select it again.")
+    return ListForm(fields, statuses, form.file, form.content, kept)
+
+
+def find_list_form(request: ConsoleRequest, draft_id: int) -> ListForm | None:
+    """Read the form that a draft of the user was made of; None without one."""
+    with request.database.read() as connection:
+        draft = find_draft(connection, request.caller.account_id, draft_id, utc_now())
+        mine = draft is not None and draft.user_id == request.caller.user_id
+        source = read_draft_source(connection, draft_id) if mine else None
+    if source is None:
+        return None
+    form = json.loads(source)
+    content = b64decode(form["content"])
+    return ListForm(form["fields"], form["statuses"], form["file"], content, draft_id if form["file"] else None)
