@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from console_school import School
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.queue.state import pause_queue, resume_queue
+from rosters import appended, changed, pack
 from server_process import ServerProcess, run_server
 from visitor import give_password
 
@@ -110,7 +112,7 @@ def _upload_progress(tab: Tab) -> None:
         "learner.three@example.org,First Aid (spring),Passed,,,",
     ]
     content = {"name": "progress.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
-    tab.page.get_by_label("File of progress").set_input_files(content)  # type: ignore[arg-type]
+    tab.page.get_by_label("File", exact=True).set_input_files(content)  # type: ignore[arg-type]
     tab.click("Preview")
     tab.page.get_by_role("heading", name="What would change").wait_for()
 
@@ -120,6 +122,24 @@ def _import_progress(tab: Tab) -> None:
     tab.page.get_by_role("checkbox").check()
     tab.page.locator("main form button.main").click()
     tab.page.get_by_text("rows imported").wait_for()
+
+
+def _upload_a_roster(tab: Tab) -> None:
+    long = "Wolfeschlegelsteinhausenbergerdorff" * 4
+    files = changed("users", f'u1,true,"s1,d1",student,{long},{long},ann@example.org,E1,x')
+    files = appended("enrollments", "e9,c1,s1,u9,student,,", base=files)
+    with TemporaryDirectory() as folder:
+        path = pack(Path(folder) / f"{long[:90]}.zip", files)
+        tab.page.get_by_label("File", exact=True).set_input_files(path)
+        tab.click("Preview")
+        tab.page.get_by_role("heading", name="What would change").wait_for()
+
+
+def _find_nothing_in_a_roster(tab: Tab) -> None:
+    _upload_a_roster(tab)
+    tab.page.get_by_label("Any text of a row").fill("nobody")
+    tab.click("Find")
+    tab.page.get_by_text("No change matches.").wait_for()
 
 
 def _mistype_the_role(tab: Tab) -> None:
@@ -184,6 +204,8 @@ VIEWS = [
     View("import", "/import"),
     View("preview of progress", "/import", _upload_progress, image="import"),
     View("progress imported", "/import", _import_progress),
+    View("preview of a roster", "/import", _upload_a_roster, always=True),
+    View("nothing found in a roster", "/import", _find_nothing_in_a_roster),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", image="learners"),
     View("learners not found", "/learners?q=nobody"),

@@ -153,7 +153,7 @@ def test_many_changes_and_bad_rows_are_counted_and_the_first_are_listed(
         ("ID,Progress\n1,5\n".encode("utf-16"), "p.csv", "p.csv is in UTF-16"),
         ('ID,Progress\n1,"5\n', "p.csv", "a field of this row has no end"),
         ("ID,Progress\n1,5\n", "p" * 201, "has more than 200 characters"),
-        ("ID,Progress\n1,5\n", "", "Choose a file of progress"),
+        ("ID,Progress\n1,5\n", "", "Choose a roster or a file of progress"),
     ],
 )
 def test_file_that_cannot_be_read_is_refused_with_a_sentence(

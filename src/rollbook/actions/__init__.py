@@ -11,6 +11,7 @@ from rollbook.actions.enroll import enroll as enroll
 from rollbook.actions.groups import GroupChanges as GroupChanges
 from rollbook.actions.groups import create_group as create_group
 from rollbook.actions.groups import update_group as update_group
+from rollbook.actions.import_roster import apply_roster as apply_roster
 from rollbook.actions.import_roster import import_roster as import_roster
 from rollbook.actions.memberships import grant_permissions as grant_permissions
 from rollbook.actions.memberships import join_groups as join_groups

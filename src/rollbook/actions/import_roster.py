@@ -25,35 +25,53 @@ def import_roster(
     *,
     codes: Mapping[RejectReason, WireCode],
 ) -> "store.apply.Outcome":
-    """Import the staged rows of the connection; `reason` is the batch's, and its refusals are kept with their `codes`.
+    """Import the staged rows of the connection as `apply_roster` does, unless it is a dry run or nothing is imported.
 
-    With bad rows nothing is imported, unless they are skipped, and with them the rows that depend on them. Errors:
-    ConflictError, DatabaseUnavailableError; UserError when no line item is the final one.
+    Errors: ConflictError, DatabaseUnavailableError; UserError when no line item is the final one.
     """
     with store.apply.begin_import(connection) as transaction:
-        if options.final:
-            store.grades.choose_final(connection, options.final.name)
-        counts, enrolled = store.apply.import_tables(connection, account.id, options)
-        if options.final:
-            counts["results"] = _import_grades(connection, account.id, completes=options.final.completes)
-        counts["enrollments"]["queued"] = _unenroll_ended(connection, by, account, reason, codes)
-        outcome = store.apply.describe_import(connection, account.id, counts, options)
-        if outcome.counts and enrolled:
-            told = f"{len(enrolled)} auto-enrolled: new members of a group, in its auto-enroll courses"
-            note = Remark("enrollments.csv", 0, "", told)
-            outcome = replace(outcome, notes=[*outcome.notes, note])
-        record_auto_enrolled(connection, by, account.id, enrolled)
-        store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
+        outcome = apply_roster(connection, by, account, reason, options, codes=codes, now=utc_now())
         if options.dry_run or not outcome.counts:
             transaction.rollback()
     return outcome
 
 
-def _import_grades(connection: "Connection", account_id: int, *, completes: bool) -> dict[str, int]:
+def apply_roster(
+    connection: "Connection",
+    by: Actor,
+    account: Account,
+    reason: str,
+    options: "store.apply.Options",
+    *,
+    codes: Mapping[RejectReason, WireCode],
+    now: datetime,
+) -> "store.apply.Outcome":
+    """Import the staged rows in the transaction of the caller; `reason` is that of the batch of what ends.
+
+    The batch keeps its refusals with their `codes`. With bad rows there are no counts, and the caller rolls back;
+    unless they are skipped, and with them the rows that depend on them.
+    """
+    if options.final:
+        store.grades.choose_final(connection, options.final.name)
+    counts, enrolled = store.apply.import_tables(connection, account.id, options, now)
+    if options.final:
+        counts["results"] = _import_grades(connection, account.id, now, completes=options.final.completes)
+    counts["enrollments"]["queued"], batch_id = _unenroll_ended(connection, by, account, reason, codes, now)
+    outcome = store.apply.describe_import(connection, account.id, counts, options, batch_id)
+    if outcome.counts and enrolled:
+        told = f"{len(enrolled)} auto-enrolled: new members of a group, in its auto-enroll courses"
+        note = Remark("enrollments.csv", 0, "", told)
+        outcome = replace(outcome, notes=[*outcome.notes, note])
+    record_auto_enrolled(connection, by, account.id, enrolled)
+    store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
+    return outcome
+
+
+def _import_grades(connection: "Connection", account_id: int, now: datetime, *, completes: bool) -> dict[str, int]:
     counts = dict.fromkeys(store.apply.COUNTS, 0)
     for part in store.grades.find_grades(connection, account_id):
         wanted = {row.enrollment_id: _read_grade(row, completes=completes) for row in part}
-        written = write_progress(connection, account_id, wanted, utc_now())
+        written = write_progress(connection, account_id, wanted, now)
         counts["updated"] += len(written.changed)
         counts["unchanged"] += len(wanted) - len(written.changed) - len(written.refused)
     return counts
@@ -74,13 +92,19 @@ def _read_grade(row: Any, *, completes: bool) -> dict[str, object]:
 
 
 def _unenroll_ended(
-    connection: "Connection", by: Actor, account: Account, reason: str, codes: Mapping[RejectReason, WireCode]
-) -> int:
+    connection: "Connection",
+    by: Actor,
+    account: Account,
+    reason: str,
+    codes: Mapping[RejectReason, WireCode],
+    now: datetime,
+) -> tuple[int, int | None]:
+    """Queue the enrollments that end; return how many, and the batch."""
     ended = store.apply.find_ended(connection, account.id)
     if not ended:
-        return 0
+        return 0, None
     ids = [id_ for _, id_ in ended]
-    done = unenroll(connection, by, account.id, account.policies, ids, codes=codes, reason=reason, now=utc_now())
+    done = unenroll(connection, by, account.id, account.policies, ids, codes=codes, reason=reason, now=now)
     if refused := [block for block, why in done.refused.items() if why in codes]:
         store.apply.add_refused(connection, [ended[block - 1][0] for block in refused])
-    return len(done.accepted)
+    return len(done.accepted), done.batch_id

@@ -194,6 +194,8 @@ class _Endpoint:
             form=FormData(),
             address=http.client.host if http.client else None,
             request_id=request_id,
+            origin=f"https://{http.headers.get('host', '')}",
+            max_upload_bytes=self._console.max_upload_bytes,
         )
         return request, body
 

@@ -41,7 +41,8 @@ class AttemptCounter(Protocol):
 class ConsoleRequest:
     """A request. `token` is the session cookie; `sign_in_notice` the cookie that the sign-in page shows once.
 
-    `learner` is who looks at the learner's page, `signed_in` the user of any other page.
+    `learner` is who looks at the learner's page, `signed_in` the user of any other page. `origin` is the address of the
+    server as the browser has it.
     """
 
     database: Database
@@ -56,6 +57,8 @@ class ConsoleRequest:
     form: FormData
     address: str | None
     request_id: str
+    origin: str
+    max_upload_bytes: int
     notice: Notice | None = None
     learner: LearnerSession | None = None
 

@@ -67,6 +67,7 @@ PAGES = (
     Page("/unenroll/{draft:int}/plan.csv", show=unenroll.download_plan),
     Page("/import", show=imports.show_form, change=imports.upload, takes_file=True),
     Page("/import/{upload:int}", show=imports.show_upload, change=imports.confirm),
+    Page("/import/{upload:int}/changes.csv", show=imports.download),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),
     Page("/account", show=account.show_account, change=account.change_policies),

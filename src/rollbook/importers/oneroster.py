@@ -111,13 +111,16 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: Path, *, grades: bool = False) -> Iterator[Archive]:
-    """Open an archive, with or without its grades, and check its manifest; errors: UserError."""
-    if path.exists() and not path.is_file():
+def open_archive(path: Path, *, grades: bool = False, data: bytes | None = None) -> Iterator[Archive]:
+    """Open an archive, with or without its grades, and check its manifest; errors: UserError.
+
+    `data` is the content of an archive that is not on disk.
+    """
+    if data is None and path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file. Name a OneRoster archive (zip).")
     with _damage_reported(path.name):
         try:
-            content = zipfile.ZipFile(path)
+            content = zipfile.ZipFile(path if data is None else BytesIO(data))
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     with content:

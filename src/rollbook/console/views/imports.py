@@ -1,4 +1,4 @@
-"""The import pages: upload a file of progress, preview what would change, confirm."""
+"""The import pages: upload a roster or a file of progress, preview what would change, confirm."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from rollbook.console.forms import read_upload
 from rollbook.console.render import count, person
 from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.views import rosters
 from rollbook.errors import UserError
 from rollbook.importers.apply_progress import apply_progress
 from rollbook.importers.progress import VALUES, ProgressFile
@@ -27,6 +28,7 @@ from rollbook.store.learning.uploads import (
     keep_preview,
 )
 from rollbook.store.people.emails import fold_all_emails
+from rollbook.store.roster.people import MatchBy
 
 # The most bad rows that are listed.
 PROBLEMS_SHOWN = 200
@@ -43,13 +45,16 @@ class _BadRowsError(Exception):
 def show_form(request: ConsoleRequest, error: str | None = None) -> Response:
     """Show the form for a file."""
     columns = [element.name for element in VALUES.values()]
-    return request.render("import.html", code=422 if error else 200, error=error, columns=columns)
+    return request.render("import.html", code=422 if error else 200, error=error, columns=columns, matches=[*MatchBy])
 
 
 def upload(request: ConsoleRequest) -> Response:
     """Keep a file with the preview of its import, and redirect there."""
     try:
         name, content = _read_file(request)
+        options = rosters.read_options(request, name, content)
+        if options is not None:
+            return rosters.upload_roster(request, name, content, options)
         fold_all_emails(request.database)
         preview = request.database.transact(partial(_apply, request, name, content), rollback=True)
     except UserError as error:
@@ -62,6 +67,8 @@ def upload(request: ConsoleRequest) -> Response:
 def show_upload(request: ConsoleRequest, error: str | None = None) -> Response:
     """Show the preview of an upload, or the result of its import."""
     found = _find(request)
+    if found.options is not None:
+        return rosters.show_roster(request, found, error)
     mine = found.user_id == request.caller.user_id
     return request.render("upload.html", code=422 if error else 200, error=error, upload=found, mine=mine)
 
@@ -71,6 +78,8 @@ def confirm(request: ConsoleRequest) -> Response:
     found = _find(request)
     if found.user_id != request.caller.user_id:
         raise PageError(403, f"Only {found.by}, who uploaded this file, can import it.")
+    if found.options is not None:
+        return rosters.confirm_roster(request, found)
     skip_bad_rows = bool(request.text("skip_bad_rows"))
 
     def work(connection: sa.Connection) -> None:
@@ -93,10 +102,15 @@ def confirm(request: ConsoleRequest) -> Response:
     return redirect(f"/import/{found.id}")
 
 
+def download(request: ConsoleRequest) -> Response:
+    """Send all changes and bad rows of a roster as CSV."""
+    return rosters.download_listing(request, _find(request))
+
+
 def _read_file(request: ConsoleRequest) -> tuple[str, bytes]:
     found = read_upload(request.form, "file")
     if found is None:
-        raise UserError("Choose a file of progress.")
+        raise UserError("Choose a roster or a file of progress.")
     if len(found[0]) > MAX_NAME or not found[0].isprintable():
         raise UserError(f"The name of the file has more than {MAX_NAME} characters, or control characters. Rename it.")
     return found

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol, TypeVar
 
 import psycopg
@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
 from rollbook.store.database.deadlocks import repeat
 from rollbook.store.database.group_commit import GroupCommit, queue_of_writers
-from rollbook.store.database.postgresql import open_postgresql
+from rollbook.store.database.postgresql import lift_statement_limit, open_postgresql
 from rollbook.store.database.sqlite import BUSY_SECONDS, is_damaged, is_unavailable, open_sqlite, truncate_log
 
 audit_log = structlog.get_logger("rollbook.audit")
@@ -108,11 +108,26 @@ class Database:
     def session(self) -> Iterator[sa.Connection]:
         """Yield a connection for several transactions, with temporary tables that are dropped at the end.
 
-        For commands: its writes do not queue with those of other threads. Errors: DatabaseUnavailableError.
+        Its statements are limited by the deadline alone, and its writes queue with those of other threads only within
+        `turn`. Errors: DatabaseUnavailableError.
         """
         with _translated_errors(self.engine), self.engine.connect() as connection:
             connection.detach()
+            lift_statement_limit(connection)
             yield connection
+
+    @contextmanager
+    def turn(self, connection: sa.Connection, *, rollback: bool) -> Iterator[None]:
+        """Let a session write in the block, before the other threads of the process.
+
+        The audit lines of the block are logged at its end, unless it is to be rolled back.
+        """
+        committed: list[dict[str, object]] = []
+        connection.execution_options(committed=None if rollback else committed)
+        with self._group_commit.turn() if self._group_commit else nullcontext():
+            yield
+        for line in committed:
+            audit_log.info("audit", **line)
 
 
 @contextmanager

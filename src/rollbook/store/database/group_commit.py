@@ -53,6 +53,18 @@ class GroupCommit:
                 self._pass_turn()
             group.wait()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep all writers of the queue waiting, for a writer with a connection of its own."""
+        self._take_turn()
+        try:
+            if self._group is not None:
+                group, self._group = self._group, None
+                group.end()
+            yield
+        finally:
+            self._pass_turn()
+
     def _take_turn(self) -> None:
         seconds = remaining(self._wait_seconds)
         with self._changed:

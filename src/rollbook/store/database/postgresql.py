@@ -99,6 +99,14 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
     return engine
 
 
+def lift_statement_limit(connection: sa.Connection) -> None:
+    """Limit the statements of a connection by the deadline alone; no-op on SQLite."""
+    raw = connection.connection.dbapi_connection
+    if isinstance(raw, Connection):
+        raw.max_wait = None
+        raw.execute("SET statement_timeout = 0")
+
+
 def _end_transaction(raw: psycopg.Connection[TupleRow], _record: object, _state: object) -> None:
     """Roll back an open transaction when its connection returns to the pool."""
     if raw.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:

@@ -6,18 +6,20 @@ Enrollments that end are for actions/import_roster to queue.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import ConflictError
-from rollbook.model import Account, Remark, utc_now
+from rollbook.model import Account, Remark
 from rollbook.store.database.execute import execute, execute_count
 from rollbook.store.database.tables import enrollments
 from rollbook.store.learning.auto_enroll import HAS_AUTO_ENROLL
 from rollbook.store.roster.changes import ADD_MEMBERSHIPS, CHANGES, ENROLL_NEW_MEMBERS
 from rollbook.store.roster.checks import CHECKS
 from rollbook.store.roster.grades import FinalGrade
+from rollbook.store.roster.listing import keep_before
 from rollbook.store.roster.people import MatchBy, match_people
 from rollbook.store.roster.staging import CHUNK, STAGED
 
@@ -78,7 +80,8 @@ Counts = dict[str, dict[str, int]]
 class Options:
     """How to import: how users with a new sourcedId are matched, whether bad rows are skipped, and how it ends.
 
-    `complete` are the files that list all records of their kind, `final` are the results to import as grades.
+    `complete` are the files that list all records of their kind, `final` are the results to import as grades. With
+    `keeps_before` a listing can tell what records were before.
     """
 
     complete: Collection[str]
@@ -86,13 +89,15 @@ class Options:
     skip_bad_rows: bool
     dry_run: bool
     final: FinalGrade | None = None
+    keeps_before: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The outcome of an import; without counts nothing was imported.
 
-    Problems are about rows that are not imported, notes about others; `more_…` counts those that are not listed.
+    Problems are about rows that are not imported, notes about others; `more_…` counts those that are not listed. Of
+    the enrollments that end, `batch_id` is the batch.
     """
 
     counts: list[Given]
@@ -100,6 +105,7 @@ class Outcome:
     more_problems: int
     notes: list[Remark]
     more_notes: int
+    batch_id: int | None
 
 
 @contextmanager
@@ -117,12 +123,15 @@ def begin_import(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
         connection.execution_options(writes=False)
 
 
-def import_tables(connection: sa.Connection, account_id: int, options: Options) -> tuple[Counts, list[int]]:
+def import_tables(
+    connection: sa.Connection, account_id: int, options: Options, now: datetime
+) -> tuple[Counts, list[int]]:
     """Check the staged rows against the account and write them, except for enrollments that end.
 
-    Returns the counts of the changes, and the enrollments of new members in auto-enroll courses.
+    Every changed row has `now` as its time of change. Returns the counts of the changes, and the enrollments of new
+    members in auto-enroll courses.
     """
-    given: Given = {"account_id": account_id, "now_at": utc_now()}
+    given: Given = {"account_id": account_id, "now_at": now}
     given |= {f"{file}_complete": file in options.complete for file in ("users", "enrollments")}
     counts = {table: _import_table(connection, table, given, options) for table in SOURCES}
     [(may_enroll,)] = execute(connection, HAS_AUTO_ENROLL, given)
@@ -141,7 +150,9 @@ def add_refused(connection: sa.Connection, lines: Iterable[int]) -> None:
     execute(connection, _ADD_REFUSED, {"rows": [{"line": line} for line in lines]})
 
 
-def describe_import(connection: sa.Connection, account_id: int, counts: Counts, options: Options) -> Outcome:
+def describe_import(
+    connection: sa.Connection, account_id: int, counts: Counts, options: Options, batch_id: int | None
+) -> Outcome:
     """Complete the counts, and list the problems and notes."""
     for table in SOURCES:
         _count_rows(connection, table, {"account_id": account_id}, counts[table])
@@ -153,6 +164,7 @@ def describe_import(connection: sa.Connection, account_id: int, counts: Counts, 
         [_describe(table, count) for table, count in counts.items()] if imported else [],
         *_list_remarks(connection, _LIST_PROBLEMS, _COUNT_PROBLEMS, options),
         *_list_remarks(connection, _LIST_NOTES, _COUNT_NOTES, options),
+        batch_id,
     )
 
 
@@ -171,6 +183,8 @@ def _import_table(connection: sa.Connection, table: str, given: Given, options: 
             execute(connection, check, given)
     if table == "users":
         match_people(lambda sql: execute_count(connection, sql, given), options.match)
+    if options.keeps_before:
+        keep_before(connection, table, given)
     counts = dict.fromkeys(COUNTS, 0)
     for change, sql in CHANGES[table].items():
         counts[change] = execute_count(connection, sql, given)

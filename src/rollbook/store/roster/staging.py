@@ -44,6 +44,7 @@ DERIVED = {
     # `place` is 1 for the latest result of an enrollment.
     "grades": "line enrollment_id completed rivals place score_status score text_score score_date value_max",
     "notes": "file line column_name reason",  # remarks about rows that are imported
+    "before": "record id told",  # what the records of the roster were before, for a listing
 }
 TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     **dict.fromkeys(
@@ -53,7 +54,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
         ("deleted", "school", "active", "student", "kept", "holder_active", "apart", "final", "completed"), sa.Boolean()
     ),
     **dict.fromkeys(("begins_at", "ends_at"), sa.DateTime(timezone=True)),
-    **dict.fromkeys(("user_id", "holder_id", "enrollment_id"), sa.BigInteger()),
+    **dict.fromkeys(("id", "user_id", "holder_id", "enrollment_id"), sa.BigInteger()),
 }
 INDEXES = {
     "problems": ("file, line",),
