@@ -3,6 +3,8 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,16 +15,18 @@ from rollbook.model import utc_now
 from rollbook.server.operations.call_log import MAX_QUEUE, CallLog
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import calls
-from rollbook.store.operations.call_log import AnsweredCall, keep_calls, list_calls, purge_calls
+from rollbook.store.operations.call_log import AnsweredCall, CallFilter, find_calls, keep_calls, purge_calls
 from server_process import run_server
 from visitor import Visitor, give_password
 
+EVERY = CallFilter()
 
-def _kept(database: Database, campus: Campus, count: int) -> list[AnsweredCall]:
+
+def _kept(database: Database, campus: Campus, count: int) -> list[Any]:
     deadline = time.monotonic() + 15
     while True:
         with database.read() as connection:
-            found = [call for _, call in list_calls(connection, campus.account.id, 100)]
+            found = [SimpleNamespace(**call) for call in find_calls(connection, campus.account.id, EVERY, 100).calls]
         if len(found) >= count:
             return found
         assert time.monotonic() < deadline, f"only {len(found)} calls were kept"
@@ -106,7 +110,7 @@ def test_call_log_never_delays_a_call_loses_none_at_a_stop_and_can_be_off(
         server.post(seeing)
         assert server.stop() == 0
     with database.read() as connection:
-        assert len(list_calls(connection, campus.account.id, 10)) == 3
+        assert len(find_calls(connection, campus.account.id, EVERY, 10).calls) == 3
     with run_server(database_url, tmp_path, calls_kept=0) as server:
         server.post(seeing)
         # Its worker deletes the calls that the other server kept.
@@ -133,12 +137,13 @@ def test_call_log_keeps_the_latest_calls_of_each_account(database: Database) -> 
     while purge_calls(database, utc_now(), 7, most=4, limit=10):
         pass
     with database.read() as connection:
-        mine = list_calls(connection, busy.account.id, 100)
-        older = list_calls(connection, busy.account.id, 100, before=mine[1][0])
-        theirs = list_calls(connection, quiet.account.id, 100)
-    assert [call.request_id for _, call in mine] == ["24", "23", "22", "21"]
-    assert [call.request_id for _, call in older] == ["22", "21"]
-    assert [call.request_id for _, call in theirs] == ["quiet"]
+        mine, theirs = (find_calls(connection, each.account.id, EVERY, 100) for each in (busy, quiet))
+        latest = find_calls(connection, busy.account.id, EVERY, 2)
+        older = find_calls(connection, busy.account.id, EVERY, 2, latest.older)
+    assert [call["request_id"] for call in mine.calls] == ["24", "23", "22", "21"]
+    assert [call["request_id"] for call in [*latest.calls, *older.calls]] == ["24", "23", "22", "21"]
+    assert (mine.older, older.older) == (None, None)
+    assert [call["request_id"] for call in theirs.calls] == ["quiet"]
     while purge_calls(database, utc_now(), 0, most=4, limit=10):
         pass
     assert _count(database) == 0

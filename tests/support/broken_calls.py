@@ -7,6 +7,7 @@ from lxml import etree
 
 from rollbook.errors import EMPTY_PARAMETERS, UNEXPECTED_ELEMENT, WRONG_STRUCTURE, WireCode
 from rollbook.methods import Method
+from rollbook.wire.describe import make_example
 from rollbook.wire.messages import Element
 
 SNOWMAN = "\N{SNOWMAN}"  # what no kind of value but text is
@@ -24,12 +25,7 @@ class Broken:
 
 def whole(element: Element) -> etree._Element:
     """Make an element with every child once; of a choice the first."""
-    made = etree.Element(element.name)
-    if not element.children:
-        made.text = element.kind.example
-    left_out = {name for choice in element.choices for name in choice.names[1:]}
-    made.extend(whole(child) for child in element.children if child.name not in left_out)
-    return made
+    return make_example(element, whole=True)
 
 
 def break_call(method: Method) -> Iterator[Broken]:

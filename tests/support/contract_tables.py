@@ -10,7 +10,8 @@ from pathlib import Path
 from rollbook.errors import GENERAL, WRONG_STRUCTURE, WireCode
 from rollbook.methods import METHODS
 from rollbook.methods.get_learner_report import COLUMNS
-from rollbook.wire.messages import ANY_NUMBER, Choice, Element
+from rollbook.wire.describe import Line, describe
+from rollbook.wire.messages import Element
 
 # In the order of the methods.
 PAGES = [Path(__file__).parents[2] / "docs" / f"wire{of}.md" for of in ("", "-people", "-groups", "-courses")]
@@ -37,11 +38,11 @@ def gives(name: str) -> Iterator[str]:
 
 
 def methods(_all: str) -> Iterator[str]:
-    """Every method: whether it changes anything, and who may call it."""
-    yield from _head("method", "changes records", "may be called by", "others get")
+    """Every method: what it does, whether it changes anything, and who may call it."""
+    yield from _head("method", "", "changes records", "may be called by", "others get")
     for method in METHODS.values():
         changes = "yes" if method.changes else "no"
-        yield _row(f"`{method.name}`", changes, method.allowed.who, method.forbidden.code)
+        yield _row(f"`{method.name}`", method.help, changes, method.allowed.who, method.forbidden.code)
 
 
 def columns(_all: str) -> Iterator[str]:
@@ -64,38 +65,16 @@ def _row(*cells: str) -> str:
 def describe_elements(root: Element) -> Iterator[str]:
     """The table of the elements of a message."""
     yield from _head("element", "how often", "holds", "")
-    yield from _rows(root, "")
+    for line in describe(root):
+        name = f"· attribute `{line.element.name}`" if line.is_attribute else f"`{line.element.name}`"
+        yield _row("· " * line.depth + name, line.often, ", ".join([line.holds, *_refused(line)]), line.element.help)
 
 
-def _rows(parent: Element, depth: str) -> Iterator[str]:
-    for element in parent.children:
-        yield _row(f"{depth}`{element.name}`", _often(element), _holds(element), element.help)
-        for each in element.attributes:
-            yield _row(f"{depth}· attribute `{each.name}`", _often(each), each.kind.name, each.help)
-        yield from _rows(element, f"{depth}· ")
-
-
-def _often(element: Element) -> str:
-    if element.most == ANY_NUMBER:
-        return "any number"
-    if element.least == element.most:
-        return str(element.least)
-    return f"{element.least} {'or' if element.most == 1 else 'to'} {element.most}"
-
-
-def _holds(element: Element) -> str:
-    if element.children:
-        return "; ".join(map(_choice, element.choices))
-    refused = [] if element.wrong is WRONG_STRUCTURE else [f"else {element.wrong.code}"]
-    refused += ["not empty"] if element.empty else []
-    return ", ".join([element.kind.name, *refused])
-
-
-def _choice(choice: Choice) -> str:
-    names = ", ".join(f"`{name}`" for name in choice.names)
-    if choice.filled:
-        return f"exactly one of {names}, with a value"
-    return f"{'one' if choice.least else 'at most one'} of {names}"
+def _refused(line: Line) -> Iterator[str]:
+    if line.wrong and line.wrong is not WRONG_STRUCTURE:
+        yield f"else {line.wrong.code}"
+    if line.element.empty and not line.element.children:
+        yield "not empty"
 
 
 def fill(text: str) -> str:

@@ -189,6 +189,7 @@ class _Endpoint:
             token=read_cookie(cookies, LEARNER_COOKIE if self._page.learner else COOKIE),
             sign_in_notice=read_cookie(cookies, SIGN_IN_NOTICE),
             path=http.scope["path"],
+            host=http.headers.get("host", ""),
             numbers=numbers,
             query=http.query_params,
             form=FormData(),

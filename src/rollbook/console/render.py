@@ -111,6 +111,12 @@ def age(moment: datetime, now: datetime) -> str:
     return f"{seconds} s"
 
 
+def code_spans(text: str) -> Markup:
+    """Format text with code spans in backticks."""
+    parts = text.split("`")
+    return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """Format a number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -141,6 +147,7 @@ _FILTERS = (
     progress,
     has_progress,
     person,
+    code_spans,
     count,
     detail,
     status_name,

@@ -52,6 +52,7 @@ class ConsoleRequest:
     token: str
     sign_in_notice: str
     path: str
+    host: str
     numbers: Mapping[str, int]
     query: QueryParams
     form: FormData

@@ -6,6 +6,7 @@ from rollbook.console.render import STATIC
 from rollbook.console.request import BASE, ConsoleRequest, Page, PageError
 from rollbook.console.views import (
     account,
+    api,
     batches,
     imports,
     keys,
@@ -70,6 +71,8 @@ PAGES = (
     Page("/import/{upload:int}/changes.csv", show=imports.download),
     Page("/learners", show=learners.show_learners),
     Page("/learners/{user:int}", show=learners.show_learner),
+    Page("/api", show=api.show_methods),
+    Page("/api/{method}", show=api.show_method),
     Page("/account", show=account.show_account, change=account.change_policies),
     Page("/account/password", change=account.change_password),
     Page("/account/users", show=users.show_users, change=users.change_role),
@@ -83,6 +86,7 @@ PAGES = (
     Page("/account/webhooks/remove", change=webhooks.remove),
     Page("/account/audit", show=records.show_audit),
     Page("/account/calls", show=records.show_calls),
+    Page("/account/calls.csv", show=records.download_calls),
 )
 
 LEARNER_PAGES = (

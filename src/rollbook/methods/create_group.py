@@ -34,6 +34,7 @@ def create_group(call: MethodCall) -> MethodResult:
 
 CREATE_GROUP = Method(
     "createGroup",
+    help="Adds a group with its members, courses and tags.",
     takes=parameters(record("Group", *values_of_group(CODES, is_update=False))),
     gives=IDENTIFIERS,
     codes=(FORBIDDEN, *CODES),

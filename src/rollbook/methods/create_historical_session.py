@@ -101,6 +101,7 @@ def _find_instructor(call: MethodCall, email: str | None = None, employee_id: st
 
 CREATE_HISTORICAL_SESSION = Method(
     "createHistoricalSession",
+    help="Adds a session that has taken place.",
     takes=parameters(record("LearningModule", SESSION)),
     gives=info(Element("CourseSessionID", "id", NUMBER)),
     codes=(FORBIDDEN, UNKNOWN_COURSE, WRONG_DATE, WRONG_TIME, WRONG_DURATION, UNKNOWN_INSTRUCTOR, LONG_TEXT),

@@ -74,6 +74,7 @@ def _choose_groups(
 
 CREATE_USER = Method(
     "createUser",
+    help="Adds a learner to one or more groups.",
     takes=parameters(USER),
     gives=IDENTIFIERS,
     codes=tuple(sorted((FORBIDDEN, NO_IDENTIFIER, NO_NAME, *CODES), key=lambda code: code.code)),

@@ -78,6 +78,7 @@ def _first_moment(day: date | None, days: int | None, today: date) -> datetime |
 
 ENROLL_LEARNING_MODULES = Method(
     "enrollLearningModules",
+    help="Enrolls up to 100 learners in courses.",
     takes=parameters(record("LearningModuleEnrollment", ITEM)),
     gives=GIVES,
     codes=CODES.all(),

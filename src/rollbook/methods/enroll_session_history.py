@@ -30,6 +30,7 @@ def enroll_history(call: MethodCall) -> MethodResult:
 
 ENROLL_SESSION_HISTORY = Method(
     "enrollSessionHistory",
+    help="Adds up to 100 enrollments in past sessions.",
     takes=parameters(record("LearningModuleEnrollment", ITEM)),
     gives=GIVES,
     codes=CODES.all(),

@@ -44,6 +44,7 @@ def import_history(call: MethodCall) -> MethodResult:
 
 ENROLLMENT_HISTORY_IMPORT = Method(
     "enrollmentHistoryImport",
+    help="Adds up to 100 enrollments as they were elsewhere.",
     takes=parameters(record("LearningModuleEnrollment", ITEM)),
     gives=GIVES,
     codes=tuple(code for code in CODES.all() if code is not CODES.unknown_session),

@@ -46,6 +46,7 @@ def get_group(call: MethodCall) -> MethodResult:
 
 GET_GROUP = Method(
     "getGroup",
+    help="Gives what is kept of one group.",
     takes=parameters(GROUP),
     gives=GIVES,
     codes=(FORBIDDEN, UNKNOWN_GROUP),

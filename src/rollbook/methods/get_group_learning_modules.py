@@ -22,6 +22,7 @@ def get_courses(call: MethodCall) -> MethodResult:
 
 GET_GROUP_LEARNING_MODULES = Method(
     "getGroupLearningModules",
+    help="Gives the courses of a group.",
     takes=parameters(GROUP),
     gives=info(record("LearningModules", LISTED)),
     codes=(FORBIDDEN, UNKNOWN_GROUP),

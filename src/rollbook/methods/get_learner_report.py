@@ -221,6 +221,7 @@ def _periods(ranges: Values | list[Values]) -> list["store.report.Period"]:
 
 GET_LEARNER_REPORT = Method(
     "getLearnerReport",
+    help="Gives a page of the account's current enrollments with the requested columns.",
     takes=TAKES,
     gives=_report_of([replace(column, least=0) for column in COLUMNS.values()]),
     codes=(FORBIDDEN,),

@@ -59,6 +59,7 @@ def get_batches(call: MethodCall) -> MethodResult:
 
 GET_UNENROLLMENT_BATCHES = Method(
     "getUnenrollmentBatches",
+    help="Gives who requested which batch, when and why, and its outcome.",
     takes=TAKES,
     gives=GIVES,
     codes=(FORBIDDEN,),

@@ -46,6 +46,7 @@ def _age(moment: datetime | None, now: datetime) -> int | None:
 
 GET_UNENROLLMENT_QUEUE = Method(
     "getUnenrollmentQueue",
+    help="Gives whether the queue is paused, items by status, the age of the oldest pending item.",
     takes=NOTHING_TAKEN,
     gives=STATE,
     codes=(FORBIDDEN,),

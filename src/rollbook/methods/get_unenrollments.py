@@ -131,6 +131,7 @@ def _progress(row: Any) -> str | None:
 
 GET_UNENROLLMENTS = Method(
     "getUnenrollments",
+    help="Gives the items of the queue and its history, in pages or as a feed of changes.",
     takes=TAKES,
     gives=GIVES,
     codes=(FORBIDDEN,),

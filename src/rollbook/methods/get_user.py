@@ -76,6 +76,7 @@ def get_user(call: MethodCall) -> MethodResult:
 
 GET_USER = Method(
     "getUser",
+    help="Gives all that is known of one user.",
     takes=parameters(NAMED_USER),
     gives=info(USER),
     codes=(FORBIDDEN, UNKNOWN_USER, OUT_OF_REACH),

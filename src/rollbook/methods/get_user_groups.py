@@ -52,6 +52,7 @@ def get_user_groups(call: MethodCall) -> MethodResult:
 
 GET_USER_GROUPS = Method(
     "getUserGroups",
+    help="Gives the groups of one user, with the permissions that the user has there.",
     takes=parameters(NAMED_USER),
     gives=info(record("UserGroups", GROUP)),
     codes=(FORBIDDEN, UNKNOWN_USER, OUT_OF_REACH),

@@ -42,6 +42,7 @@ def list_groups(call: MethodCall) -> MethodResult:
 
 LIST_GROUPS = Method(
     "listGroups",
+    help="Gives the names and GroupIDs of the groups that filters choose.",
     takes=parameters(record("Group", FILTERS)),
     gives=info(record("Groups", GROUP)),
     codes=(FORBIDDEN,),

@@ -33,6 +33,7 @@ def list_courses(call: MethodCall) -> MethodResult:
 
 LIST_LEARNING_MODULES = Method(
     "listLearningModules",
+    help="Gives the courses of the account that filters choose.",
     takes=parameters(record("LearningModule", *PAGING, FILTERS)),
     gives=info(record("LearningModules", LISTED), TOTAL),
     codes=(FORBIDDEN,),

@@ -51,6 +51,7 @@ def list_sessions(call: MethodCall) -> MethodResult:
 
 LIST_SESSIONS = Method(
     "listSessions",
+    help="Gives the sessions of a course.",
     takes=parameters(record("LearningModule", COURSE_ID)),
     gives=info(record("Sessions", SESSION)),
     codes=(FORBIDDEN, UNKNOWN_COURSE),

@@ -160,6 +160,7 @@ def _midnight(day: date | None) -> datetime | None:
 
 LIST_USERS = Method(
     "listUsers",
+    help="Gives the learners of the account page by page, chosen by filters.",
     takes=parameters(LISTED),
     gives=info(record("Users", USER), Element("TotalRecords", "total", COUNT, help="of all pages")),
     codes=(FORBIDDEN,),

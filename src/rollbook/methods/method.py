@@ -87,6 +87,7 @@ class Method:
     """
 
     name: str
+    help: str
     takes: Element
     gives: Element
     codes: tuple[WireCode, ...]

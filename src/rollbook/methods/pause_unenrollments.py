@@ -17,6 +17,7 @@ def pause(call: MethodCall) -> MethodResult:
 
 PAUSE_UNENROLLMENTS = Method(
     "pauseUnenrollments",
+    help="Stops the processing of the queue until it is resumed.",
     takes=NOTHING_TAKEN,
     gives=STATE,
     codes=(FORBIDDEN,),

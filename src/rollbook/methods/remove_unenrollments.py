@@ -29,6 +29,7 @@ def remove(call: MethodCall) -> MethodResult:
 
 REMOVE_UNENROLLMENTS = Method(
     "removeUnenrollments",
+    help="Takes pending items out of the queue; enrollments and progress do not change.",
     takes=undo_parameters(MALFORMED_ID),
     gives=GIVES,
     codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_PENDING),

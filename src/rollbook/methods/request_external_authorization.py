@@ -44,6 +44,7 @@ def request_authorization(call: MethodCall) -> MethodResult:
 
 REQUEST_EXTERNAL_AUTHORIZATION = Method(
     "requestExternalAuthorization",
+    help="Gives two keys that open the learner's page once, within 60 seconds.",
     takes=parameters(SECURITY),
     gives=GIVES,
     codes=(FORBIDDEN, UNKNOWN_USER, ADMINISTRATOR),

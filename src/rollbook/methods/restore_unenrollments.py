@@ -41,6 +41,7 @@ def restore(call: MethodCall) -> MethodResult:
 
 RESTORE_UNENROLLMENTS = Method(
     "restoreUnenrollments",
+    help="Restores ended enrollments with their progress, byte for byte.",
     takes=undo_parameters(MALFORMED_ID),
     gives=GIVES,
     codes=(FORBIDDEN, MALFORMED_ID, REPEATED_ID, UNKNOWN_BATCH, NOT_UNENROLLED, ENROLLED_AGAIN, PURGED),

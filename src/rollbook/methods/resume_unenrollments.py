@@ -16,6 +16,7 @@ def resume(call: MethodCall) -> MethodResult:
 
 RESUME_UNENROLLMENTS = Method(
     "resumeUnenrollments",
+    help="Resumes the processing of the queue.",
     takes=NOTHING_TAKEN,
     gives=STATE,
     codes=(FORBIDDEN,),

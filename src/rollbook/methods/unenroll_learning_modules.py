@@ -82,6 +82,7 @@ def unenroll(call: MethodCall) -> MethodResult:
 
 UNENROLL_LEARNING_MODULES = Method(
     "unenrollLearningModules",
+    help="Queues up to 100 enrollments for unenrollment.",
     takes=TAKES,
     gives=GIVES,
     codes=(MALFORMED_ID, FORBIDDEN, UNKNOWN_ID, QUEUED_ID, REPEATED_ID),

@@ -102,6 +102,7 @@ def update(call: MethodCall) -> MethodResult:
 
 UPDATE_ENROLLMENTS = Method(
     "updateEnrollments",
+    help="Writes the progress of up to 100 current enrollments.",
     takes=parameters(record("LearningModuleEnrollment", ITEM)),
     gives=GIVES,
     codes=(FORBIDDEN, MALFORMED_ID, WRONG_STATUS, WRONG_VALUE, WRONG_DATE, UNKNOWN_ID, ENROLLED_AGAIN),

@@ -65,6 +65,7 @@ def _find_group(call: MethodCall) -> "Row":
 
 UPDATE_GROUP = Method(
     "updateGroup",
+    help="Changes a group; what a call leaves out stays as it is.",
     takes=parameters(record("Group", IDENTIFIER, *values_of_group(CODES, is_update=True))),
     gives=IDENTIFIERS,
     codes=tuple(sorted((FORBIDDEN, UNKNOWN_GROUP, SEVERAL_GROUPS, *CODES), key=lambda code: code.code)),

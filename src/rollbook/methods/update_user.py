@@ -121,6 +121,7 @@ def _change_groups(
 
 UPDATE_USER = Method(
     "updateUser",
+    help="Changes values, groups and permissions of a learner.",
     takes=parameters(USER),
     gives=IDENTIFIERS,
     codes=(FORBIDDEN, UNKNOWN_USER, OUT_OF_REACH, *CODES, NO_LEARNER),

@@ -61,6 +61,22 @@ function startRefresh() {
   schedule();
 }
 
+// Adds a button that copies the text of each element marked data-copy.
+function addCopyButtons() {
+  if (!navigator.clipboard) return;
+  for (const element of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(element.textContent);
+      button.textContent = "Copied";
+    });
+    element.after(button);
+  }
+}
+
 // Prevents a form from being sent twice.
 function preventDoubleSubmit() {
   document.addEventListener("submit", (event) => {
@@ -84,4 +100,5 @@ function confirmSubmit() {
 confirmSubmit();
 preventDoubleSubmit();
 addSelectAll(document);
+addCopyButtons();
 startRefresh();

@@ -1,14 +1,25 @@
-"""The audit and the last API calls of the account."""
+"""The audit and the last API calls of the account; the calls as CSV too."""
 
-from starlette.responses import Response
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+
+from starlette.responses import Response, StreamingResponse
 
 from rollbook.console.request import ConsoleRequest
+from rollbook.console.views.batches import CSV_CHUNK, write_lines
 from rollbook.errors import UserError
+from rollbook.methods import METHODS
 from rollbook.model import Action
 from rollbook.store.operations.audit import list_changes
-from rollbook.store.operations.call_log import list_calls
+from rollbook.store.operations.call_log import SPAN, CallFilter, Outcome, find_calls
+from rollbook.wire.dates import read_date
 
 LINES_PER_PAGE = 100
+CALL_COLUMNS = (
+    *("answered_at", "method", "user", "result", "status", "errors", "detail", "batch_id", "milliseconds", "address"),
+    "request_id",
+)
+FILTERS = ("method", "outcome", "user", "from", "to", "q")
 
 
 def show_audit(request: ConsoleRequest) -> Response:
@@ -31,8 +42,61 @@ def show_audit(request: ConsoleRequest) -> Response:
 
 
 def show_calls(request: ConsoleRequest) -> Response:
-    """List the last calls, latest first."""
+    """List the calls that match the filters, latest first."""
+    chosen = _read_filter(request)
     with request.database.read() as connection:
-        calls = list_calls(connection, request.caller.account_id, LINES_PER_PAGE + 1, request.number("before"))
-    before = calls[LINES_PER_PAGE - 1][0] if len(calls) > LINES_PER_PAGE else None
-    return request.render("calls.html", calls=[call for _, call in calls[:LINES_PER_PAGE]], before=before)
+        found = find_calls(
+            connection, request.caller.account_id, chosen, LINES_PER_PAGE, before=request.number("before")
+        )
+    return request.render(
+        "calls.html",
+        found=found,
+        filters={name: request.text(name) for name in FILTERS},
+        methods=sorted(METHODS),
+        outcomes=[*Outcome],
+        span=SPAN,
+    )
+
+
+def download_calls(request: ConsoleRequest) -> Response:
+    """Send all calls that match the filters as CSV."""
+    chosen, name = _read_filter(request), 'attachment; filename="rollbook-calls.csv"'
+    return StreamingResponse(_csv(request, chosen), headers={"Content-Disposition": name}, media_type="text/csv")
+
+
+def _csv(request: ConsoleRequest, chosen: CallFilter) -> Iterator[str]:
+    yield write_lines([CALL_COLUMNS])
+    before, more = None, True
+    while more:
+        with request.database.read() as connection:
+            found = find_calls(connection, request.caller.account_id, chosen, CSV_CHUNK, before)
+        yield write_lines([[_cell(call[name]) for name in CALL_COLUMNS] for call in found.calls])
+        before, more = found.older, found.older is not None
+
+
+def _cell(value: object) -> object:
+    return ", ".join(f"{code} x{times}" for code, times in value.items()) if isinstance(value, dict) else value
+
+
+def _read_filter(request: ConsoleRequest) -> CallFilter:
+    """Read the filters; errors: UserError."""
+    texts = {name: request.text(name)[:255] or None for name in FILTERS}
+    outcome = texts["outcome"]
+    if outcome and outcome not in [*Outcome]:
+        raise UserError(f"“{outcome[:20]}” is not an outcome.")
+    return CallFilter(
+        method=texts["method"],
+        outcome=Outcome(outcome) if outcome else None,
+        user=texts["user"],
+        since=_read_day(texts["from"]),
+        until=_read_day(texts["to"], timedelta(days=1)),
+        text=texts["q"],
+    )
+
+
+def _read_day(text: str | None, more: timedelta = timedelta()) -> datetime | None:
+    """Return the first moment of a day; errors: UserError."""
+    try:
+        return datetime.combine(read_date(text), time.min, UTC) + more if text else None
+    except (ValueError, OverflowError):
+        raise UserError(f"“{(text or '')[:20]}” is not a day. Write it as 2026-01-31.") from None

@@ -1,9 +1,15 @@
-"""The last calls of an account and their answers."""
+"""The last calls of an account and their answers.
+
+A search reads the calls of an account backwards, at most SPAN of them at once, and says from where to continue: so it
+needs no index for each filter, and takes the same time however many calls are kept.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -12,7 +18,13 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
 from rollbook.store.database.expiry import delete_expired
 from rollbook.store.database.sql import write_time
-from rollbook.store.database.tables import calls
+from rollbook.store.database.tables import calls, users
+from rollbook.store.people.emails import find_by_email
+from rollbook.store.people.search import contains
+
+SPAN = 100_000
+# Calls get their numbers up to a second after their time, by each server in its own order.
+REORDERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,40 @@ class AnsweredCall:
     answered_at: datetime
 
 
+class Outcome(StrEnum):
+    """The outcome of a call: success, success of some of its operations, or of none."""
+
+    SUCCESS = "success"
+    PARTLY = "partly"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """The calls of a search; None excludes nothing.
+
+    `user` is an e-mail in any letter case. `since` is inclusive, `until` is not. `text` is exactly a request id, a code
+    or an address, or part of a detail.
+    """
+
+    method: str | None = None
+    outcome: Outcome | None = None
+    user: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+
+
+class FoundCalls(NamedTuple):
+    """Calls, latest first, with the caller's e-mail as `user`; and the number from which older ones are searched.
+
+    `older` is None when there are no further calls.
+    """
+
+    calls: list[dict[str, Any]]
+    older: int | None
+
+
 # The latest call beyond the :most that are kept, for every account that has one.
 _BEYOND = """
     SELECT account_id, beyond FROM (
@@ -49,15 +95,52 @@ def keep_calls(connection: sa.Connection, answered: Sequence[AnsweredCall]) -> N
     load_rows(connection, calls, map(_write, answered), names)
 
 
-def list_calls(
-    connection: sa.Connection, account_id: int, limit: int, before: int | None = None
-) -> list[tuple[int, AnsweredCall]]:
-    """Return the last calls of an account, latest first, with their numbers; `before` continues after a number."""
-    query = sa.select(calls).where(calls.c.account_id == account_id)
-    if before is not None:
-        query = query.where(calls.c.id < before)
-    rows = connection.execute(query.order_by(calls.c.id.desc()).limit(limit)).mappings()
-    return [(row["id"], _read(row)) for row in rows]
+def find_calls(
+    connection: sa.Connection, account_id: int, chosen: CallFilter, limit: int, before: int | None = None
+) -> FoundCalls:
+    """Find calls of an account, latest first, older than the number `before`."""
+    mine = calls.c.account_id == account_id
+    if chosen.until is not None:
+        before = _begin(connection, chosen.until, before)
+    older_than = [] if before is None else [calls.c.id < before]
+    span = sa.select(calls.c.id).where(mine, *older_than).order_by(calls.c.id.desc()).offset(SPAN).limit(1)
+    end = connection.execute(span).scalar_one_or_none()
+    within = older_than if end is None else [*older_than, calls.c.id > end]
+    query = sa.select(calls, users.c.email.label("user")).outerjoin_from(calls, users, users.c.id == calls.c.user_id)
+    query = query.where(mine, *within, *_conditions(connection, account_id, chosen))
+    rows = connection.execute(query.order_by(calls.c.id.desc()).limit(limit + 1)).all()
+    found = [row._asdict() | {"errors": json.loads(row.errors or "{}")} for row in rows[:limit]]
+    return FoundCalls(found, found[-1]["id"] if len(rows) > limit else end and end + 1)
+
+
+def _begin(connection: sa.Connection, until: datetime, before: int | None) -> int:
+    """Return the number before which every call that ended before `until` lies."""
+    latest = sa.select(calls.c.id).where(calls.c.answered_at < until).order_by(calls.c.answered_at.desc())
+    number = connection.execute(sa.select(sa.func.max(latest.limit(REORDERED).subquery().c.id))).scalar_one() or 0
+    return min(number + 1, before or number + 1)
+
+
+def _conditions(connection: sa.Connection, account_id: int, chosen: CallFilter) -> list[sa.ColumnElement[bool]]:
+    conditions = []
+    if chosen.method is not None:
+        conditions.append(calls.c.method == chosen.method)
+    if chosen.outcome is not None:
+        conditions.append(calls.c.result == ("Failed" if chosen.outcome is Outcome.FAILED else "Success"))
+    if chosen.outcome in (Outcome.SUCCESS, Outcome.PARTLY):
+        conditions.append((calls.c.errors == "{}") == (chosen.outcome is Outcome.SUCCESS))
+    if chosen.user is not None:
+        query = sa.select(users.c.id).where(users.c.account_id == account_id)
+        user = find_by_email(connection, query, chosen.user)
+        conditions.append(calls.c.user_id == (user.id if user else 0))
+    if chosen.since is not None:
+        conditions.append(calls.c.answered_at >= chosen.since)
+    if chosen.until is not None:
+        conditions.append(calls.c.answered_at < chosen.until)
+    if chosen.text is not None:
+        code = calls.c.errors.contains(json.dumps(chosen.text.upper()), autoescape=True)
+        same = sa.or_(calls.c.request_id == chosen.text.lower(), calls.c.address == chosen.text)
+        conditions.append(sa.or_(same, code, contains(calls.c.detail, chosen.text)))
+    return conditions
 
 
 def purge_calls(database: Database, now: datetime, days: float, most: int, limit: int) -> int:
@@ -78,8 +161,3 @@ def purge_calls(database: Database, now: datetime, days: float, most: int, limit
 def _write(call: AnsweredCall) -> list[object]:
     values = vars(call) | {"errors": json.dumps(call.errors), "answered_at": write_time(call.answered_at)}
     return list(values.values())
-
-
-def _read(row: sa.RowMapping) -> AnsweredCall:
-    values = {name: value for name, value in row.items() if name != "id"}
-    return AnsweredCall(**values | {"errors": json.loads(row["errors"])})
