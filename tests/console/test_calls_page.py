@@ -20,6 +20,7 @@ def _call(campus: Campus, request_id: str, **values: Any) -> AnsweredCall:
     given: dict[str, Any] = {
         "account_id": campus.account.id,
         "user_id": campus.user_id("owner@example.org"),
+        "key_id": 12,
         "method": "getUser",
         "status": 200,
         "result": "Success",
@@ -108,10 +109,8 @@ def test_filter_that_cannot_be_read_is_refused_by_name(filled: Campus, owner: Vi
 
 def test_call_shows_its_caller(served: Served, filled: Campus, owner: Visitor) -> None:
     owner.open("/console/account/calls", method="getUser")
-    assert owner.page().xpath("//td[@data-name='Called by']/text()") == [
-        "owner@example.org",
-        "administrator@example.org",
-    ]
+    told = [cell.text_content() for cell in owner.page().xpath("//td[@data-name='Called by']")]
+    assert told == [f"{who}@example.orgkey 12, 192.0.2.7" for who in ("owner", "administrator")]
 
 
 def test_older_calls_are_on_further_pages_with_the_same_filter(served: Served, campus: Campus, owner: Visitor) -> None:

@@ -42,6 +42,7 @@ def test_call_log_keeps_authenticated_calls_only(served: Served, campus: Campus)
     assert [call.request_id for call in (first, later)] == [
         answer.headers["X-Request-ID"] for answer in (accepted, wrong)
     ]
+    assert first.key_id == later.key_id - 1  # in the order in which the campus makes keys
     assert (first.method, first.status, first.result) == ("unenrollLearningModules", 200, "Success")
     assert first.errors == {"ULM:01": 2, "ULM:03": 1}
     assert first.batch_id == int(accepted.headers["Rollbook-Batch"])
@@ -164,6 +165,7 @@ def _call(account_id: int, request_id: str) -> AnsweredCall:
     return AnsweredCall(
         account_id=account_id,
         user_id=1,
+        key_id=2,
         method="getLearnerReport",
         status=200,
         result="Success",

@@ -16,7 +16,19 @@ from rollbook.wire.dates import read_date
 
 LINES_PER_PAGE = 100
 CALL_COLUMNS = (
-    *("answered_at", "method", "user", "result", "status", "errors", "detail", "batch_id", "milliseconds", "address"),
+    *(
+        "answered_at",
+        "method",
+        "user",
+        "key_id",
+        "result",
+        "status",
+        "errors",
+        "detail",
+        "batch_id",
+        "milliseconds",
+        "address",
+    ),
     "request_id",
 )
 FILTERS = ("method", "outcome", "user", "from", "to", "q")

@@ -62,6 +62,7 @@ class Recorder:
             call = AnsweredCall(
                 account_id=caller.account_id,
                 user_id=caller.user_id,
+                key_id=caller.key_ids[1],
                 method=record.method,
                 status=status,
                 result=result,

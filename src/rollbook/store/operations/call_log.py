@@ -29,10 +29,14 @@ REORDERED = 10_000
 
 @dataclass(frozen=True)
 class AnsweredCall:
-    """A call and its answer, without keys; `errors` counts the codes of the answer."""
+    """A call and its answer, without keys; `errors` counts the codes of the answer.
+
+    `key_id` is the number of the user's key.
+    """
 
     account_id: int
     user_id: int
+    key_id: int | None
     method: str | None
     status: int
     result: str
@@ -70,7 +74,7 @@ class CallFilter:
 
 
 class FoundCalls(NamedTuple):
-    """Calls, latest first, with the caller's e-mail as `user`; and the number from which older ones are searched.
+    """Calls, latest first, with the caller's e-mail as `user`, and the number from which older ones are searched.
 
     `older` is None when there are no further calls.
     """

@@ -44,6 +44,7 @@ calls = sa.Table(
     own_id(),
     sa.Column("account_id", sa.BigInteger, nullable=False),
     sa.Column("user_id", sa.BigInteger),
+    sa.Column("key_id", sa.BigInteger),
     sa.Column("method", sa.Text),
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("result", sa.Text, nullable=False),
