@@ -11,7 +11,7 @@ from typing import NamedTuple
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
 # A worker stores a heartbeat every few seconds; without one for so long it counts as gone.
-SILENT_SECONDS = 20
+SILENT_SECONDS = 5
 
 
 class Role(StrEnum):

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from test_oulad_2013 import DATA, needs_data
 
-from campus import Campus
+from campus import Campus, forget_workers
 from commands import run_command
 from conftest import Served
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.schema import migrate
-from rollbook.store.database.tables import workers
 from server_process import ServerProcess, environment, run_forked, run_server
 
 COURSE = "AAA 2013J (268 days)"
@@ -182,8 +181,7 @@ def test_wait_reports_a_missing_worker_and_ends_when_the_items_are_processed(
     served: Served, campus: Campus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk = Desk(served.server, campus, tmp_path, capsys)
-    with served.database.write() as connection:
-        connection.execute(workers.delete())
+    forget_workers(served.database)
     (id_, _) = campus.enroll(2)
     process = desk.start("unenroll", str(id_), "--yes", "--wait")
     assert process.stderr is not None

@@ -138,15 +138,15 @@ def test_uploaded_file_stays_after_a_mistake_and_after_change_selection(campus: 
     said = _upload(owner, "leaving.xlsx", data)
     assert "row 5: 'who@example.org' is the e-mail of no learner" in said
     assert "leaving.xlsx is still here" in said
-    owner.submit("/console/unenroll", skip_bad_rows="1")
+    owner.submit_last("/console/unenroll", skip_bad_rows="1")
     assert "Unenroll 3 enrollments?" in owner.text()
     assert "A list of 3 ids: leaving.xlsx, sheet People (the first of 2), column E-mail" in owner.text()
     _change_selection(owner)
     assert "leaving.xlsx is still here" in owner.text()
-    owner.submit("/console/unenroll", sheet="Ids")
+    owner.submit_last("/console/unenroll", sheet="Ids")
     assert "Unenroll 1 enrollment?" in owner.text()
     _change_selection(owner)
-    owner.submit("/console/unenroll", sheet="", drop_file="1", ids=people[2], of_course="Fire Safety")
+    owner.submit_last("/console/unenroll", sheet="", drop_file="1", ids=people[2], of_course="Fire Safety")
     assert "Unenroll 1 enrollment?" in owner.text()
     assert people[2] in owner.text()
     _change_selection(owner)

@@ -23,6 +23,7 @@ from rollbook.store.database.tables import (
     memberships,
     unenrollments,
     users,
+    workers,
 )
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
@@ -31,6 +32,7 @@ from rollbook.store.people.emails import folded
 from rollbook.store.people.users import add_user
 from rollbook.store.queue.accept import accept_batch
 from rollbook.store.queue.process import process_due
+from rollbook.store.queue.workers import heartbeat_file
 
 _numbers = itertools.count(1)
 
@@ -42,6 +44,14 @@ def read_outcomes(answer: httpx.Response) -> list[str]:
     root = etree.fromstring(answer.content)
     accepted = root.iterfind("Info//Unenrollment")
     return ["accepted" for _ in accepted] + [code.text or "" for code in root.iterfind("Errors/Error/ErrorID")]
+
+
+def forget_workers(database: Database) -> None:
+    """Delete every trace of a worker."""
+    if (file := heartbeat_file(database.engine)) is not None:
+        file.unlink(missing_ok=True)
+    with database.write() as connection:
+        connection.execute(workers.delete())
 
 
 @dataclass

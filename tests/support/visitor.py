@@ -43,12 +43,19 @@ class Visitor:
         return self.answer
 
     def submit(self, action: str, **fields: object) -> httpx.Response:
+        """Fill in and send the page's first form with this action, and follow the redirect."""
+        return self._submit(action, 0, fields)
+
+    def submit_last(self, action: str, **fields: object) -> httpx.Response:
         """Fill in and send the page's last form with this action, and follow the redirect."""
-        form = [form for form in self.page().forms if form.action == action and form.method == "POST"][-1]
+        return self._submit(action, -1, fields)
+
+    def _submit(self, action: str, place: int, fields: Fields) -> httpx.Response:
+        form = [form for form in self.page().forms if form.action == action and form.method == "POST"][place]
         sent: dict[str, object] = {}
         for name, value in form.form_values():
             sent.setdefault(name, []).append(value)  # type: ignore[attr-defined]
-        self.post(action, sent | fields)
+        self.post(action, sent | dict(fields))
         return self.follow()
 
     def follow(self) -> httpx.Response:

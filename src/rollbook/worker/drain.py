@@ -1,5 +1,6 @@
 """Drains the unenrollment queue step by step, and purges expired rows between the steps."""
 
+import math
 import os
 import socket
 import threading
@@ -19,7 +20,9 @@ from rollbook.worker.purge import Purge
 # Per account, until the next search for accounts with due items.
 MAX_STEPS = 10
 # Well below SILENT_SECONDS, after which a worker counts as stopped.
-HEARTBEAT_SECONDS = 5
+HEARTBEAT_SECONDS = 1
+# No task takes longer, unless it hangs: heartbeats end.
+MAX_TASK_SECONDS = 300
 
 log = structlog.get_logger("rollbook.worker")
 
@@ -37,7 +40,7 @@ class Worker:
         self._purge = purge
         self._stopping = threading.Event()
         self._name = f"{socket.gethostname()} {os.getpid()} {token_hex(4)}"
-        self._next_heartbeat = time.monotonic()
+        self._begun = time.monotonic()  # of the present task
         self._processed: dict[str, int] = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
 
     def processed(self) -> dict[str, int]:
@@ -51,30 +54,27 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started", step=self._step)
+        heart = threading.Thread(target=self._send_heartbeats, name="heartbeat")
+        heart.start()
         while not self._stopping.is_set():
+            self._begun = time.monotonic()
             busy = [self._attempt(task) for task in (self.drain_once, self._purge.run_step)]
             if not any(busy):
-                self._pause()
+                self._begun = math.inf
+                self._stopping.wait(self._poll_seconds)
+        heart.join()
         log.info("worker stopped")
 
-    def _pause(self) -> None:
-        """Wait for `poll_seconds`, with heartbeats."""
-        end = time.monotonic() + self._poll_seconds
-        while time.monotonic() < end:
-            if self._stopping.wait(min(HEARTBEAT_SECONDS, max(0, end - time.monotonic()))):
-                return
-            self._attempt(lambda: None)
-
-    def _send_heartbeat(self) -> None:
-        """Record every few seconds that this worker runs."""
-        if time.monotonic() >= self._next_heartbeat:
-            note_worker(self._database, self._name, utc_now())
-            self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+    def _send_heartbeats(self) -> None:
+        """Record every second that this worker runs, also during a long step, until it stops or hangs."""
+        while not self._stopping.is_set():
+            if time.monotonic() - self._begun < MAX_TASK_SECONDS:
+                self._attempt(note_worker, self._database, self._name, utc_now())
+            self._stopping.wait(HEARTBEAT_SECONDS)
 
     def _attempt(self, task: Callable[..., object], *given: object) -> bool:
         """Run a task and return whether it did anything. Errors are logged and do not stop the loop."""
         try:
-            self._send_heartbeat()
             return bool(task(*given))
         except DatabaseUnavailableError as error:
             log.warning("database unavailable", detail=error.detail)
@@ -94,6 +94,7 @@ class Worker:
         """Process one step; True when it was a full one, so that more may follow."""
         if self._stopping.is_set():
             return False
+        self._begun = time.monotonic()
         step = process_due(self._database, account_id, utc_now(), self._step)
         if step.finished:
             log.info("unenrollments processed", account=account_id, complete=step.complete, failed=step.failed)

@@ -1,9 +1,9 @@
 // Progressive enhancement: every page also works without this script.
 "use strict";
 
-const REFRESH_MS = 4000;
-// While items of the batch on the page are pending.
-const BUSY_MS = 1000;
+const REFRESH_MS = 1000;
+// A page that takes long to answer is refreshed less often.
+const TIMES_AS_LONG = 10;
 
 // Adds a checkbox that selects all checkboxes of a table.
 function addSelectAll(root) {
@@ -37,10 +37,10 @@ function startRefresh() {
     show();
     controls.append(button);
   }
-  const schedule = () => setTimeout(refresh, document.querySelector("[data-busy]") ? BUSY_MS : REFRESH_MS);
   const refresh = async () => {
+    const began = performance.now();
     if (running && !document.hidden) await fetchParts();
-    schedule();
+    setTimeout(refresh, Math.max(REFRESH_MS, TIMES_AS_LONG * (performance.now() - began)));
   };
   const fetchParts = async () => {
     try {
@@ -58,7 +58,7 @@ function startRefresh() {
       }
     } catch { /* the next refresh tries again */ }
   };
-  schedule();
+  setTimeout(refresh, REFRESH_MS);
 }
 
 // Adds a button that copies the text of each element marked data-copy.

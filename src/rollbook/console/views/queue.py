@@ -9,7 +9,7 @@ from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.people.search import find_ids_of_people
-from rollbook.store.queue.history import ItemFilter, find_items
+from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
 from rollbook.store.queue.hourly import read_hours
 from rollbook.store.queue.selection import find_courses
 from rollbook.store.queue.state import read_queue
@@ -27,6 +27,7 @@ def show_queue(request: ConsoleRequest) -> Response:
     status = request.text("status") or UnenrollmentStatus.PENDING
     latest_first, items, problem = status != UnenrollmentStatus.PENDING, [], None
     with request.database.read() as connection:
+        latest = find_latest_batch(connection, account_id)
         state = read_queue(connection, account_id)
         hours = read_hours(connection, account_id, now, state.counts[UnenrollmentStatus.PENDING], CHART_HOURS)
         try:
@@ -41,6 +42,7 @@ def show_queue(request: ConsoleRequest) -> Response:
         code=422 if problem else 200,
         error=problem,
         state=state,
+        latest=latest,
         silent=is_silent(state.worker_seen_at, now),
         status=status,
         statuses=[*UnenrollmentStatus],

@@ -194,6 +194,14 @@ def find_batches(
     return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
 
 
+def find_latest_batch(connection: sa.Connection, account_id: int) -> Item | None:
+    """Read the latest batch, and whether any of its items can be undone; None without one."""
+    u, b = unenrollments.c, batches.c
+    undoable = sa.exists(sa.select(u.block).where(u.batch_id == b.id, sa.text(LIVE))).label("undoable")
+    query = sa.select(b.id, b.reason, b.requested_at, undoable).where(b.account_id == account_id)
+    return connection.execute(query.order_by(b.id.desc()).limit(1)).one_or_none()
+
+
 def _name_of(user: sa.FromClause) -> sa.ColumnElement[str]:
     """Return the e-mail of a user, or `User` and the number for one without; NULL for no user."""
     return sa.func.coalesce(user.c.email, sa.literal("User ") + sa.cast(user.c.id, sa.Text))
