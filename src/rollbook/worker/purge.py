@@ -20,6 +20,7 @@ from rollbook.store.people.api_keys import expire_keys
 from rollbook.store.people.emails import fold_emails
 from rollbook.store.people.learner_sessions import purge_authorizations, purge_sessions
 from rollbook.store.people.login_sessions import purge_login_sessions
+from rollbook.store.people.search_text import fold_names
 from rollbook.store.queue.drafts import purge_drafts
 from rollbook.store.queue.state import recount_items
 from rollbook.store.queue.workers import purge_workers
@@ -62,6 +63,7 @@ class Purge:
             _Task(lambda: expire_keys(database, step), MINUTE, now),
             _Task(lambda: recount_items(database), MINUTE, now),
             _Task(lambda: database.transact(fold_emails), MINUTE, now),
+            _Task(lambda: database.transact(fold_names), MINUTE, now),
             _Task(self._trim_log, MINUTE, now + MINUTE),
         ]
 

@@ -10,6 +10,7 @@ from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import metadata
 from rollbook.store.people.emails import fold_all_emails
+from rollbook.store.people.search_text import fold_all_names
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The schemas that this release knows, named by their migrations; the last one is its own.
@@ -46,6 +47,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
                 raise
             time.sleep(PAUSE_SECONDS)
     fold_all_emails(database)
+    fold_all_names(database)
     return revisions
 
 

@@ -33,7 +33,7 @@ DELETED = {
 }
 EMPTIED = (
     *("external_id", "email", "email_folded", "email_folded_from", "alternate_email", "employee_id", "title"),
-    *("division", "password_hash", "timezone", "profile"),
+    *("division", "password_hash", "timezone", "profile", "search_text", "search_from"),
 )
 
 

@@ -168,7 +168,7 @@ def find_batches(
 ) -> Sequence[Item]:
     """Read batches, latest first, with the numbers of their items by status and of their refusals.
 
-    `search` is a part of the reason, or of the name or e-mail of who requested them.
+    `search` is words of the reason, or of the name or e-mail of who requested them.
     `first_ended_at` is when the first of the complete items was finished.
     """
     chosen = sa.select(batches).where(batches.c.account_id == account_id)
@@ -176,7 +176,8 @@ def find_batches(
         chosen = chosen.where(batches.c.id == batch_id)
     if search:
         people = sa.select(users.c.id).where(named(account_id, search))
-        chosen = chosen.where(contains(batches.c.reason, search) | batches.c.requested_by.in_(people))
+        of_reason = sa.and_(*(contains(batches.c.reason, word) for word in search.split()))
+        chosen = chosen.where(of_reason | batches.c.requested_by.in_(people))
     page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
     u = unenrollments.c
     by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]

@@ -4,6 +4,7 @@ A course's enrollments have no index, so a selection reads all enrollments of th
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from rollbook.brake import CourseShare
 from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import in_ids, of_courses, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups
-from rollbook.store.people.search import contains
+from rollbook.store.people.search_text import matches, read_words
 
 _SHARES = """
     SELECT c.id, c.name, COUNT(*) AS chosen,
@@ -37,15 +38,15 @@ _ENROLLED = """
 def find_courses(
     connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
 ) -> Sequence[Any]:
-    """Find the courses of an account that have the part in their name, or those with these ids."""
-    columns = (courses.c.id, courses.c.name, courses.c.term, courses.c.status)
+    """Find the courses of an account with every word of the part in name and term, or that number, or these ids."""
+    columns = (courses.c.id, courses.c.name, courses.c.status, courses.c.term)
     return _find(connection, sa.select(*columns), courses, account_id, part, ids, limit)
 
 
 def find_groups(
     connection: sa.Connection, account_id: int, part: str = "", *, ids: Sequence[int] = (), limit: int | None = None
 ) -> Sequence[Any]:
-    """Find the groups of an account that have the part in their name, or those with these ids."""
+    """Find the groups of an account with every word of the part in their name, or that number, or these ids."""
     columns = (groups.c.id, groups.c.name, groups.c.active)
     return _find(connection, sa.select(*columns), groups, account_id, part, ids, limit)
 
@@ -60,9 +61,15 @@ def _find(
     limit: int | None,
 ) -> Sequence[Any]:
     query = query.where(table.c.account_id == account_id)
-    query = query.where(contains(table.c.name, part)) if part else query
     query = query.where(table.c.id.in_(ids)) if ids else query
-    return connection.execute(query.order_by(table.c.name, table.c.id).limit(limit)).all()
+    query = query.order_by(table.c.name, table.c.id)
+    if not part:
+        return connection.execute(query.limit(limit)).all()
+    # Matched here, because databases differ in case and accents.
+    words, texts = read_words(part), [column for column in ("name", "term") if column in query.selected_columns]
+    rows = connection.execute(query)
+    found = (row for row in rows if str(row.id) == part or matches(words, *(getattr(row, text) for text in texts)))
+    return list(islice(found, limit))
 
 
 def choose_enrollments(

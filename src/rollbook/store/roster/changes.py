@@ -54,8 +54,9 @@ MATCH_USERS = """
 """
 UPDATE_USERS = """
     UPDATE users SET modified_at = :now_at,
-        (given_name, family_name, email, email_folded, email_folded_from, employee_id, active)
-        = (s.given_name, s.family_name, s.email, s.email_folded, s.email, s.employee_id, s.active)
+        (given_name, family_name, email, email_folded, email_folded_from, employee_id, active, search_text, search_from)
+        = (s.given_name, s.family_name, s.email, s.email_folded, s.email, s.employee_id, s.active,
+           s.search_text, s.search_from)
     FROM good_users AS s
     WHERE users.id = s.user_id AND NOT s.deleted AND (
         users.modified_at = :now_at
@@ -68,9 +69,9 @@ END_USERS = """
 """
 ADD_USERS = """
     INSERT INTO users (account_id, external_id, given_name, family_name, email, email_folded, email_folded_from,
-                       employee_id, active, role, created_at, modified_at)
+                       employee_id, active, search_text, search_from, role, created_at, modified_at)
     SELECT :account_id, s.sourced_id, s.given_name, s.family_name, s.email, s.email_folded, s.email,
-           s.employee_id, s.active, 'learner', :now_at, :now_at
+           s.employee_id, s.active, s.search_text, s.search_from, 'learner', :now_at, :now_at
     FROM good_users AS s WHERE s.user_id IS NULL AND NOT s.deleted ORDER BY s.line
 """
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from rollbook.model import fold_email
 from rollbook.store.database.bulk_load import load_rows
 from rollbook.store.database.execute import execute
+from rollbook.store.people.search_text import search_text
 
 CHUNK = 5000
 # A problem of line 0 stands for `rows` bad rows that were counted but not staged.
@@ -34,7 +35,7 @@ COLUMNS = {
 # Columns and tables that the import fills in.
 DERIVED = {
     "classes": "term",
-    "users": "email_folded user_id",
+    "users": "email_folded search_text search_from user_id",
     "relatives": "sourced_id",  # people who are not imported
     "matches": "line user_id external_id persons",  # users who match new people
     "claims": "line active kept reason holder_id holder holder_line holder_active",  # values of other users
@@ -131,11 +132,13 @@ def _load(connection: sa.Connection, rows: list[tuple[str, Sequence[object]]]) -
         part = [row for table, row in rows if table == name]
         names = columns.split()
         if name == "users":
-            part = [(*row, _fold(row[names.index("email")])) for row in part]
-            names.append("email_folded")
+            part = [(*row, *_fold(dict(zip(names, row, strict=True)))) for row in part]
+            names += ["email_folded", "search_text", "search_from"]
         if part:
             load_rows(connection, STAGED[name], part, names)
 
 
-def _fold(email: object) -> str | None:
-    return fold_email(email) if isinstance(email, str) else None
+def _fold(row: dict[str, Any]) -> tuple[str | None, ...]:
+    email: str | None = row["email"]
+    text = search_text(row["given_name"] or "", row["family_name"] or "", email, row["employee_id"])
+    return None if email is None else fold_email(email), text["search_text"], text["search_from"]

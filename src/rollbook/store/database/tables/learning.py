@@ -6,6 +6,9 @@ from rollbook.model import EnrollmentStatus, Permission, Role, UnenrollmentStatu
 from rollbook.store.database.sql import OPEN
 from rollbook.store.database.tables.columns import account_id, metadata, one_of, own_id, time_column
 
+# What the search of users is made from, and the rows whose `search_text` is outdated (people/search_text.py).
+SEARCHED = "given_name || ' ' || family_name || ' ' || COALESCE(email, '') || ' ' || COALESCE(employee_id, '')"
+UNSEARCHABLE = f"search_from IS DISTINCT FROM ({SEARCHED})"
 ENDED = [status for status in UnenrollmentStatus if status is not UnenrollmentStatus.PENDING]
 
 accounts = sa.Table(
@@ -59,6 +62,9 @@ users = sa.Table(
     time_column("modified_at"),
     # Personal data has been removed; the row stays for the history.
     time_column("erased_at", nullable=True),
+    # The folded form of what is searched, and what it was made from.
+    sa.Column("search_text", sa.Text),
+    sa.Column("search_from", sa.Text),
     sa.UniqueConstraint("account_id", "external_id"),
     sa.UniqueConstraint("account_id", "employee_id"),
     one_of("role", Role),
@@ -95,6 +101,10 @@ sa.Index(
     postgresql_where=_folded,
 )
 _unfolded = sa.text("email IS DISTINCT FROM email_folded_from")
+# A search reads this index alone, in the order of ids.
+sa.Index("ix_users_search", users.c.account_id, users.c.id, users.c.search_text)
+_unsearchable = sa.text(UNSEARCHABLE)
+sa.Index("ix_users_unsearchable", users.c.id, sqlite_where=_unsearchable, postgresql_where=_unsearchable)
 sa.Index("ix_users_unfolded", users.c.id, sqlite_where=_unfolded, postgresql_where=_unfolded)
 
 user_teams = sa.Table(
@@ -276,6 +286,14 @@ sa.Index(
     "ix_enrollments_current",
     enrollments.c.account_id,
     enrollments.c.id,
+    sqlite_where=_current,
+    postgresql_where=_current,
+)
+# The people of a course.
+sa.Index(
+    "ix_enrollments_course",
+    enrollments.c.course_id,
+    enrollments.c.user_id,
     sqlite_where=_current,
     postgresql_where=_current,
 )
