@@ -1,7 +1,8 @@
 """A request for a page as the views see it: user, form, query; and the redirect or the page that answers it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -106,6 +107,20 @@ class ConsoleRequest:
         text = self.text(name)
         return _read_number(text) if text else None
 
+    def sort(self, columns: Collection[str], default: str) -> tuple[str, bool]:
+        """Return the column by which a list is sorted, and whether it descends; errors: UserError."""
+        name = (self.text("sort") or default).removeprefix("-")
+        if name not in columns:
+            raise UserError(f"“{name[:20]}” is no column by which this list is sorted.")
+        return name, self.text("sort").startswith("-")
+
+    def days(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first moment of the day `from`, and that after the day `to`; errors: UserError."""
+        first, last = (_read_day(self.text(name)) for name in ("from", "to"))
+        if first and last and first > last:
+            raise UserError("The first day is after the last one.")
+        return first, last and last + timedelta(days=1)
+
     def page(self) -> int:
         """Return the number of the list page, from 1."""
         return max(1, min(self.number("page") or 1, 100_000))
@@ -119,6 +134,13 @@ class ConsoleRequest:
 def redirect(path: str) -> Response:
     """Redirect after a change, so that reloading the page does not repeat the change."""
     return RedirectResponse(f"{BASE}{path}", 303)
+
+
+def _read_day(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
+    except ValueError:
+        raise UserError(f"“{text[:20]}” is not a day like 2026-01-31.") from None
 
 
 def _read_number(text: str) -> int:

@@ -1,19 +1,18 @@
 """Batch pages: the list of batches; one batch with its items and refusals, as a page and as CSV."""
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from rollbook.console.downloads import CHUNK, Rows, in_chunks, send_csv
 from rollbook.console.render import person, progress, status_name
 from rollbook.console.request import ConsoleRequest, PageError
 from rollbook.methods.refusals import say_refusal
 from rollbook.model import utc_now
-from rollbook.spreadsheets import Writer
 from rollbook.store.learning.retention import find_undo_terms
+from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.history import ItemFilter, find_batches, find_items, find_refusals
 from rollbook.store.queue.state import read_batch_state
 from rollbook.store.queue.workers import is_silent
@@ -22,7 +21,6 @@ BATCHES_PER_PAGE = 50
 ITEMS_PER_PAGE = 100
 # The CSV has all refusals.
 REFUSALS_SHOWN = 200
-CSV_CHUNK = 2000
 
 COLUMNS = (
     *("Batch", "Block", "AccountUserLearningModuleRelID", "Outcome", "Note", "Learner", "E-mail", "Course", "Session"),
@@ -34,6 +32,8 @@ COLUMNS = (
 def show_batches(request: ConsoleRequest) -> Response:
     """List the batches that match a search, latest first, each with the end of its undo."""
     account_id, page, search = request.caller.account_id, request.page(), request.text("search")[:255]
+    if search:
+        fold_all_names(request.database)
     with request.database.read() as connection:
         offset = (page - 1) * BATCHES_PER_PAGE
         found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search)
@@ -81,42 +81,23 @@ def download_batch(request: ConsoleRequest) -> Response:
     """Send the items and refusals of a batch as CSV."""
     with request.database.read() as connection:
         batch = find_batch(request, connection)
-    name = f'attachment; filename="rollbook-batch-{batch.id}.csv"'
-    return StreamingResponse(_csv(request, batch.id), headers={"Content-Disposition": name}, media_type="text/csv")
+    return send_csv(f"batch-{batch.id}", COLUMNS, _rows(request, batch.id))
 
 
-def _csv(request: ConsoleRequest, batch_id: int) -> Iterator[str]:
-    account_id = request.caller.account_id
-
-    def pages(read: Callable[[sa.Connection, int], Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        for offset in count(0, CSV_CHUNK):
-            with request.database.read() as connection:
-                rows = read(connection, offset)
-            yield rows
-            if len(rows) < CSV_CHUNK:
-                return
-
-    yield write_lines([COLUMNS])
-    only = ItemFilter(batch_id=batch_id)
-    for items in pages(lambda connection, offset: find_items(connection, account_id, only, CSV_CHUNK, offset)):
-        yield write_lines([_cells(item) for item in items])
-    for refused in pages(lambda connection, offset: find_refusals(connection, account_id, batch_id, CSV_CHUNK, offset)):
-        yield write_lines([(batch_id, r.block, r.identifier, "Refused", say_refusal(r.code)) for r in refused])
+def _rows(request: ConsoleRequest, batch_id: int) -> Iterator[Rows]:
+    account_id, only = request.caller.account_id, ItemFilter(batch_id=batch_id)
+    for items in in_chunks(request, lambda connection, offset: find_items(connection, account_id, only, CHUNK, offset)):
+        yield map(cells, items)
+    read = partial(find_refusals, account_id=account_id, batch_id=batch_id, limit=CHUNK)
+    for refused in in_chunks(request, lambda connection, offset: read(connection, offset=offset)):
+        yield [(batch_id, r.block, r.identifier, "Refused", say_refusal(r.code)) for r in refused]
 
 
-def _cells(item: Any) -> Sequence[object]:
+def cells(item: Any) -> Sequence[object]:
+    """Return the cells of an item in COLUMNS."""
     return (
         *(item.batch_id, item.block, item.enrollment_id, status_name(item.status), item.notes),
         *(person(item), item.learner_email, item.course, item.session, item.origin),
         *(item.enrolled_at, progress(item), item.requested_at, item.requested_by, item.reason),
         *(item.finished_at, item.removed_by, item.restored_at, item.restored_by),
     )
-
-
-def write_lines(rows: Sequence[Sequence[object]]) -> str:
-    """Write rows as lines of CSV."""
-    text = io.StringIO()
-    writer = Writer(text)
-    for row in rows:
-        writer.write(row)
-    return text.getvalue()

@@ -1,21 +1,33 @@
-"""Learner pages: search; one learner's enrollments and their history."""
+"""Learner pages: search; one learner's enrollments and their history, unenroll, activate and deactivate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from starlette.responses import Response
 
-from rollbook.console.request import ConsoleRequest, PageError
-from rollbook.model import UnenrollmentStatus
-from rollbook.store.people.search import find_enrollments_of, find_people, find_person
+from rollbook.console.downloads import CHUNK, Rows, send_csv
+from rollbook.console.render import person
+from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.views.account import account_of
+from rollbook.console.views.unenroll import keep_choice, read_ticked
+from rollbook.errors import UserError
+from rollbook.model import Role, UnenrollmentStatus
+from rollbook.store.people.search import MAX_SORTED, ORDERS, find_enrollments_of, find_people, find_person, sort_people
+from rollbook.store.people.search_text import fold_all_names
+from rollbook.store.people.users import set_active
+from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.history import ItemFilter, find_items
 
-LEARNERS_SHOWN = 50
+PER_PAGE = 80
+COLUMNS = ("User", "Learner", "E-mail", "Employee id", "Role", "State")
 ENROLLMENTS_PER_PAGE = 100
 # An enrollment can be unenrolled and restored any number of times; the latest items are shown.
 ITEMS_SHOWN = 500
+# The statuses that can be undone.
+LIVE = (UnenrollmentStatus.PENDING, UnenrollmentStatus.COMPLETE)
 
 
 @dataclass(frozen=True)
@@ -31,32 +43,103 @@ class Event:
 
 
 def show_learners(request: ConsoleRequest) -> Response:
-    """Find learners by part of a name or e-mail, or by employee id."""
-    part = request.text("q")[:255]
+    """List the users, or those with every word of a search in their name, e-mail or employee id."""
+    account_id, part, page = request.caller.account_id, request.text("q")[:255], request.page()
+    order, descending = request.sort(("added", *ORDERS), "added")
+    fold_all_names(request.database)
+    error, offset = None, (page - 1) * PER_PAGE
     people: Sequence[Any] = []
-    if part:
+    with request.database.read() as connection:
+        if order == "added":
+            people = find_people(connection, account_id, part, PER_PAGE + 1, offset)
+        elif (found := sort_people(connection, account_id, part, order, descending=descending)) is None:
+            error = f"More than {MAX_SORTED:,} users match. To sort them, enter more of the name or e-mail."
+        else:
+            people = found[offset : offset + PER_PAGE + 1]
+    return request.render(
+        "learners.html",
+        code=422 if error else 200,
+        error=error,
+        q=part,
+        sort=request.text("sort"),
+        people=people[:PER_PAGE],
+        page=page,
+        more=len(people) > PER_PAGE,
+    )
+
+
+def download_learners(request: ConsoleRequest) -> Response:
+    """Send the users that match a search as CSV."""
+    fold_all_names(request.database)
+    return send_csv("learners", COLUMNS, _rows(request, request.text("q")[:255]))
+
+
+def _rows(request: ConsoleRequest, part: str) -> Iterator[Rows]:
+    last, more = 0, True
+    while more:
         with request.database.read() as connection:
-            people = find_people(connection, request.caller.account_id, part, LEARNERS_SHOWN + 1)
-    return request.render("learners.html", q=part, people=people[:LEARNERS_SHOWN], more=len(people) > LEARNERS_SHOWN)
+            people = find_people(connection, request.caller.account_id, part, CHUNK, after=last)
+        yield [(u.id, person(u), u.email, u.employee_id, u.role, describe_state(u)) for u in people]
+        last, more = (people[-1].id if people else 0), len(people) == CHUNK
 
 
-def show_learner(request: ConsoleRequest) -> Response:
+def describe_state(row: Any) -> str:
+    """Return the state of a user or group as a word."""
+    return "active" if row.active else "inactive"
+
+
+def unenroll(request: ConsoleRequest) -> Response:
+    """Keep the ticked enrollments of a learner as a draft of the unenroll page."""
+    try:
+        ids = read_ticked(request)
+    except UserError as error:
+        return show_learner(request, str(error))
+    with request.database.read() as connection:
+        learner = _find(request, connection)
+    return keep_choice(request, Choice(listed=f"enrollments of {person(learner)}"), ids)
+
+
+def change_state(request: ConsoleRequest) -> Response:
+    """Activate or deactivate a learner; administrators and owners have a page of their own."""
+    number, active = request.numbers["user"], request.text("active") == "1"
+
+    def work(connection: sa.Connection) -> None:
+        if _find(request, connection).role != Role.LEARNER:
+            raise UserError("Only learners are activated and deactivated here.")
+        name = set_active(connection, account_of(request), str(number), active=active, by=request.actor)
+        request.notify(connection, f"/learners/{number}", f"{name} is {'active' if active else 'inactive'}.")
+
+    try:
+        request.database.transact(work)
+    except UserError as error:
+        return show_learner(request, str(error).split(" See: ", maxsplit=1)[0])
+    return redirect(f"/learners/{number}")
+
+
+def _find(request: ConsoleRequest, connection: sa.Connection) -> Any:
+    found = find_person(connection, request.caller.account_id, request.numbers["user"])
+    if found is None:
+        raise PageError(404, "This account has no such learner.")
+    return found
+
+
+def show_learner(request: ConsoleRequest, error: str | None = None) -> Response:
     """Show a learner's enrollments and their history."""
     account_id, page = request.caller.account_id, request.page()
     with request.database.read() as connection:
-        person = find_person(connection, account_id, request.numbers["user"])
-        if person is None:
-            raise PageError(404, "This account has no such learner.")
+        learner = _find(request, connection)
         offset = (page - 1) * ENROLLMENTS_PER_PAGE
-        enrollments = find_enrollments_of(connection, account_id, person.id, ENROLLMENTS_PER_PAGE + 1, offset)
+        enrollments = find_enrollments_of(connection, account_id, learner.id, ENROLLMENTS_PER_PAGE + 1, offset)
         shown = enrollments[:ENROLLMENTS_PER_PAGE]
         of_these = ItemFilter(enrollment_ids=[enrollment.id for enrollment in shown])
         items = find_items(connection, account_id, of_these, ITEMS_SHOWN, 0, latest_first=True) if shown else []
     return request.render(
         "learner.html",
-        person=person,
+        code=422 if error else 200,
+        error=error,
+        person=learner,
         enrollments=shown,
-        pending={item.enrollment_id for item in items if item.status == UnenrollmentStatus.PENDING},
+        live={item.enrollment_id: item for item in items if item.status in LIVE},
         events=_history(shown, items),
         page=page,
         more=len(enrollments) > ENROLLMENTS_PER_PAGE,

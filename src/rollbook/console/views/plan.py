@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from rollbook.console.downloads import CHUNK, in_chunks, send_csv
 from rollbook.console.render import person, progress
 from rollbook.console.request import ConsoleRequest
-from rollbook.console.views.batches import CSV_CHUNK, write_lines
 from rollbook.model import EnrollmentStatus
 from rollbook.store.queue.drafts import Draft, read_draft_ids
 from rollbook.store.queue.plan import find_planned, search_planned
@@ -59,21 +58,10 @@ def _describe(request: ConsoleRequest, row: Any | None) -> str:
 
 def send_plan(request: ConsoleRequest, draft: Draft) -> Response:
     """Send the whole plan as CSV."""
-    name = f'attachment; filename="rollbook-plan-{draft.id}.csv"'
-    return StreamingResponse(_csv(request, draft), headers={"Content-Disposition": name}, media_type="text/csv")
-
-
-def _csv(request: ConsoleRequest, draft: Draft) -> Iterator[str]:
-    yield write_lines([COLUMNS])
     with request.database.read() as connection:
         ids = read_draft_ids(connection, draft.id)
-    for offset in count(0, CSV_CHUNK):
-        part = ids[offset : offset + CSV_CHUNK]
-        if not part:
-            return
-        with request.database.read() as connection:
-            planned = [*_plan(request, connection, part)]
-        yield write_lines([_cells(each) for each in planned])
+    chunks = in_chunks(request, lambda connection, offset: [*_plan(request, connection, ids[offset : offset + CHUNK])])
+    return send_csv(f"plan-{draft.id}", COLUMNS, (map(_cells, planned) for planned in chunks))
 
 
 def _cells(planned: Planned) -> Sequence[object]:

@@ -10,6 +10,7 @@ from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.people.search import find_ids_of_people
 from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
+from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.hourly import read_hours
 from rollbook.store.queue.selection import find_courses
 from rollbook.store.queue.state import read_queue
@@ -25,6 +26,8 @@ def show_queue(request: ConsoleRequest) -> Response:
     """Show the queue and a page of the filtered items: pending ones in their order, others latest first."""
     account_id, page, now = request.caller.account_id, request.page(), utc_now()
     status = request.text("status") or UnenrollmentStatus.PENDING
+    if request.text("learner"):
+        fold_all_names(request.database)
     latest_first, items, problem = status != UnenrollmentStatus.PENDING, [], None
     with request.database.read() as connection:
         latest = find_latest_batch(connection, account_id)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from rollbook.console.downloads import CHUNK, Rows, send_csv
 from rollbook.console.request import ConsoleRequest
-from rollbook.console.views.batches import CSV_CHUNK, write_lines
 from rollbook.errors import UserError
 from rollbook.methods import METHODS
 from rollbook.model import Action
@@ -72,17 +72,15 @@ def show_calls(request: ConsoleRequest) -> Response:
 
 def download_calls(request: ConsoleRequest) -> Response:
     """Send all calls that match the filters as CSV."""
-    chosen, name = _read_filter(request), 'attachment; filename="rollbook-calls.csv"'
-    return StreamingResponse(_csv(request, chosen), headers={"Content-Disposition": name}, media_type="text/csv")
+    return send_csv("calls", CALL_COLUMNS, _rows(request, _read_filter(request)))
 
 
-def _csv(request: ConsoleRequest, chosen: CallFilter) -> Iterator[str]:
-    yield write_lines([CALL_COLUMNS])
+def _rows(request: ConsoleRequest, chosen: CallFilter) -> Iterator[Rows]:
     before, more = None, True
     while more:
         with request.database.read() as connection:
-            found = find_calls(connection, request.caller.account_id, chosen, CSV_CHUNK, before)
-        yield write_lines([[_cell(call[name]) for name in CALL_COLUMNS] for call in found.calls])
+            found = find_calls(connection, request.caller.account_id, chosen, CHUNK, before)
+        yield [[_cell(call[name]) for name in CALL_COLUMNS] for call in found.calls]
         before, more = found.older, found.older is not None
 
 

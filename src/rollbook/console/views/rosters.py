@@ -1,17 +1,17 @@
 """Rosters on the import pages: a OneRoster archive, the listing of what it would change, and its import."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from rollbook.actions import apply_roster
+from rollbook.console.downloads import CHUNK, send_csv
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.account import account_of
-from rollbook.console.views.batches import CSV_CHUNK, write_lines
 from rollbook.errors import UserError
 from rollbook.importers.oneroster import Archive, open_archive
 from rollbook.methods.unenroll_learning_modules import UNKNOWN_ID
@@ -117,15 +117,8 @@ def download_listing(request: ConsoleRequest, found: Upload) -> Response:
         listing = read_file(connection, found.id)[1]
     if listing is None:
         raise PageError(404, "This upload is no roster.")
-    name = f'attachment; filename="rollbook-import-{found.id}.csv"'
-    return StreamingResponse(_csv(listing), headers={"Content-Disposition": name}, media_type="text/csv")
-
-
-def _csv(listing: bytes) -> Iterator[str]:
-    yield write_lines([COLUMNS])
-    lines = read_listing(listing)
-    while part := [*islice(lines, CSV_CHUNK)]:
-        yield write_lines(part)
+    lines = iter(read_listing(listing))
+    return send_csv(f"import-{found.id}", COLUMNS, iter(lambda: [*islice(lines, CHUNK)], []))
 
 
 def _import(

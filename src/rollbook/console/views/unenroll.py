@@ -1,5 +1,6 @@
 """The unenroll pages: select, preview, give a reason, confirm into one batch."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, utc_now
 from rollbook.store.learning.auto_enroll import find_auto_enrolled
+from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 from rollbook.store.queue.selection import find_courses, find_groups, preview_enrollments
 
@@ -71,6 +73,25 @@ def choose(request: ConsoleRequest) -> Response:
         choice, ids = read_choice(request, form)
     except UserError as error:
         return show_choice(request, str(error), replace(form, kept=form.keep_file(request)))
+    return keep_choice(request, choice, ids, form)
+
+
+def read_ticked(request: ConsoleRequest) -> list[int]:
+    """Read the enrollments that are ticked on a page; errors: UserError for none."""
+    ids = [*dict.fromkeys(request.ids("enrollment"))]
+    if not ids:
+        raise UserError("No one is selected. Select people, or all of them.")
+    return ids
+
+
+def keep_choice(request: ConsoleRequest, choice: Choice, ids: Sequence[int], form: ListForm | None = None) -> Response:
+    """Keep a selection, of this page or of another one, as a draft and redirect to its preview.
+
+    A list without a form of its own is shown as one that was pasted, when the selection is changed.
+    """
+    if form is None:
+        pasted = "\n".join(map(str, ids)) if choice.listed else ""
+        form = ListForm({**dict.fromkeys(FIELDS, ""), "ids": pasted})
     with request.database.read() as connection:
         shares = preview_enrollments(connection, request.caller.account_id, ids)
     with request.database.write() as connection:
@@ -84,6 +105,8 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
     draft = _find_draft(request)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
+    if request.text("q"):
+        fold_all_names(request.database)
     with request.database.read() as connection:
         ids = read_draft_ids(connection, draft.id)
         auto_enrolled = find_auto_enrolled(connection, request.caller.account_id, ids)

@@ -40,9 +40,12 @@ def named(account_id: int, part: str) -> sa.ColumnElement[bool]:
 
     Cases, accents and apostrophes do not count. `fold_all_names` precedes it.
     """
-    words = read_words(part)
-    found = [users.c.search_text.contains(word, autoescape=True) for word in words]
-    return sa.and_(users.c.account_id == account_id, *(found or [sa.false()]))
+    return sa.and_(users.c.account_id == account_id, *has_words(part))
+
+
+def has_words(part: str) -> list[sa.ColumnElement[bool]]:
+    """Match the same users in any account."""
+    return [users.c.search_text.contains(word, autoescape=True) for word in read_words(part)] or [sa.false()]
 
 
 def find_ids_of_people(connection: sa.Connection, account_id: int, part: str, limit: int) -> list[int]:

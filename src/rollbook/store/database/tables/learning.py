@@ -270,37 +270,12 @@ enrollments = sa.Table(
     sa.CheckConstraint("purged_at IS NULL OR unenrolled_at IS NOT NULL", name="purged_after_unenrolled"),
     sqlite_autoincrement=True,
 )
-_open = sa.text(OPEN)
-sa.Index(
-    "uq_enrollments_open",
-    enrollments.c.user_id,
-    enrollments.c.course_id,
-    unique=True,
-    sqlite_where=_open,
-    postgresql_where=_open,
-)
-sa.Index("ix_enrollments_learner", enrollments.c.user_id, enrollments.c.course_id)
+_e = enrollments.c
+_open, _current = sa.text(OPEN), sa.text("unenrolled_at IS NULL")
 _retained = sa.text("unenrolled_at IS NOT NULL AND purged_at IS NULL")
-_current = sa.text("unenrolled_at IS NULL")
-sa.Index(
-    "ix_enrollments_current",
-    enrollments.c.account_id,
-    enrollments.c.id,
-    sqlite_where=_current,
-    postgresql_where=_current,
-)
+sa.Index("uq_enrollments_open", _e.user_id, _e.course_id, unique=True, sqlite_where=_open, postgresql_where=_open)
+sa.Index("ix_enrollments_learner", _e.user_id, _e.course_id)
+sa.Index("ix_enrollments_current", _e.account_id, _e.id, sqlite_where=_current, postgresql_where=_current)
 # The people of a course.
-sa.Index(
-    "ix_enrollments_course",
-    enrollments.c.course_id,
-    enrollments.c.user_id,
-    sqlite_where=_current,
-    postgresql_where=_current,
-)
-sa.Index(
-    "ix_enrollments_retained",
-    enrollments.c.account_id,
-    enrollments.c.unenrolled_at,
-    sqlite_where=_retained,
-    postgresql_where=_retained,
-)
+sa.Index("ix_enrollments_course", _e.course_id, _e.user_id, sqlite_where=_current, postgresql_where=_current)
+sa.Index("ix_enrollments_retained", _e.account_id, _e.unenrolled_at, sqlite_where=_retained, postgresql_where=_retained)
