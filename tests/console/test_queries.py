@@ -23,7 +23,10 @@ PAGES = (
     *("/unenroll/{draft}?q=some", "/unenroll/{draft}/plan.csv"),
     *("/import", "/import/{upload}"),
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
-    *("/account/calls", "/account/webhooks"),
+    *("/account/calls", "/account/webhooks", "/courses", "/courses?sort=-enrolled", "/courses.csv", "/learners.csv"),
+    *("/courses/{course}", "/courses/{course}?q=some&sort=name&group=north", "/courses/{course}/people.csv"),
+    *("/groups", "/groups?sort=members", "/groups.csv", "/groups/{group}", "/groups/{group}/members.csv"),
+    *("/groups/{group}/courses", "/groups/{group}/courses.csv", "/learners?q=some&sort=name"),
 )
 
 
@@ -59,7 +62,8 @@ def _count_each(client: _Client, campus: Campus, rows: int) -> dict[str, int]:
         learner = connection.execute(query).scalar_one()
     counts = {}
     for page in PAGES:
-        place = page.format(batch=batch, learner=learner, draft=_last(chosen), upload=_last(uploaded))
+        made = {"draft": _last(chosen), "upload": _last(uploaded)}
+        place = page.format(batch=batch, learner=learner, course=campus.course_id, group=campus.group_id, **made)
         with counted_statements() as statements:
             assert client.get(f"/console{place}").status_code == 200, place
         counts[page] = len(statements)

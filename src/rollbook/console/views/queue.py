@@ -9,8 +9,8 @@ from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.people.search import find_ids_of_people
-from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
 from rollbook.store.people.search_text import fold_all_names
+from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
 from rollbook.store.queue.hourly import read_hours
 from rollbook.store.queue.selection import find_courses
 from rollbook.store.queue.state import read_queue
