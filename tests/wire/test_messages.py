@@ -10,7 +10,7 @@ from broken_calls import break_tree
 from rollbook.errors import CallError, WireCode
 from rollbook.wire.call import call_of
 from rollbook.wire.identifiers import NUMBER
-from rollbook.wire.messages import ANYTHING, Choice, info, optional, parameters, record
+from rollbook.wire.messages import ANYTHING, Choice, Element, info, optional, parameters, record
 from rollbook.wire.read import compile_reader, read_known
 from rollbook.wire.values import BOOLEAN, one_of
 from rollbook.wire.write import compile_writer
@@ -103,3 +103,35 @@ def test_docs_name_the_choice_and_the_content() -> None:
     rows = [*contract_tables.describe_elements(call_of(TAKES))]
     assert "| · `User` | 1 | exactly one of `ID`, `Email`, with a value |" in "\n".join(rows)
     assert "| · · `Venues` | 0 or 1 | any elements or text, as XML |" in "\n".join(rows)
+
+
+LIST = parameters(record("Items", record("Item", Element("ID", "id", NUMBER, as_sent="sent"), field="items", most=3)))
+ONE = "<Item><ID>7</ID></Item>"
+
+
+@pytest.mark.parametrize(
+    ("items", "read"),
+    [
+        (ONE + "<Item><ID> 08 </ID></Item>", [{"id": 7, "sent": "7"}, {"id": 8, "sent": "08"}]),
+        ("<Item><ID>0000000000000000000000009</ID></Item>", [{"id": 9, "sent": "0000000000000000000000009"}]),
+        ("<Item><ID><![CDATA[1]]>2</ID></Item>", [{"id": 12, "sent": "12"}]),
+        ("", "SU:12"),
+        (4 * ONE, "SU:12"),
+        (ONE + "<Item/>", "SU:12"),
+        (ONE + "<Item><ID/></Item>", "SU:12"),
+        (ONE + "<Item><ID>x</ID></Item>", "SU:12"),
+        (ONE + "<Item><ID>1</ID><ID>2</ID></Item><Item/>", "SU:12"),
+        (ONE + "<Other><ID>7</ID></Other>", "SU:13"),
+        (ONE + "<Item><Other>7</Other></Item>", "SU:12"),
+        ("<Item><ID>7<ID>8</ID></ID></Item>", "SU:13"),
+        ("<Item><ID>7<Item><ID>8</ID></Item></ID></Item>", "SU:13"),
+        ('<Item xmlns="urn:x"><ID>7</ID></Item>', "SU:12"),
+    ],
+)
+def test_list_of_single_values_is_read_in_any_shape(items: str, read: object) -> None:
+    root = etree.fromstring(f"<Parameters><Items>{items}</Items></Parameters>")
+    try:
+        found: object = compile_reader(LIST)(root).values["items"]
+    except CallError as error:
+        found = error.code.code
+    assert found == read

@@ -26,14 +26,14 @@ def unenrollment_item(malformed: WireCode, least: int = 1) -> Element:
 def read_ids(call: MethodCall, repeated: WireCode) -> tuple[list[int | None], dict[int, ErrorEntry]]:
     """Return the numbers of the items, None for malformed and repeated ones, and the errors of these by block (D8)."""
     errors = {block: ErrorEntry.of_item(code, block) for block, code in call.wrong.items()}
-    ids: list[int | None] = []
+    ids: list[int | None] = [item["id"] for item in call.values.get("items", ())]
+    if not errors and len({*ids}) == len(ids):
+        return ids, errors
     first_blocks: dict[int, int] = {}
-    for block, item in enumerate(call.values.get("items", ()), 1):
-        number = item["id"]
+    for block, number in enumerate(ids, 1):
         if number is not None and first_blocks.setdefault(number, block) != block:
             errors[block] = ErrorEntry.of_item(repeated, block, first=first_blocks[number])
-            number = None
-        ids.append(number)
+            ids[block - 1] = None
     return ids, errors
 
 

@@ -86,11 +86,15 @@ def _unquote(value: bytes) -> bytes:
     Quoted-printable text has the same escapes with another sign. Its special characters, and percent signs that begin
     no escape, are escaped first. Errors: SU:02.
     """
-    value, broken = _NO_ESCAPE.subn(b"%25", value.replace(b"+", b" "), count=MAX_BROKEN_ESCAPES + 1)
-    if broken > MAX_BROKEN_ESCAPES:
-        raise CallError(NO_PACKAGE, f"the form has more than {MAX_BROKEN_ESCAPES} percent signs that begin no escape")
+    value = value.replace(b"+", b" ")
     for special, escape in ((b"=", b"%3D"), (b"\n", b"%0A"), (b"\r", b"%0D")):
         value = value.replace(special, escape)
+    decoded = a2b_qp(value.replace(b"%", b"="))
+    if len(decoded) == len(value) - 2 * value.count(b"%"):  # every percent sign began an escape
+        return decoded
+    value, broken = _NO_ESCAPE.subn(b"%25", value, count=MAX_BROKEN_ESCAPES + 1)
+    if broken > MAX_BROKEN_ESCAPES:
+        raise CallError(NO_PACKAGE, f"the form has more than {MAX_BROKEN_ESCAPES} percent signs that begin no escape")
     return a2b_qp(value.replace(b"%", b"="))
 
 

@@ -61,22 +61,31 @@ def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
 
 def _compile(record: Element) -> Read:
     """Compile the reader of a record."""
-    read = _compile_any(record)
-    first, *others = record.children
-    if others or record.check or (first.least, first.most) != (1, 1):
-        return read
-    name, read_first = first.name, _compile_child(first)
+    read_any = _compile_any(record)
+    row, *others = record.children
+    if others or record.check or not row.field or not row.repeats or len(row.children) != 1 or row.check:
+        return read_any
+    [cell] = row.children
+    if cell.children or not cell.field or cell.kind.markup or (cell.least, cell.most) != (1, 1):
+        return read_any
+    read_each = cell.kind.read
+    read_all = cell.kind.read_all or (lambda texts: [*map(read_each, texts)])
 
-    def read_single(parent: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
-        # The fast path for items with one child, which most items are: half the time.
-        if len(parent) == 1:
-            child = parent[0]
-            if child.tag == name:
-                read_first(child, values, notes)
-                return
-        read(parent, values, notes)
+    def read_rows(parent: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        # The fast path for lists of items with one value each and no mistake, which most calls are.
+        rows = [*parent.iterchildren(row.name)]
+        if row.least <= len(rows) <= row.most and len(rows) == len(parent) and {*map(len, rows)} == {1}:
+            cells = [each[0] for each in rows]
+            if {each.tag for each in cells} == {cell.name} and not any(map(len, cells)):
+                texts = [(each.text or "").strip(WHITE_SPACE) for each in cells]
+                with suppress(ValueError):
+                    pairs = zip(texts, read_all(texts), strict=True)
+                    held = [{cell.as_sent: text, cell.field: value} for text, value in pairs]
+                    values.setdefault(row.field, []).extend(held)
+                    return
+        read_any(parent, values, notes)
 
-    return read_single
+    return read_rows
 
 
 def _compile_any(record: Element) -> Read:

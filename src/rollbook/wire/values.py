@@ -1,6 +1,6 @@
 """The kinds of values on the wire: numbers, words and times, each read from a text and written as one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,16 @@ def number(least: int, most: int, name: str = "", example: int = 7) -> Kind:
             raise ValueError("out of range")
         return value
 
-    return Kind(name or f"number from {least} to {most}", str(example), read)
+    def read_all(texts: Sequence[str]) -> list[int]:
+        joined = "".join(texts)
+        if not (joined.isascii() and joined.isdigit()) or max(map(len, texts)) > longest:
+            raise ValueError("not only whole numbers")
+        values = [*map(int, texts)]
+        if min(values) < least or max(values) > most:
+            raise ValueError("out of range")
+        return values
+
+    return Kind(name or f"number from {least} to {most}", str(example), read, read_all=read_all)
 
 
 def short_text(most: int) -> Kind:
