@@ -142,23 +142,39 @@ def _find_nothing_in_a_roster(tab: Tab) -> None:
     tab.page.get_by_text("No change matches.").wait_for()
 
 
-def _mistype_the_role(tab: Tab) -> None:
-    tab.page.get_by_label("E-mail of a user of this account").fill("nobody@example.org")
-    tab.click("Change the role")
+def _mistype_a_user(tab: Tab) -> None:
+    tab.page.get_by_label("E-mail or number of a user").fill("nobody@example.org")
+    tab.click("Open the user")
     tab.page.get_by_role("alert").wait_for()
+
+
+def _open_a_user(tab: Tab) -> None:
+    tab.page.get_by_role("link", name="administrator@example.org").click()
+    tab.page.get_by_role("heading", name="Access to the console").wait_for()
+
+
+def _invite_a_user(tab: Tab) -> None:
+    _open_a_user(tab)
+    tab.click("Create an invitation link")
+    tab.page.get_by_role("button", name="Copy").wait_for()
+
+
+def _follow_an_invitation(tab: Tab) -> None:
+    _invite_a_user(tab)
+    tab.page.goto(tab.page.locator("code.key").inner_text())
+    tab.page.get_by_role("heading", name="Choose a password").wait_for()
+
+
+def _erase_a_user(tab: Tab) -> None:
+    _open_a_user(tab)
+    tab.page.get_by_role("link", name="Erase…").click()
+    tab.page.get_by_role("heading", name="Erase administrator@example.org?").wait_for()
 
 
 def _mistype_the_hold(tab: Tab) -> None:
     tab.page.get_by_label("Hold, in seconds").fill("soon")
     tab.click("Save")
     tab.page.get_by_role("alert").wait_for()
-
-
-def _make_a_password(tab: Tab) -> None:
-    tab.page.on("dialog", lambda dialog: dialog.accept())
-    tab.page.get_by_label("E-mail of an administrator or owner").fill("administrator@example.org")
-    tab.click("Create a password")
-    tab.page.get_by_text("shown only once").wait_for()
 
 
 def _make_a_key(tab: Tab) -> None:
@@ -213,8 +229,11 @@ VIEWS = [
     View("account", "/account", image="account"),
     View("policy refused", "/account", _mistype_the_hold, refusals=1),
     View("users", "/account/users", image="users"),
-    View("role refused", "/account/users", _mistype_the_role, refusals=1),
-    View("password shown once", "/account/users", _make_a_password),
+    View("user not found", "/account/users", _mistype_a_user, refusals=1),
+    View("user", "/account/users", _open_a_user, always=True),
+    View("invitation shown once", "/account/users", _invite_a_user, image="invitation"),
+    View("invitation", "/account/users", _follow_an_invitation, always=True),
+    View("erasing a user", "/account/users", _erase_a_user),
     View("keys", "/account/keys", image="keys"),
     View("key shown once", "/account/keys", _make_a_key, always=True),
     View("webhooks", "/account/webhooks", image="webhooks"),

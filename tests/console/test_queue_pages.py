@@ -3,18 +3,20 @@
 import csv
 import io
 import re
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from campus import Campus, forget_workers
+from campus import OPERATOR, Campus, forget_workers, read_outcomes
 from conftest import Served
 from rollbook.model import utc_now
 from rollbook.store.database.tables import enrollments, unenrollments
 from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.audit import list_changes
+from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 from rollbook.store.queue.accept import accept_batch
 from rollbook.store.queue.workers import note_worker
 from visitor import Visitor
@@ -376,3 +378,37 @@ def test_queue_and_pending_batch_show_that_no_worker_runs(served: Served, campus
         f"/console/batches/{batch}/undo",
     ]
     forget_workers(served.database)
+
+
+def test_first_steps_of_an_empty_account_are_ticked_as_they_are_done(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    def steps() -> list[bool]:
+        owner.open("/console/queue")
+        return ["done" in item.text_content() for item in owner.page().xpath("//section[@id='steps']//li")]
+
+    assert steps() == [False, True, False]
+    assert f"{owner.origin}/apiv2/" in owner.text()
+    with served.database.write() as connection:
+        for row in list_keys(connection, campus.account):
+            if row["kind"] == "account":
+                revoke_key(connection, campus.account, row["id"], by=OPERATOR)
+    assert steps() == [False, False, False]
+    with served.database.write() as connection:
+        campus.account_key = new_key(connection, campus.account, None, by=OPERATOR)
+    assert read_outcomes(served.server.post(campus.package(["nonsense"]))) == ["ULM:01"]
+    deadline = time.monotonic() + 15  # the use of a key is stored after the response
+    while steps() != [False, True, True]:
+        assert time.monotonic() < deadline, "the call is not ticked"
+        time.sleep(0.05)
+    campus.enroll(1)
+    assert steps() == []
+
+
+def test_first_steps_end_with_the_first_batch(campus: Campus, owner: Visitor) -> None:
+    ids = campus.enroll(1)
+    owner.open("/console/queue")
+    assert "First steps" in owner.text()
+    campus.accept(ids)
+    owner.open("/console/queue")
+    assert "First steps" not in owner.text()

@@ -456,6 +456,6 @@ def test_confirmation_after_the_session_ended_returns_to_the_preview(
 
 def test_form_without_a_page_redirects_to_sign_in_without_its_fields(owner: Visitor) -> None:
     owner.client.cookies.clear()
-    for path in ("/console/queue/pause", "/console/account/password", "/console/account/users/password"):
+    for path in ("/console/queue/pause", "/console/account/password", "/console/account/users/1/password"):
         owner.post(path, {"old": "secret", "email": "owner@example.org"})
         assert owner.answer.headers["Location"] == "/console/sign-in"

@@ -90,3 +90,8 @@ def give_password(campus: Campus, email: str = "owner@example.org", password: st
             assert given.rowcount == 1
         else:
             set_password(connection, campus.account, email, password, by=OPERATOR)
+
+
+def shown_secret(visitor: Visitor) -> str:
+    """Return the key, password or link that the page shows."""
+    return str(visitor.page().xpath("//code[@class='key']/text()")[0])

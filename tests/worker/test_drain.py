@@ -61,7 +61,11 @@ def test_worker_in_a_long_step_is_seen_and_a_killed_one_is_missed_within_seconds
     campus.accept(campus.enroll(2))
     log = tmp_path / "worker.log"
     with database.session() as blocking:
-        block = "UPDATE accounts SET name = name" if database_url.startswith("sqlite") else "LOCK TABLE enrollments IN EXCLUSIVE MODE"
+        block = (
+            "UPDATE accounts SET name = name"
+            if database_url.startswith("sqlite")
+            else "LOCK TABLE enrollments IN EXCLUSIVE MODE"
+        )
         blocking.exec_driver_sql(block)
         worker = ForkedProcess(["worker"], environment(database_url, tmp_path), tmp_path, log, log)
         try:

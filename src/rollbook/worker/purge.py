@@ -18,6 +18,7 @@ from rollbook.store.operations.call_log import purge_calls
 from rollbook.store.operations.idempotency import purge_idempotency_keys
 from rollbook.store.people.api_keys import expire_keys
 from rollbook.store.people.emails import fold_emails
+from rollbook.store.people.invitations import purge_invitations
 from rollbook.store.people.learner_sessions import purge_authorizations, purge_sessions
 from rollbook.store.people.login_sessions import purge_login_sessions
 from rollbook.store.people.search_text import fold_names
@@ -55,6 +56,7 @@ class Purge:
             _Task(self._purge_progress, HOUR, now),
             _Task(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_invitations(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_authorizations(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_sessions(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),

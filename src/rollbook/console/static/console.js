@@ -23,6 +23,29 @@ function addSelectAll(root) {
   }
 }
 
+// Adds a button that copies the text of each element marked data-copy.
+function addCopyButtons() {
+  for (const element of document.querySelectorAll("[data-copy]")) {
+    if (element.nextElementSibling?.matches("button.copy")) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet copy";
+    button.textContent = "Copy";
+    button.setAttribute("aria-live", "polite");
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(element.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(element);
+        button.textContent = "Selected: copy it with the keyboard";
+      }
+      setTimeout(() => { button.textContent = "Copy"; }, 4000);
+    });
+    element.after(" ", button);
+  }
+}
+
 // Fetches the parts marked data-live again, unless the user is working in them or has stopped it.
 function startRefresh() {
   if (!document.querySelector("[data-live]")) return;
@@ -54,27 +77,12 @@ function startRefresh() {
           next.dataset.seen = next.innerHTML;
           old.replaceWith(next);
           addSelectAll(document);
+          addCopyButtons();
         }
       }
     } catch { /* the next refresh tries again */ }
   };
   setTimeout(refresh, REFRESH_MS);
-}
-
-// Adds a button that copies the text of each element marked data-copy.
-function addCopyButtons() {
-  if (!navigator.clipboard) return;
-  for (const element of document.querySelectorAll("[data-copy]")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "quiet";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(element.textContent);
-      button.textContent = "Copied";
-    });
-    element.after(button);
-  }
 }
 
 // Prevents a form from being sent twice.

@@ -8,6 +8,7 @@ from rollbook.console.chart import draw_chart
 from rollbook.console.request import ConsoleRequest, redirect
 from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
+from rollbook.store.operations.first_steps import read_first_steps
 from rollbook.store.people.search import find_ids_of_people
 from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
@@ -32,6 +33,8 @@ def show_queue(request: ConsoleRequest) -> Response:
     with request.database.read() as connection:
         latest = find_latest_batch(connection, account_id)
         state = read_queue(connection, account_id)
+        # Until the first batch.
+        steps = None if any(state.counts.values()) else read_first_steps(connection, account_id)
         hours = read_hours(connection, account_id, now, state.counts[UnenrollmentStatus.PENDING], CHART_HOURS)
         try:
             chosen = read_filter(request, connection, status)
@@ -44,6 +47,7 @@ def show_queue(request: ConsoleRequest) -> Response:
         "queue.html",
         code=422 if problem else 200,
         error=problem,
+        steps=None if steps is None or steps.done else steps,
         state=state,
         latest=latest,
         silent=is_silent(state.worker_seen_at, now),

@@ -64,7 +64,7 @@ def _form(request: ConsoleRequest, code: int, error: str | None, next_path: str)
         several = has_several_accounts(connection)
     fields = {"email": request.text("email"), "account": request.text("account"), "next": next_path}
     kept = request.sign_in_notice
-    notice = kept if kept in ("out", "changed") else "ended" if next_path else None
+    notice = kept if kept in ("out", "changed", "chosen") else "ended" if next_path else None
     page = request.render("sign_in.html", code=code, error=error, several=several, notice=notice, **fields)
     if kept:
         delete_cookie(page, SIGN_IN_NOTICE)

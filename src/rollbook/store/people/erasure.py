@@ -13,6 +13,7 @@ from rollbook.store.database.tables import (
     calls,
     enrollments,
     external_authorizations,
+    invitations,
     keys,
     learner_sessions,
     login_sessions,
@@ -26,7 +27,7 @@ from rollbook.store.people.users import find_named, keep_an_owner
 # The rows about a user that are deleted, by what they are called in the summary.
 DELETED = {
     "keys": (keys,),
-    "login sessions": (login_sessions, learner_sessions, external_authorizations),
+    "login sessions": (login_sessions, learner_sessions, external_authorizations, invitations),
     "teams": (user_teams,),
     "memberships of groups": (memberships,),
     "stored answers to calls": (answers,),

@@ -12,11 +12,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, Role, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import accounts, login_sessions, users
+from rollbook.store.database.tables import accounts, invitations, login_sessions, users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.accounts import named
 from rollbook.store.people.emails import find_by_email
-from rollbook.store.people.users import find_user
+from rollbook.store.people.users import find_named
 
 MIN_LENGTH, MAX_LENGTH = 12, 1000
 ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)
@@ -26,19 +26,23 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _at_once = threading.BoundedSemaphore(2)
 
 
-def set_password(connection: sa.Connection, account: Account, email: str, password: str, *, by: Actor) -> None:
-    """Set the password of an administrator or owner and end the login sessions of the user; errors: UserError."""
-    user = find_user(connection, account, email)
+def set_password(connection: sa.Connection, account: Account, named: str, password: str, *, by: Actor) -> None:
+    """Set the password of an administrator or owner, named as for `find_named`; errors: UserError.
+
+    Login sessions of the user and an invitation end.
+    """
+    user = find_named(connection, account, named)
+    name = user.email or f"User {user.id}"
     if user.role not in ADMINISTERING:
-        raise UserError(f"{user.email} is a {user.role}; the console is for administrators and owners.")
+        raise UserError(f"{name} is a {user.role}; the console is for administrators and owners.")
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise UserError(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
     mine = sa.and_(users.c.account_id == account.id, users.c.id == user.id)
     changed = {"password_hash": _hasher.hash(password), "modified_at": utc_now()}
     connection.execute(sa.update(users).where(mine).values(changed))
-    ended = sa.and_(login_sessions.c.account_id == account.id, login_sessions.c.user_id == user.id)
-    connection.execute(sa.delete(login_sessions).where(ended))
-    record_change(connection, account.id, by, Change(Action.SET_PASSWORD, user.email))
+    for table in (login_sessions, invitations):
+        connection.execute(sa.delete(table).where(table.c.user_id == user.id))
+    record_change(connection, account.id, by, Change(Action.SET_PASSWORD, name))
 
 
 def generate_password() -> str:

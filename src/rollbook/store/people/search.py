@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Role
 from rollbook.store.database.sql import in_ids, unindexed
-from rollbook.store.database.tables import courses, enrollments, groups, sessions, users
+from rollbook.store.database.tables import courses, enrollments, groups, invitations, sessions, users
 from rollbook.store.people.emails import alike
 from rollbook.store.people.search_text import read_words
 
@@ -109,12 +109,26 @@ def _read_people(connection: sa.Connection, ids: Sequence[int]) -> Sequence[Row]
 
 
 def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequence[Row]:
-    """List administrators and owners, and whether each has a password and so can sign in."""
-    columns = (users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active)
-    query = sa.select(*columns, users.c.password_hash.is_not(None).label("has_password"))
+    """List administrators and owners, and whether each has a password or an invitation, and so can sign in."""
     # The predicate of the index.
-    staff = query.where(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
-    return connection.execute(staff.order_by(users.c.id).limit(limit)).all()
+    staff = sa.and_(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
+    return connection.execute(_WITH_ACCESS.where(staff).order_by(users.c.id).limit(limit)).all()
+
+
+_WITH_ACCESS = sa.select(
+    *(users.c.id, users.c.given_name, users.c.family_name, users.c.email, users.c.role, users.c.active),
+    users.c.password_hash.is_not(None).label("has_password"),
+    sa.select(sa.func.max(invitations.c.expires_at))
+    .where(invitations.c.user_id == users.c.id)
+    .scalar_subquery()
+    .label("invited_until"),
+)
+
+
+def find_access(connection: sa.Connection, account_id: int, user_id: int) -> Row | None:
+    """Read of one user what `find_staff` reads; None when the account has no such user, or it is erased."""
+    mine = sa.and_(users.c.account_id == account_id, users.c.id == user_id, users.c.erased_at.is_(None))
+    return connection.execute(_WITH_ACCESS.where(mine)).one_or_none()
 
 
 def find_person(connection: sa.Connection, account_id: int, user_id: int) -> Row | None:

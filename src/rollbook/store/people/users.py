@@ -11,7 +11,14 @@ from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, Role, suggest, utc_now
-from rollbook.store.database.tables import accounts, external_authorizations, learner_sessions, login_sessions, users
+from rollbook.store.database.tables import (
+    accounts,
+    external_authorizations,
+    invitations,
+    learner_sessions,
+    login_sessions,
+    users,
+)
 from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.emails import find_by_email, folded
 from rollbook.store.people.fields import check_email, check_text
@@ -49,15 +56,17 @@ def add_user(connection: sa.Connection, account: Account, email: str, role: Role
     return number
 
 
-def set_role(connection: sa.Connection, account: Account, email: str, role: Role, *, by: Actor) -> None:
-    """Change the role of a user; errors: UserError when the account would have no active owner."""
-    user = find_user(connection, account, email)
+def set_role(connection: sa.Connection, account: Account, named: str, role: Role, *, by: Actor) -> None:
+    """Change the role of a user named as for `find_named`; errors: UserError when no active owner would be left."""
+    user = find_named(connection, account, named)
     if role is not Role.OWNER:
         keep_an_owner(connection, account, user.id)
+    if role is Role.LEARNER:
+        connection.execute(sa.delete(invitations).where(invitations.c.user_id == user.id))
     changed = sa.update(users).where(users.c.account_id == account.id, users.c.id == user.id)
     connection.execute(changed.values(role=role, modified_at=utc_now()))
     if details := compare({"role": user.role}, {"role": role.value}):
-        record_change(connection, account.id, by, Change(Action.SET_ROLE, user.email, details))
+        record_change(connection, account.id, by, Change(Action.SET_ROLE, user.email or f"User {user.id}", details))
 
 
 def keep_an_owner(connection: sa.Connection, account: Account, user_id: int) -> None:
@@ -113,8 +122,8 @@ def rename_user(
 
 
 def end_sessions(connection: sa.Connection, user_id: int) -> None:
-    """End the login sessions of a user, in the console and on the learner's page."""
-    for table in (login_sessions, learner_sessions, external_authorizations):
+    """End the login sessions and the invitation of a user, in the console and on the learner's page."""
+    for table in (login_sessions, invitations, learner_sessions, external_authorizations):
         connection.execute(sa.delete(table).where(table.c.user_id == user_id))
 
 
