@@ -223,6 +223,24 @@ def test_plan_has_every_id_and_says_which_of_them_the_report_lacks(desk: Desk) -
     assert [row["ID"] for row in desk.outcomes("course.csv")] == [str(ids[2])]
 
 
+def test_few_ids_of_a_long_report_have_the_same_preview(desk: Desk) -> None:
+    ids = desk.campus.enroll(305)
+    aid, rare = (desk.campus.add(courses, name=name, status="Active") for name in ("First Aid", "Rare"))
+    with desk.campus.database.write() as connection:
+        for course_id, chosen in ((aid, ids[:70]), (rare, ids[70:72])):
+            move = enrollments.update().where(enrollments.c.id.in_(chosen))
+            connection.execute(move.values(course_id=course_id, progress="50"))
+    asked = (str(ids[0]), str(ids[70]), "999999999")
+    done = desk.run("unenroll", *asked, "--dry-run", "--plan", "ids.csv", expect=1)
+    assert [line.split() for line in done.out.splitlines()[2:4]] == [
+        ["First", "Aid", "1", "70", "1", "1", "0"],
+        ["Rare", "1", "2", "50", "1", "0"],
+    ]
+    assert [row["Note"] for row in desk.outcomes("ids.csv")] == ["", "", "not in the report"]
+    said = desk.run("unenroll", *asked, "--dry-run", "--max-percent", "49", expect=4).err
+    assert said.endswith("Stopped before the first call: 50 % of 'Rare' is more than --max-percent 49.\n")
+
+
 def test_people_are_told_by_employee_id_with_one_course_beside_the_file(desk: Desk) -> None:
     named = desk.campus.enroll_named(2)
     desk.campus.enroll(5)

@@ -7,6 +7,7 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollbook.client.transport import write_form
 from rollbook.errors import CallError
 from rollbook.model import Extensions
 from rollbook.wire.call import read_call
@@ -22,6 +23,11 @@ def test_an_urlencoded_package_is_read_as_it_was_written(
 ) -> None:
     body = urlencode([*before, ("Package", package), *after]).encode()
     assert read_package(body, URLENCODED) == package.encode()
+
+
+@given(package=st.text(st.characters(exclude_categories=["Cs"])) | st.text("<a >/%+&=;\n"))
+def test_client_escapes_a_package_like_the_standard_library(package: str) -> None:
+    assert write_form(package) == urlencode({"Package": package}).encode()
 
 
 @given(

@@ -16,7 +16,7 @@ from rollbook.methods.unenroll_learning_modules import AUTO_ENROLL
 from rollbook.wire.answer import ErrorEntry, Reply, read_reply
 from rollbook.wire.identifiers import read_identifier
 from rollbook.wire.messages import Values
-from rollbook.wire.read import read_known, read_rows
+from rollbook.wire.read import read_rows
 
 NOTHING: Mapping[str, str] = {}
 NO_ERROR = ErrorEntry("no code", "The answer is Failed without an error.")
@@ -121,7 +121,7 @@ class Calls:
             first = reply.errors[0] if reply.errors else NO_ERROR
             raise CallRefusedError(url, first.code, first.message, response.headers.get("X-Request-ID"))
         batch_id = read_identifier(response.headers.get(BATCH, ""))
-        given = self._read(lambda: read_known(reply.info, method.gives))
+        given = self._read(lambda: method.read_info(reply.info))
         courses = response.headers.get(AUTO_ENROLL, "")
         return Sent(
             reply, given, batch_id, in_doubt and not self._transport.is_rollbook, courses.replace(",", " ").split()

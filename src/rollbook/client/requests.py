@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import islice
+from secrets import token_hex
 from typing import Any, TypeVar
 from urllib.parse import quote
-from uuid import uuid4
 
 from rollbook.model import read_reason
 from rollbook.wire.messages import Values
@@ -244,4 +244,4 @@ def split(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def new_key() -> str:
     """Make the Idempotency-Key of a call."""
-    return str(uuid4())
+    return token_hex(16)

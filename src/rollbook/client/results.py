@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from rollbook.methods.method import Method
 from rollbook.methods.remove_unenrollments import NOT_PENDING, REMOVE_UNENROLLMENTS
@@ -36,8 +37,7 @@ BECOMES = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The outcome of one item: `id` as it was given, `block` its position in its call.
 
     `status` is `accepted`, `accepted before` or `refused`; for a removed or restored item its new status.
@@ -128,7 +128,7 @@ def read_outcomes(
         if block in by_block:
             item = by_block[block]
             status, new_id = item.get("status") or ACCEPTED, item.get("new_id")
-            outcomes.append(Outcome(id_, True, status, batch_id=batch_id, block=block, new_id=new_id))
+            outcomes.append(Outcome(id_, True, status, None, None, batch_id, block, new_id))
         elif block in refused:
             code, message = refused[block].code, refused[block].message
             before = in_doubt and code in QUEUED_BEFORE

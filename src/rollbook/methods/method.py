@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollbook import store
 from rollbook.errors import CallError, TransportError, WireCode
@@ -11,10 +11,11 @@ from rollbook.model import Actor, Caller, Extensions, Permission
 from rollbook.wire.answer import Answer, ErrorEntry
 from rollbook.wire.call import Call, call_of, compile_call
 from rollbook.wire.messages import Element, Values
-from rollbook.wire.read import Reading, compile_reader
+from rollbook.wire.read import Reading, compile_lenient, compile_reader
 from rollbook.wire.write import Markup, compile_writer
 
 if TYPE_CHECKING:
+    from lxml import etree
     from sqlalchemy import Connection
 
     from rollbook.store.database.database import Work
@@ -146,6 +147,11 @@ class Method:
     @cached_property
     def _write_call(self) -> Callable[[Values], str]:
         return compile_call(self.takes)
+
+    @cached_property
+    def read_info(self) -> "Callable[[etree._Element], dict[str, Any]]":
+        """Read what the method has given, as a client does."""
+        return compile_lenient(self.gives)
 
     @cached_property
     def write_info(self) -> Callable[[Values], Markup]:

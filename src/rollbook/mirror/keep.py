@@ -1,7 +1,6 @@
 """Keeps enrollments here before they are unenrolled on a server, and records their batch with its outcomes."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -137,7 +136,7 @@ class Keeper:
 def _settle(outcome: Outcome) -> Outcome:
     if outcome.accepted or outcome.code not in QUEUED_BEFORE:
         return outcome
-    return replace(outcome, accepted=True, status=ACCEPTED_BEFORE)
+    return outcome._replace(accepted=True, status=ACCEPTED_BEFORE)
 
 
 def require_mirror(connection: Connection, account: Account, client: Client) -> Mirror:

@@ -8,7 +8,7 @@ from lxml import etree
 from rollbook.errors import NO_ROOT, CallError, WireCode
 from rollbook.wire.identifiers import NUMBER
 from rollbook.wire.messages import ANY_NUMBER, Element, record
-from rollbook.wire.read import read_known
+from rollbook.wire.read import compile_lenient
 from rollbook.wire.write import Markup, compile_writer
 from rollbook.wire.xml import parse, text_of
 
@@ -27,6 +27,7 @@ _ERROR = record(
 )
 _ERRORS = record("Errors", _ERROR)
 _write_errors = compile_writer(_ERRORS)
+_read_errors = compile_lenient(_ERRORS)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def read_reply(body: bytes) -> Reply:
     outcome = "" if result is None else text_of(result)
     if root.tag != "SmarterU" or outcome not in ("Success", "Failed"):
         raise CallError(NO_ROOT, "the XML is no SmarterU element with a Result")
-    entries = [] if errors is None else read_known(errors, _ERRORS).get("errors", [])
+    entries = [] if errors is None else _read_errors(errors).get("errors", [])
     return Reply(
         outcome == "Success",
         [ErrorEntry(entry.get("code") or "", entry.get("message") or "", entry.get("block")) for entry in entries],

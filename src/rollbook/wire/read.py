@@ -205,31 +205,49 @@ def place_of(element: etree._Element) -> str:
     return "/".join([*reversed(names), name_of(element)]) + f", line {element.sourceline}"
 
 
-def read_known(parent: etree._Element, record: Element) -> dict[str, Any]:
-    """Read an answer and skip elements that the tree does not have; errors: ValueError for a wrong value."""
-    values: dict[str, Any] = {}
-    for attribute in record.attributes:
-        # The contract's samples write both `block` and `Block` (protocol §4).
-        text = parent.get(attribute.name) or parent.get(attribute.name.title())
-        with suppress(ValueError):  # which then counts as missing
-            values[attribute.field] = attribute.kind.read(text) if text else None
-    for child in parent:
-        element = record.by_name.get(child.tag)
-        if element is None:
-            continue
-        if not element.children:
-            text = markup_of(child) if element.kind.markup else text_of(child)
-            value = element.kind.read(text) if text else None
-        elif not element.field:
-            values |= read_known(child, element)
-            continue
+def compile_lenient(record: Element) -> Callable[[etree._Element], dict[str, Any]]:
+    """Compile the reader of an answer, which skips unknown elements; its errors: ValueError for a wrong value."""
+    # The contract's samples write both `block` and `Block` (protocol §4).
+    attributes = [(each.name, each.name.title(), each.field, each.kind.read) for each in record.attributes]
+    find = {child.name: _compile_lenient_child(child) for child in record.children}.get
+
+    def read(parent: etree._Element) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, title, key, read_text in attributes:
+            text = parent.get(name) or parent.get(title)
+            try:
+                values[key] = read_text(text) if text else None
+            except ValueError:  # which then counts as missing
+                continue
+        for child in parent:
+            read_child = find(child.tag)
+            if read_child is not None:
+                read_child(child, values)
+        return values
+
+    return read
+
+
+def _compile_lenient_child(element: Element) -> Callable[[etree._Element, dict[str, Any]], None]:
+    key, kind, repeats = element.field, element.kind, element.repeats
+    read_record = compile_lenient(element) if element.children else None
+    find_text, read_text = markup_of if kind.markup else text_of, kind.read
+
+    def read(child: etree._Element, values: dict[str, Any]) -> None:
+        if read_record is not None:
+            value: Any = read_record(child)
+            if not key:
+                values |= value
+                return
         else:
-            value = read_known(child, element)
-        if element.repeats:
-            values.setdefault(element.field, []).append(value)
+            text = find_text(child)
+            value = read_text(text) if text else None
+        if repeats:
+            values.setdefault(key, []).append(value)
         else:
-            values[element.field] = value
-    return values
+            values[key] = value
+
+    return read
 
 
 def read_rows(info: etree._Element, tree: Element, *needed: str) -> list[dict[str, str]]:
