@@ -92,6 +92,8 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
     ids = "\n".join(map(str, range(1, 50_001, 10)))
     yield "POST /unenroll, a course", lambda: choose(visitor, in_course=course, ids="")
     yield "POST /unenroll, 5,000 ids", lambda: choose(visitor, ids=ids)
+    people = {"ids": "\n".join(f"u{number}@example.org" for number in range(1, 10_001)), "of_course": "Course 77"}
+    yield "POST /unenroll, 10,000 e-mails", lambda: choose(visitor, **people, skip_bad_rows="1")
     yield "GET of the preview", lambda: visitor.open(visitor.answer.url.path).status_code
 
 

@@ -10,12 +10,15 @@ import sqlalchemy as sa
 from playwright.sync_api import FilePayload, expect
 
 from campus import Campus
-from console_browser import RULES, Running, Tab, Tabs
+from console_browser import DESKTOP, RULES, Running, Tab, Tabs
 from console_school import COURSES, NUMBERS, School
 from rollbook.model import utc_now
-from rollbook.store.database.tables import enrollments, external_authorizations
+from rollbook.store.database.tables import courses, enrollments, external_authorizations, users
+from rollbook.store.people.emails import folded
+from visitor import give_password
 
 _numbers = itertools.count(1)
+LONG = "Wolfeschlegelsteinhausenbergerdorff" * 2
 
 # Makes pages refresh ten times as often.
 _HURRY = "const every = window.setTimeout; window.setTimeout = (task, delay) => every(task, delay / 10);"
@@ -42,17 +45,21 @@ def _progress_of_all(school: School) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("running", "script"), [("postgresql", True), ("sqlite", False)], indirect=["running"])
-def test_course_is_unenrolled_two_items_removed_the_rest_undone(running: Running, tabs: Tabs, *, script: bool) -> None:
+def test_500_people_are_unenrolled_two_items_removed_the_rest_undone(
+    running: Running, tabs: Tabs, *, script: bool
+) -> None:
     school = _new_school(running)
+    crowd = _add_people(school, 470)
     before = _progress_of_all(school)
     tab = tabs(java_script_enabled=script)
     tab.page.add_init_script(_HURRY)
     tab.sign_in(school)
     tab.click("Pause")
     expect(tab.page.get_by_role("heading", name="Paused")).to_be_visible()
-    _unenroll_the_spring_course(tab)
+    _unenroll_500_people(tab, crowd, script=script)
     _wait_for(tab, "End of spring")
-    assert len(school.queue()) == 20
+    assert len(school.queue()) == 490
+    assert _fits_a_phone(tab)
 
     tab.click("Queue")
     for name in ("Learner Two", "Learner Three"):
@@ -64,15 +71,13 @@ def test_course_is_unenrolled_two_items_removed_the_rest_undone(running: Running
     tab.click("Resume")
     expect(tab.page.get_by_role("heading", name="Running")).to_be_visible()
     _wait_for(tab, "No pending items.")
-    assert school.current() == len(before) - 18
+    assert school.current() == len(before) - 488
 
-    tab.click("Batches")
-    tab.page.get_by_role("link", name=re.compile(r"^Batch \d+$")).click()
     tab.click("Undo batch…")
-    _wait_for(tab, "18 enrollments are restored")
+    _wait_for(tab, "488 enrollments are restored")
     tab.page.get_by_label("Reason for the undo").fill("The course goes on")
-    tab.click("Undo 18 items")
-    _wait_for(tab, "18 enrollments restored, with")
+    tab.click("Undo 488 items")
+    _wait_for(tab, "488 enrollments restored, with")
     assert _progress_of_all(school) == before
 
     tab.click("Learner One")
@@ -81,34 +86,105 @@ def test_course_is_unenrolled_two_items_removed_the_rest_undone(running: Running
     assert re.search(r"unenrolled.*owner@example\.org\s+End of spring", history, re.DOTALL | re.IGNORECASE), history
 
 
-def _unenroll_the_spring_course(tab: Tab) -> None:
-    """Unenroll 20 people by a file of their e-mails, with ten mistakes in it."""
-    people = [f"Learner.{number}@example.org,{SPRING}" for number in NUMBERS]
-    people[3:3] = [f"gone.{number}@example.org,{SPRING}" for number in range(9)] + [
-        "learner.one@example.org,Fire Safety"
-    ]
-    data = "\n".join(["Email,Course", *people]).encode()
-    leaving = FilePayload(name="leaving.csv", mimeType="text/csv", buffer=data)
+def _add_people(school: School, count: int) -> list[str]:
+    """Add people to the spring course, the first with a very long name and e-mail; return their e-mails."""
+    school.course_id = school.course_ids[0]
+    people = [*school.enroll_named(count)]
+    email = f"{LONG.lower()}@example.org"
+    values = {"given_name": LONG, "family_name": LONG, "email": email, **folded(email)}
+    with school.database.write() as connection:
+        connection.execute(users.update().where(users.c.id == school.user_id(people[0])).values(values))
+    return [email, *people[1:]]
+
+
+def _unenroll_500_people(tab: Tab, crowd: list[str], *, script: bool) -> None:
+    """Unenroll people by a file of 500 lines with eight mistakes and two repetitions."""
+    people = [f"Learner.{number}@example.org" for number in NUMBERS] + crowd
+    lines = [f"{person},{SPRING}" for person in people]
+    lines[3:3] = [f"gone.{number}@example.org,{SPRING}" for number in range(3)] + [f"learner.one@@example.org,{SPRING}"]
+    lines[9:9] = ["learner.one@example.org,Fire Safety", f"{crowd[0]},First Aid (spring)"]
+    lines += [f",{SPRING}", f"{crowd[1]},", f"{crowd[2]},{SPRING}", f"{crowd[3].upper()},{SPRING}"]
+    assert len(lines) == 500
+    data = "\n".join(["Email,Course", *lines]).encode()
     tab.click("Unenroll")
     tab.refusals = 1
-    for skipped in (False, True):
-        tab.page.get_by_label("Or a file").set_input_files(leaving)
-        tab.page.get_by_role("checkbox", name="Skip bad rows").set_checked(skipped)
-        tab.page.get_by_role("button", name="Preview").last.click()
-        if not skipped:
-            refusal = tab.page.get_by_role("alert")
-            expect(refusal).to_contain_text("10 without exactly one enrollment, so nothing was selected")
-            expect(refusal).to_contain_text("line 5: 'gone.0@example.org' is the e-mail of no learner")
-            expect(refusal).to_contain_text("line 14: 'learner.one@example.org' is not enrolled in 'Fire Safety'.")
-    _wait_for(tab, "Unenroll 20 enrollments?")
-    _wait_for(tab, "10 bad rows are left out")
+    leaving = FilePayload(name=f"{LONG}.csv", mimeType="text/csv", buffer=data)
+    tab.page.get_by_label("Or a file").set_input_files(leaving)
+    tab.page.get_by_role("button", name="Preview").last.click()
+    refusal = tab.page.get_by_role("alert")
+    expect(refusal).to_contain_text("8 without exactly one enrollment, so nothing was selected")
+    for mistake in (
+        "line 5: 'gone.0@example.org' is the e-mail of no learner",
+        "line 8: 'learner.one@@example.org' is the e-mail of no learner",
+        "line 11: 'learner.one@example.org' is not enrolled in 'Fire Safety'. Is it 'Fire Safety",
+        "is not enrolled in 'First Aid (spring)'",
+        f"line 498: ',{SPRING}' lacks the e-mail",
+        f"line 499: '{crowd[1]}' lacks the course",
+    ):
+        expect(refusal).to_contain_text(mistake)
+    _check_page(tab, script=script)
+    tab.page.get_by_role("checkbox", name="Skip bad rows").check()
+    tab.page.get_by_role("button", name="Preview").last.click()
+    _wait_for(tab, "Unenroll 490 enrollments?")
+    _wait_for(tab, "8 bad rows are left out")
+    assert re.search(r"repeated ids, counted once: \d+ \(line 500\), \d+ \(line 501\)", tab.text())
     tab.page.get_by_label("Name, e-mail or employee id").fill("learner.twenty@")
     tab.click("Find")
     expect(tab.page.get_by_role("region", name="Learners").get_by_role("rowheader")).to_have_count(1)
     expect(tab.page.get_by_role("rowheader", name="Learner Twenty")).to_be_visible()
+    tab.page.get_by_label("Name, e-mail or employee id").fill(LONG)
+    tab.click("Find")
+    expect(tab.page.get_by_role("rowheader", name=LONG)).to_be_visible()
+    _check_page(tab, script=script)
     tab.page.get_by_label("Reason").fill("End of spring")
     tab.page.get_by_role("checkbox", name="I intend to unenroll this share.").check()
-    tab.click("Unenroll 20 enrollments")
+    tab.click("Unenroll 490 enrollments")
+
+
+def _check_page(tab: Tab, *, script: bool) -> None:
+    assert _fits_a_phone(tab)
+    if script:
+        assert tab.check(RULES) == []
+
+
+def _fits_a_phone(tab: Tab) -> bool:
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    width = tab.page.evaluate("document.documentElement.scrollWidth")
+    tab.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    return bool(width <= 390)
+
+
+@pytest.mark.parametrize(("running", "script"), [("sqlite", True), ("postgresql", False)], indirect=["running"])
+def test_courses_found_one_after_another_stay_ticked_and_can_be_taken_out(
+    running: Running, tabs: Tabs, *, script: bool
+) -> None:
+    campus = Campus(running.database)
+    give_password(campus)
+    stamp = {"account_id": campus.account.id, "status": "Active", "created_at": utc_now(), "modified_at": utc_now()}
+    names = [f"Course {number:04} {LONG}" for number in range(1500)]
+    with running.database.write() as connection:
+        connection.execute(courses.insert(), [{"name": name, **stamp} for name in names])
+    course = sa.select(courses.c.id).where(courses.c.account_id == campus.account.id, courses.c.name == names[777])
+    with running.database.read() as connection:
+        campus.course_id = connection.execute(course).scalar_one()
+    campus.enroll(2)
+    tab = tabs(java_script_enabled=script)
+    tab.sign_in(campus)
+    tab.click("Unenroll")
+    for part, ticked in (("Course 012", names[123]), ("Course 077", names[777]), ("Course 149", names[1499])):
+        tab.page.get_by_label("Course name contains").fill(part)
+        tab.click("Find")
+        tab.page.get_by_role("checkbox", name=ticked).check()
+    assert _fits_a_phone(tab)
+    tab.click("Find")
+    chosen = tab.page.get_by_role("group", name="Selected courses")
+    assert chosen.get_by_role("checkbox").count() == 3
+    chosen.get_by_role("checkbox", name=names[123]).uncheck()
+    tab.page.get_by_role("button", name="Preview").first.click()
+    _wait_for(tab, "Unenroll 2 enrollments?")
+    assert names[123] not in tab.text()
+    tab.click("Change selection")
+    assert chosen.inner_text().split("\n") == [names[777], names[1499]]
 
 
 def _wait_for(tab: Tab, text: str) -> None:

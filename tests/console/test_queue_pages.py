@@ -373,7 +373,7 @@ def test_queue_and_pending_batch_show_that_no_worker_runs(served: Served, campus
     assert not owner.page().xpath("//noscript/meta[@http-equiv='refresh']")
     assert owner.page().xpath("//a[text()='Undo batch…']")
     owner.open("/console/queue")
-    assert owner.page().xpath("//*[@id='latest']/a/@href") == [
+    assert owner.page().xpath("//*[@id='latest']//a/@href") == [
         f"/console/batches/{batch}",
         f"/console/batches/{batch}/undo",
     ]

@@ -13,7 +13,7 @@ from rollbook.errors import UserError
 from rollbook.id_lists.csv_text import split_rows
 from rollbook.id_lists.found import BLANKS, BadRow, IdList
 from rollbook.id_lists.people import NOUNS, By, PeopleList, read_people
-from rollbook.id_lists.table import Only, Table, make_row
+from rollbook.id_lists.table import AmbiguousError, Only, Table, make_row
 from rollbook.id_lists.workbook import MAGIC, read_workbook
 
 __all__ = [
@@ -91,6 +91,8 @@ def _read_ids(split: "_Split", name: str, column: str | None, only: Only | None)
     for table in split.tables:
         try:
             readings.append(table.read(column, only) if isinstance(table, Table) else table)
+        except AmbiguousError:  # however else the lines could be split
+            raise
         except UserError as error:
             readings.append(error)
     whole = [reading for reading in readings if isinstance(reading, IdList) and not reading.bad]

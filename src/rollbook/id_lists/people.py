@@ -30,11 +30,12 @@ class By(StrEnum):
 
 # The names of columns, in lower case without blanks, hyphens and underscores.
 _COLUMNS = {
-    By.EMAIL: {"email", "emailaddress", "learneremail", "useremail"},
-    By.EMPLOYEE_ID: {"employeeid", "employeenumber"},
+    By.EMAIL: {"email", "emailaddress", "learneremail", "mail", "useremail"},
+    By.EMPLOYEE_ID: {"employeeid", "employeeno", "employeenumber"},
     By.ID: {name.lower() for name in ID_COLUMNS},
 }
-_COURSES, _COURSE_IDS = {"course", "coursename", "learningmodulename"}, {"courseid", "learningmoduleid"}
+_COURSES = {"course", "coursename", "coursetitle", "learningmodule", "learningmodulename", "module"}
+_COURSE_IDS = {"courseid", "learningmoduleid"}
 NOUNS = {By.EMAIL: "e-mail", By.EMPLOYEE_ID: "employee id", By.ID: "id"}
 
 
@@ -67,7 +68,7 @@ class PeopleList:
         if len(courses) != 1 or not courses[0].strip():
             raise UserError(
                 f"{self.name} names learners by {NOUNS[self.by]} and no course. "
-                f"Add a column Course, or name one course with {option}."
+                f"Name the column of their courses Course, or name one course for all with {option}."
             )
         course = courses[0].strip()
         people = [person._replace(course=course) for person in self.people]
@@ -91,8 +92,8 @@ class PeopleList:
                     ids.add(person.place, str(id_))
                 case []:
                     where = f"the course {person.course}" if self.by_course_id else repr(person.course)
-                    why = f"is not enrolled in {where}."
-                    why += "" if self.by_course_id else suggest(person.course, courses.get(number, ()))
+                    why = f"is not enrolled in {where}"
+                    why += "" if self.by_course_id else _suggest(person.course, courses.get(number, ()))
                     ids.bad.append(BadRow(person.place, person.value, why if number in courses else unknown))
                 case [*several]:
                     told = ", ".join(map(str, several[:MAX_TOLD])) + ("…" if len(several) > MAX_TOLD else "")
@@ -100,6 +101,14 @@ class PeopleList:
                     ids.bad.append(BadRow(person.place, person.value, why))
         ids.bad.sort(key=lambda row: int(row.place.rpartition(" ")[2]))
         return ids
+
+
+def _suggest(course: str, names: Collection[str]) -> str:
+    """Tell the nearest name, or else where the learner is enrolled."""
+    if near := suggest(course, names):
+        return f".{near}"
+    told = ", ".join(map(repr, sorted(names)[:MAX_TOLD])) + ("…" if len(names) > MAX_TOLD else "")
+    return f", but in {told}" if told else ""
 
 
 def read_people(table: Table, column: str | None, by: By | None) -> PeopleList | None:
@@ -174,7 +183,7 @@ def _read_columns(table: Table, header: int | None, place: int, by: By) -> Peopl
         value = row.cells[place] if len(row.cells) > place else ""
         course = row.cells[courses[0]] if courses and len(row.cells) > courses[0] else ""
         if why := _find_fault(row, names, value, course, found):
-            found.bad.append(BadRow(row.place, value or table.separator.join(row.cells), why))
+            found.bad.append(BadRow(row.place, value or table.write(row), why))
         else:
             course = str(read_identifier(course)) if found.by_course_id else course
             found.people.append(Person(row.place, value, course))

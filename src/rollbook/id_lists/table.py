@@ -10,10 +10,15 @@ from rollbook.wire.identifiers import read_identifier
 
 GROUPED = "has a thousands separator, or is several ids: write one id per line, without it"
 ID_COLUMNS = ("AccountUserLearningModuleRelID", "EnrollmentID", "ID")
+LIST_COLUMNS = f"{', '.join(ID_COLUMNS)}, Email or EmployeeID"
 
 # A number with thousands separators, or several ids: `1,000` can be both.
 _GROUPED = re.compile("(?<![0-9])[0-9]{1,3}([, \u00a0\u2007\u2009\u202f])[0-9]{3}(?:\\1[0-9]{3})*(?![0-9])")
 BETWEEN = re.compile(f"[,;|{re.escape(BLANKS)}]+")
+
+
+class AmbiguousError(UserError):
+    """The list is a table at this separator, in which several columns can hold the ids."""
 
 
 class Only(NamedTuple):
@@ -44,7 +49,7 @@ class Table:
         self.separator = separator
         self.name = name
         self.option = option
-        self._how = f"Name the one of enrollment ids with {option}."
+        self._how = f"Name the one of ids or e-mails with {option}."
         self.rows = [row for row in rows if row.cells]
         if not self.rows:
             raise UserError(f"{name} is empty.")
@@ -68,10 +73,10 @@ class Table:
         if any(map(read_identifier, first)):
             return self._read_without_header() if self._is_grid and self.width > 1 else self._read_plain()
         if self.width > 1 and (self._is_grid or all(is_a_name(cell) for cell in first if cell)):
-            raise self.refuse_column(", ".join(ID_COLUMNS), self._how)
+            raise self.refuse_column(LIST_COLUMNS, self._how)
         if self.width == 1 and is_a_name(first[0]):
             if first[0].casefold().endswith("id"):
-                raise self.refuse_column(", ".join(ID_COLUMNS), self._how)
+                raise self.refuse_column(LIST_COLUMNS, self._how)
             return self._read_column(0, 0, only)
         return self._read_plain()
 
@@ -97,7 +102,8 @@ class Table:
 
     def refuse_column(self, column: str, how: str) -> UserError:
         """Return the error for a column that the list lacks."""
-        named = ", ".join(filter(None, self.rows[0].cells[:SHOWN]))
+        header = next(row for row in self.rows if len(row.cells) == self.width)  # a title can stand above it
+        named = ", ".join(filter(None, header.cells[:SHOWN]))
         return UserError(f"{self.name} has no column {column}. It has: {named[:500]}. {how}")
 
     def _read_number(self, column: str) -> IdList:
@@ -113,10 +119,10 @@ class Table:
         places = [place for place, texts in columns if any(map(_has_numbers_alone, texts))]
         if len(places) > 1:
             if odd := next((row for row in self.rows if self._is_grouped(row)), None):
-                raise self._error(odd, f"{self.separator.join(odd.cells)!r} {GROUPED}.")
+                raise AmbiguousError(str(self._error(odd, f"{self.write(odd)!r} {GROUPED}.")))
             numbers = " and ".join(str(place + 1) for place in places)
             what = f"has no header, and numbers in columns {numbers}. {self._how[:-1]}, or write one id per line."
-            raise UserError(f"{self.name} {what}")
+            raise AmbiguousError(f"{self.name} {what}")
         if any(text.startswith(" ") for row in self.rows for text in row.text[1:]):
             return self._read_plain()  # a blank after a comma is typed by a person, not written by a program
         return self._read_column(places[0], None, None)
@@ -154,13 +160,17 @@ class Table:
                 found.add(row.place, word)
         return found
 
+    def write(self, row: Row) -> str:
+        """Write a row for a message."""
+        return (", " if self.separator == "\t" else self.separator).join(row.cells)
+
     def _is_grouped(self, row: Row) -> bool:
         return bool(_GROUPED.search(self.separator.join(row.text)))
 
     def _odd_row(self, row: Row, why: str) -> BadRow:
         if self._is_grouped(row):
             why = GROUPED
-        return BadRow(row.place, self.separator.join(row.cells), why)
+        return BadRow(row.place, self.write(row), why)
 
 
 def _has_numbers_alone(text: str) -> bool:

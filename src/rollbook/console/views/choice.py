@@ -19,8 +19,8 @@ from rollbook.store.queue.selection import choose_enrollments, find_courses, fin
 MAX_IDS = 100_000
 # The most bad rows that the preview lists.
 MAX_SKIPPED = 1000
-# How many people a statement looks for.
-STEP = 1000
+# How many people a statement looks for, and for how many without the course the courses that they have are read.
+STEP, SUGGESTED = 1000, 100
 _KEYS = {By.EMAIL: (Key.EMAIL, "email_folded"), By.EMPLOYEE_ID: (Key.EMPLOYEE_ID, "employee_id")}
 
 Find = Callable[..., Sequence[Any]]
@@ -54,11 +54,10 @@ def _read_lists(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[i
     found = join([_find_people(request, each, course) if isinstance(each, PeopleList) else each for each in read])
     if found.bad and not form.fields["skip_bad_rows"]:
         rows = "\n".join(found.complaints())
-        raise UserError(
-            f"{len(found.bad):,} {found.fault}, so nothing was selected:\n{rows}\nCorrect these rows or leave them out."
-        )
+        what = f"{len(found.bad):,} {found.fault}, so nothing was selected:\n{rows}"
+        raise UserError(f"{what}\nCorrect these rows, or tick “Skip bad rows” and preview again.")
     if not found.ids:
-        raise UserError("The list contains no id.")
+        raise UserError("\n".join(["The list has no row that is not bad:", *found.complaints()]))
     repeats = f"; repeated ids, counted once: {found.describe_repeats()}" if found.repeats else ""
     skipped = [str(row) for row in found.bad[:MAX_SKIPPED]]
     groups, ids, narrowed = _narrow(request, form, [*found.ids])
@@ -108,7 +107,8 @@ def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> Id
             for place, ids in find_ids(connection, account_id, key, [*part.values()]).items():
                 found[first + place] = ids
             missing = [number for number in part if number not in found]
-            others = find_courses_of_learners(connection, account_id, key, [part[number] for number in missing])
+            nameless = [part[number] for number in missing]
+            others = find_courses_of_learners(connection, account_id, key, nameless, max(0, SUGGESTED - len(courses)))
             courses |= {missing[place - 1]: names for place, names in others.items()}
     return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no learner")
 

@@ -19,8 +19,6 @@ UNINDEXED_ACCOUNT_ID = "account_id + 0"
 
 # What `{name}` stands for in the text of `execute`:
 #   in_ids       is one of the list :ids, for a column whose index finds the rows
-#   of_courses   the enrollment's course is one of :ids; no index finds these, so SQLite reads the learners' index
-#                instead of the table, and IS TRUE makes PostgreSQL read the list only once
 #   ids          the list :ids as a table (block, id); blocks count from 1
 #   list_of_ids  the ids of a query as a list, in the format of :ids
 #   rows         the list :rows as a table (block, item); `item ->> 'name'` is a value as text, to be cast
@@ -32,7 +30,6 @@ FRAGMENTS = {
     "sqlite": {
         **_SHARED,
         "in_ids": "IN (SELECT value FROM json_each(:ids))",
-        "of_courses": "id IN (SELECT id FROM enrollments WHERE course_id IN (SELECT value FROM json_each(:ids)))",
         "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
         "list_of_ids": "json_group_array(id)",
         "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
@@ -43,7 +40,6 @@ FRAGMENTS = {
     "postgresql": {
         **_SHARED,
         "in_ids": "= ANY(CAST(:ids AS bigint[]))",
-        "of_courses": "(course_id IN (SELECT unnest(CAST(:ids AS bigint[])))) IS TRUE",
         "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
         "list_of_ids": "CAST(array_agg(id) AS text)",
         "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
@@ -80,19 +76,11 @@ def unindexed(column: sa.ColumnElement[T]) -> sa.ColumnElement[T]:
     return column + 0
 
 
-def of_courses(connection: sa.Connection, course_ids: Sequence[int]) -> sa.TextClause:
-    """Return the fragment of this name for a Core query of enrollments."""
-    return _with_ids(connection, "{of_courses}", course_ids)
-
-
 def in_ids(connection: sa.Connection, column: sa.Column[int], ids: Collection[int]) -> sa.TextClause:
     """Return the fragment of this name for a Core query: one statement for lists of any length."""
-    return _with_ids(connection, f"{column.table.name}.{column.name} {{in_ids}}", [*ids])
-
-
-def _with_ids(connection: sa.Connection, sql: str, ids: Sequence[int]) -> sa.TextClause:
     dialect = connection.dialect.name
-    return sa.text(sql.format(**FRAGMENTS[dialect])).bindparams(ids=write_ids(ids, dialect))
+    sql = f"{column.table.name}.{column.name} {FRAGMENTS[dialect]['in_ids']}"
+    return sa.text(sql).bindparams(ids=write_ids([*ids], dialect))
 
 
 def write_ids(ids: Sequence[int | None], dialect: str) -> str:

@@ -41,11 +41,9 @@ _LEARNER = {
 }
 # CROSS JOIN: SQLite, without statistics, would read all rows of the file for each enrollment of the account.
 _OF_LEARNER = """
-    SELECT block, e.id FROM {{rows}} AS r CROSS JOIN users AS u CROSS JOIN courses AS c CROSS JOIN enrollments AS e
+    SELECT CAST(item ->> 'row' AS BIGINT), e.id FROM {{rows}} AS r CROSS JOIN users AS u CROSS JOIN enrollments AS e
     WHERE u.account_id = :account_id AND {learner}
-      AND c.account_id = :account_id
-      AND (c.name = item ->> 'course' OR c.id = CAST(item ->> 'course_id' AS BIGINT))
-      AND e.user_id = u.id AND e.course_id = c.id AND e.unenrolled_at IS NULL
+      AND e.user_id = u.id AND e.course_id = CAST(item ->> 'course_id' AS BIGINT) AND e.unenrolled_at IS NULL
 """
 _FIND = {
     Key.EXTERNAL_ID: """
@@ -103,22 +101,43 @@ def find_ids(
     """Find the current enrollments that rows name, by the places of the rows from 1; an id is taken as it is."""
     if key is Key.ID:
         return {block: [row["id"]] for block, row in enumerate(rows, 1)}
+    wanted = rows if key is Key.EXTERNAL_ID else _name_courses_by_id(connection, account_id, rows)
     found: dict[int, list[int]] = {}
-    for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": rows}):
+    for block, id_ in execute(connection, _FIND[key], {"account_id": account_id, "rows": wanted}):
         found.setdefault(block, []).append(id_)
     return found
 
 
+def _name_courses_by_id(
+    connection: sa.Connection, account_id: int, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Replace the names of courses by their ids, several for a name that several courses have; `row` is the place."""
+    c = courses.c
+    named = sa.and_(c.account_id == account_id, c.name.in_({row.get("course") for row in rows}))
+    ids: dict[str, list[int]] = {}
+    for name, id_ in connection.execute(sa.select(c.name, c.id).where(named)):
+        ids.setdefault(name, []).append(id_)
+    return [
+        {**row, "row": place, "course_id": id_}
+        for place, row in enumerate(rows, 1)
+        for id_ in (ids.get(row["course"], ()) if row.get("course") else (row["course_id"],))
+    ]
+
+
 def find_courses_of_learners(
-    connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]]
+    connection: sa.Connection, account_id: int, key: Key, rows: Sequence[Mapping[str, Any]], shown: int
 ) -> dict[int, set[str]]:
-    """Find the learners that rows name, by the places of the rows from 1: the courses in which each is enrolled."""
+    """Find the learners that rows name, by the places of the rows from 1: the courses in which each is enrolled.
+
+    The courses are read for the first `shown` of the learners.
+    """
     learners = execute(
         connection, _FIND_LEARNERS.format(learner=_LEARNER[key]), {"account_id": account_id, "rows": rows}
     )
     found: dict[int, set[str]] = {user_id: set() for _, user_id in learners}
+    first = [*found][:shown]
     query = sa.select(enrollments.c.user_id, courses.c.name).join(courses, courses.c.id == enrollments.c.course_id)
-    for user_id, course in connection.execute(query.where(_current(account_id), enrollments.c.user_id.in_([*found]))):
+    for user_id, course in connection.execute(query.where(_current(account_id), enrollments.c.user_id.in_(first))):
         found[user_id].add(course)
     return {block: found[user_id] for block, user_id in learners}
 
