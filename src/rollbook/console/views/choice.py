@@ -20,7 +20,7 @@ MAX_IDS = 100_000
 # The most bad rows that the preview lists.
 MAX_SKIPPED = 1000
 # How many people a statement looks for, and for how many without the course the courses that they have are read.
-STEP, SUGGESTED = 1000, 100
+STEP, SUGGESTED = 1000, 20
 _KEYS = {By.EMAIL: (Key.EMAIL, "email_folded"), By.EMPLOYEE_ID: (Key.EMPLOYEE_ID, "employee_id")}
 
 Find = Callable[..., Sequence[Any]]
