@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from places import Place, durable_postgresql, postgresql_place, sqlite_place
+from rollbook.store.people.search_text import fold_all_names
 from server_process import run_server
 from visitor import Visitor, give_password
 
@@ -35,6 +36,14 @@ HISTORY = (
        FROM {numbers} WHERE i <= {history}""",
     """UPDATE enrollments SET unenrolled_at = {now}
        WHERE id IN (SELECT enrollment_id FROM unenrollments WHERE status = 'Complete')""",
+    """INSERT INTO courses (account_id, name, term, status, created_at, modified_at)
+       SELECT {account}, 'More of Course ' || i, 'Spring', 'Active', {now}, {now} FROM {numbers} WHERE i <= 1400""",
+    """INSERT INTO groups (account_id, name, active, created_at, modified_at)
+       SELECT {account}, 'Team ' || i, {true}, {now}, {now} FROM {numbers} WHERE i <= 1000""",
+    """INSERT INTO memberships (account_id, group_id, user_id, group_manager, manage_group_users)
+       SELECT {account}, (SELECT MIN(id) FROM groups), id, {false}, {false} FROM users WHERE id <= 10000""",
+    """INSERT INTO group_courses (account_id, group_id, course_id, allow_self_enroll, auto_enroll)
+       SELECT {account}, (SELECT MIN(id) FROM groups), id, {false}, {false} FROM courses""",
     """INSERT INTO users (account_id, email, given_name, family_name, role, active, created_at, modified_at)
        SELECT {account}, 'more' || i || '@example.org', 'Another', 'Person ' || i, 'learner', {true}, {now}, {now}
        FROM {numbers} WHERE i <= 190000""",
@@ -73,6 +82,8 @@ def measure(name: str, place: Place, history: int) -> None:
 def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], int]]]:
     """Yield each page with the function that requests it."""
     last = history // BATCH
+    course = visitor.open("/console/courses?q=course 77") and last_number(visitor, "Course 77")
+    group = visitor.open("/console/groups?q=north") and last_number(visitor, "North")
     for path in (
         *(
             "/queue",
@@ -85,10 +96,25 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
         *("/queue?status=All&course=Course 77", "/queue?status=All&course=nothing", "/queue/remove?all=1"),
         *("/batches", f"/batches?page={last // 50}", f"/batches/{last}", f"/batches/{last}/undo"),
         *(f"/batches/{last}/items.csv", "/unenroll", "/learners", "/learners?q=u77@", "/learners?q=nobody-at-all"),
-        *("/learners/10", "/account", "/account/users", "/account/keys", "/account/audit", "/account/calls"),
+        *("/learners?q=person another 77777", "/learners?sort=name&q=u77", "/courses", "/courses?sort=-enrolled"),
+        *("/courses?q=course more 77", "/courses.csv", "/courses/{course}", "/courses/{course}?page=100"),
+        *(
+            "/courses/{course}?sort=name",
+            "/courses/{course}?q=u77@",
+            "/courses/{course}?sort=-enrolled&status=Enrolled",
+        ),
+        *("/groups", "/groups?sort=-members", "/groups/{group}", "/groups/{group}?q=u77", "/groups/{group}?sort=name"),
+        *(
+            "/groups/{group}/courses",
+            "/learners/10",
+            "/account",
+            "/account/users",
+            "/account/keys",
+            "/account/audit",
+            "/account/calls",
+        ),
     ):
-        yield path, partial(open_page, visitor, path)
-    course = visitor.open("/console/unenroll") and visitor.page().xpath("//input[@name='in_course']/@value")[0]
+        yield path, partial(open_page, visitor, path.format(course=course, group=group))
     ids = "\n".join(map(str, range(1, 50_001, 10)))
     yield "POST /unenroll, a course", lambda: choose(visitor, in_course=course, ids="")
     yield "POST /unenroll, 5,000 ids", lambda: choose(visitor, ids=ids)
@@ -100,6 +126,12 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
 def open_page(visitor: Visitor, path: str) -> int:
     """Request a page."""
     return visitor.open(f"/console{path}").status_code
+
+
+def last_number(visitor: Visitor, name: str) -> str:
+    """Return the number of a course or group of the list."""
+    address: str = visitor.page().xpath("//tbody//a[text()=$name]/@href", name=name)[0]
+    return address.rpartition("/")[2]
 
 
 def choose(visitor: Visitor, **fields: object) -> int:
@@ -128,8 +160,9 @@ def fill(place: Place, history: int) -> None:
     with place.database.read() as connection:
         owner = connection.exec_driver_sql("SELECT MIN(id) FROM users").scalar_one()
     values = {"account": campus.account.id, "owner": owner, "at": at, "now": now, "numbers": numbers}
-    true = "1" if place.on_sqlite else "true"
-    place.run(*(statement.format(**values, history=history, true=true) for statement in HISTORY))
+    true, false = ("1", "0") if place.on_sqlite else ("true", "false")
+    place.run(*(statement.format(**values, history=history, true=true, false=false) for statement in HISTORY))
+    fold_all_names(place.database)
     place.run("ANALYZE" if place.on_sqlite else "VACUUM ANALYZE")
 
 

@@ -25,6 +25,7 @@ PAGES = (
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     *("/account/calls", "/account/webhooks", "/courses", "/courses?sort=-enrolled", "/courses.csv", "/learners.csv"),
     *("/courses/{course}", "/courses/{course}?q=some&sort=name&group=north", "/courses/{course}/people.csv"),
+    "/courses/{course}/enroll",
     *("/groups", "/groups?sort=members", "/groups.csv", "/groups/{group}", "/groups/{group}/members.csv"),
     *("/groups/{group}/courses", "/groups/{group}/courses.csv", "/learners?q=some&sort=name"),
 )

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rollbook import store
+from rollbook.actions.undo import MAX_NAMED
 from rollbook.model import Action, Actor, Change
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def enroll(
     """
     added = store.enroll.add_enrollments(connection, account_id, complete, now)
     if ids := sorted(chain.from_iterable(added.values())):
-        details = {"enrollments": ids, "refused": refused + len(complete) - len(ids)}
+        named = {"enrollments": ids} if len(ids) <= MAX_NAMED else {"enrolled": len(ids)}
+        details = {**named, "refused": refused + len(complete) - len(ids)}
         store.audit.record_change(connection, account_id, by, Change(Action.ENROLL, details=details))
     return added

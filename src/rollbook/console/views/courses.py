@@ -1,6 +1,6 @@
 """Course pages: the list of courses; the people of one, of whom some or all are selected for the unenroll preview."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,9 +39,12 @@ def show_courses(request: ConsoleRequest) -> Response:
     """List the courses that match a search, with the number of people enrolled in each."""
     page, (order, descending) = request.page(), request.sort(("name", "id", "term", "status", "enrolled"), "name")
     with request.database.read() as connection:
-        courses = _sort(connection, _find(request, connection), order, descending=descending)
+        courses, enrolled = _find(request, connection), {}
+        if order == "enrolled":
+            enrolled = count_enrolled(connection, [course.id for course in courses])
+        courses = sorted(courses, key=lambda course: _sort_key(course, order, enrolled), reverse=descending)
         shown = courses[(page - 1) * PER_PAGE : page * PER_PAGE]
-        enrolled = count_enrolled(connection, [course.id for course in shown])
+        enrolled = enrolled or count_enrolled(connection, [course.id for course in shown])
     return request.render(
         "courses.html",
         courses=shown,
@@ -66,13 +69,10 @@ def _find(request: ConsoleRequest, connection: sa.Connection) -> Sequence[Any]:
     return find_courses(connection, request.caller.account_id, request.text("q")[:255])
 
 
-def _sort(connection: sa.Connection, courses: Sequence[Any], order: str, *, descending: bool) -> Sequence[Any]:
+def _sort_key(course: Any, order: str, enrolled: Mapping[int, int]) -> int | str:
     if order == "enrolled":
-        enrolled = count_enrolled(connection, [course.id for course in courses])
-        return sorted(courses, key=lambda course: enrolled.get(course.id, 0), reverse=descending)
-    if order == "id":
-        return sorted(courses, key=lambda course: int(course.id), reverse=descending)
-    return sorted(courses, key=lambda course: fold_text(getattr(course, order) or ""), reverse=descending)
+        return enrolled.get(course.id, 0)
+    return int(course.id) if order == "id" else fold_text(getattr(course, order) or "")
 
 
 def show_course(request: ConsoleRequest, error: str | None = None) -> Response:

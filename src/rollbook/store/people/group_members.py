@@ -12,9 +12,8 @@ from rollbook.store.people.group_search import GROUP_ID, Row
 from rollbook.store.people.search import has_words
 
 _COUNT = """
-    SELECT g.id, (SELECT COUNT(*) FROM memberships AS m WHERE m.group_id = g.id),
-           (SELECT COUNT(*) FROM group_courses AS c WHERE c.group_id = g.id)
-    FROM groups AS g WHERE g.id {in_ids}
+    SELECT group_id, COUNT(*), 0 FROM memberships WHERE group_id {in_ids} GROUP BY group_id
+    UNION ALL SELECT group_id, 0, COUNT(*) FROM group_courses WHERE group_id {in_ids} GROUP BY group_id
 """
 ORDERS: dict[str, tuple[sa.ColumnElement[Any], ...]] = {
     "added": (memberships.c.user_id,),  # the order of the index, which costs nothing
@@ -33,7 +32,10 @@ def read_group(connection: sa.Connection, account_id: int, number: int) -> Row |
 
 def count_of_groups(connection: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Count the members and the courses of groups of one account."""
-    return {id_: (members, modules) for id_, members, modules in execute(connection, _COUNT, {"ids": ids})}
+    counts = dict.fromkeys(ids, (0, 0))
+    for id_, members, modules in execute(connection, _COUNT, {"ids": ids}):
+        counts[id_] = (counts[id_][0] + members, counts[id_][1] + modules)
+    return counts
 
 
 def find_members(

@@ -60,7 +60,8 @@ def fold_names(connection: sa.Connection, limit: int = 1000) -> int:
 
 def fold_all_names(database: Database) -> None:
     """Write the text of every user who lacks it, in short transactions; searches begin with it."""
-    probe = sa.select(users.c.id).where(sa.text(UNSEARCHABLE)).limit(1)
+    # The order leads PostgreSQL to the index, which is nearly empty.
+    probe = sa.select(users.c.id).where(sa.text(UNSEARCHABLE)).order_by(users.c.id).limit(1)
     with database.read() as connection:
         needed = connection.execute(probe).first() is not None
     while needed and database.transact(fold_names):
