@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page
 
 from campus import Campus
@@ -16,6 +17,7 @@ from console_browser import COLOR_RULES, DESKTOP, PHONE, RULES, Running, Tab, Ta
 from console_school import School
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
+from rollbook.store.database.tables import courses, groups, users
 from rollbook.store.queue.state import pause_queue, resume_queue
 from rosters import appended, changed, pack
 from server_process import ServerProcess, run_server
@@ -102,6 +104,14 @@ def _paste_ids(tab: Tab) -> None:
     tab.page.get_by_label("Ids of enrollments").fill("30, 31, 987654321")
     tab.page.get_by_role("button", name="Preview").last.click()
     tab.page.get_by_text("not a current enrollment").first.wait_for()
+
+
+def _paste_people(tab: Tab) -> None:
+    known = [f"learner.{name}@example.org" for name in ("one", "two", "three", "four", "three", "fourteen")]
+    people = "\n".join([*known, "long" * 15 + "@example.org"])
+    tab.page.get_by_label("E-mails, employee ids or user ids").fill(people)
+    tab.click("Preview")
+    tab.page.get_by_role("heading", name="bad rows").wait_for()
 
 
 def _upload_progress(tab: Tab) -> None:
@@ -226,6 +236,18 @@ VIEWS = [
     View("learners found", "/learners?q=learner", image="learners"),
     View("learners not found", "/learners?q=nobody"),
     View("learner", "/learners/{learner}", image="learner"),
+    View("learners sorted", "/learners?sort=-name&q=learner"),
+    View("learner without a choice", "/learners/{learner}", _press("Unenroll from selected courses…"), refusals=1),
+    View("courses", "/courses?sort=-enrolled", image="courses"),
+    View("course", "/courses/{course_ids[3]}", image="course"),
+    View("course with a filter refused", "/courses/{course_ids[3]}?status=Passed", refusals=1),
+    View("people not found", "/courses/{course_ids[3]}?q=nobody&status=Overdue"),
+    View("enroll", "/courses/{course_ids[3]}/enroll"),
+    View("enroll refused", "/courses/{course_ids[3]}/enroll", _press("Preview"), refusals=1),
+    View("enroll preview", "/courses/{course_ids[0]}/enroll", _paste_people, image="enroll"),
+    View("groups", "/groups"),
+    View("group", "/groups/{group_id}", image="group"),
+    View("courses of a group", "/groups/{group_id}/courses"),
     View("account", "/account", image="account"),
     View("policy refused", "/account", _mistype_the_hold, refusals=1),
     View("users", "/account/users", image="users"),
@@ -249,6 +271,17 @@ VIEWS = [
     View("audit with nothing found", "/account/audit?actor=nobody"),
     View("no such batch", "/batches/987654321", refusals=1),
     View("no such page", "/no-such-page", refusals=1, always=True),
+]
+
+# Of an account in which every name is long.
+LONG = [
+    View("long names: courses", "/courses"),
+    View("long names: course", "/courses/{course_id}"),
+    View("long names: enroll", "/courses/{course_id}/enroll"),
+    View("long names: groups", "/groups"),
+    View("long names: group", "/groups/{group_id}"),
+    View("long names: courses of a group", "/groups/{group_id}/courses"),
+    View("long names: learners", "/learners?q=learner"),
 ]
 
 EMPTY = [
@@ -328,6 +361,21 @@ def test_pages_of_an_empty_account_are_accessible_and_fit_a_phone(running: Runni
     cookies = _cookies(tabs, campus)
     for view in EMPTY if soaks else [view for view in EMPTY if view.always]:
         _look_at(tabs(storage_state=cookies if view.signed_in else None), view, {})
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_pages_with_long_names_fit_a_phone(running: Running, tabs: Tabs, soaks: bool) -> None:
+    campus, name = Campus(running.database), "Verylongnamewithoutanyblank" * 8
+    give_password(campus)
+    named = campus.enroll_named(3)
+    campus.auto_enroll(*named.values())
+    with campus.database.write() as connection:
+        for table, column in ((courses, "name"), (courses, "term"), (groups, "name"), (users, "family_name")):
+            mine = table.c.account_id == campus.account.id
+            connection.execute(sa.update(table).where(mine).values({column: name}))
+    cookies = _cookies(tabs, campus)
+    for view in LONG if soaks else LONG[1:2]:
+        _look_at(tabs(storage_state=cookies), view, vars(campus))
 
 
 def _cookies(open_tab: Tabs, campus: Campus) -> Any:

@@ -25,7 +25,7 @@ PAGES = (
     *("/learners?q=some", "/learners/{learner}", "/account", "/account/users", "/account/keys", "/account/audit"),
     *("/account/calls", "/account/webhooks", "/courses", "/courses?sort=-enrolled", "/courses.csv", "/learners.csv"),
     *("/courses/{course}", "/courses/{course}?q=some&sort=name&group=north", "/courses/{course}/people.csv"),
-    "/courses/{course}/enroll",
+    *("/courses/{course}/enroll", "/queue.csv?status=All&learner=some", "/batches.csv", "/account/audit.csv"),
     *("/groups", "/groups?sort=members", "/groups.csv", "/groups/{group}", "/groups/{group}/members.csv"),
     *("/groups/{group}/courses", "/groups/{group}/courses.csv", "/learners?q=some&sort=name"),
 )

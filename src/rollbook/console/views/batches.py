@@ -22,6 +22,11 @@ ITEMS_PER_PAGE = 100
 # The CSV has all refusals.
 REFUSALS_SHOWN = 200
 
+FILTERS = ("search", "from", "to")
+BATCH_COLUMNS = (
+    *("Batch", "Requested", "Requested by", "Reason"),
+    *("Pending", "Unenrolled", "Removed", "Failed", "Restored", "Refused"),
+)
 COLUMNS = (
     *("Batch", "Block", "AccountUserLearningModuleRelID", "Outcome", "Note", "Learner", "E-mail", "Course", "Session"),
     *("Group", "Enrolled", "Progress", "Requested", "Requested by", "Reason", "Finished", "Removed by", "Restored"),
@@ -36,11 +41,27 @@ def show_batches(request: ConsoleRequest) -> Response:
         fold_all_names(request.database)
     with request.database.read() as connection:
         offset = (page - 1) * BATCHES_PER_PAGE
-        found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search)
+        found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search, request.days())
         batches = found[:BATCHES_PER_PAGE]
         terms = find_undo_terms(connection, account_id, [batch.id for batch in batches], utc_now())
     more = len(found) > len(batches)
-    return request.render("batches.html", batches=batches, terms=terms, search=search, page=page, more=more)
+    filters = {name: request.text(name)[:255] for name in FILTERS}
+    return request.render("batches.html", batches=batches, terms=terms, filters=filters, page=page, more=more)
+
+
+def download_batches(request: ConsoleRequest) -> Response:
+    """Send the batches that match a search as CSV."""
+    search, days = request.text("search")[:255], request.days()
+    if search:
+        fold_all_names(request.database)
+    read = partial(find_batches, account_id=request.caller.account_id, batch_id=None, limit=CHUNK)
+    chunks = in_chunks(request, lambda connection, offset: read(connection, offset=offset, search=search, days=days))
+    return send_csv("batches", BATCH_COLUMNS, ([_batch_cells(batch) for batch in part] for part in chunks))
+
+
+def _batch_cells(batch: Any) -> Sequence[object]:
+    counts = (getattr(batch, name) for name in ("pending", "complete", "removed", "failed", "restored", "refused"))
+    return (batch.id, batch.requested_at, batch.requested_by_email or "the operator", batch.reason, *counts)
 
 
 def show_batch(request: ConsoleRequest) -> Response:

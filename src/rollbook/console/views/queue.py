@@ -5,7 +5,9 @@ from starlette.responses import Response
 
 from rollbook import actions
 from rollbook.console.chart import draw_chart
+from rollbook.console.downloads import CHUNK, in_chunks, send_csv
 from rollbook.console.request import ConsoleRequest, redirect
+from rollbook.console.views.batches import COLUMNS, cells
 from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.operations.first_steps import read_first_steps
@@ -21,6 +23,7 @@ ITEMS_PER_PAGE = 50
 CHART_HOURS = 24
 # The most learners or courses that a filter by name may match.
 MAX_MATCHES = 500
+FILTERS = ("learner", "course", "batch", "from", "to")
 
 
 def show_queue(request: ConsoleRequest) -> Response:
@@ -42,7 +45,7 @@ def show_queue(request: ConsoleRequest) -> Response:
             items = [*find_items(connection, account_id, chosen, ITEMS_PER_PAGE + 1, offset, latest_first=latest_first)]
         except UserError as error:
             problem = str(error)
-    filters = {name: request.text(name)[:255] for name in ("learner", "course", "batch")}
+    filters = {name: request.text(name)[:255] for name in FILTERS}
     return request.render(
         "queue.html",
         code=422 if problem else 200,
@@ -63,6 +66,16 @@ def show_queue(request: ConsoleRequest) -> Response:
     )
 
 
+def download_queue(request: ConsoleRequest) -> Response:
+    """Send the filtered items as CSV."""
+    fold_all_names(request.database)
+    account_id, status = request.caller.account_id, request.text("status") or UnenrollmentStatus.PENDING
+    with request.database.read() as connection:
+        chosen = read_filter(request, connection, status)
+    chunks = in_chunks(request, lambda connection, offset: find_items(connection, account_id, chosen, CHUNK, offset))
+    return send_csv("queue", COLUMNS, (map(cells, items) for items in chunks))
+
+
 def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str) -> ItemFilter:
     """Read the filter; the `status` All means any. Errors: UserError."""
     if status not in (*UnenrollmentStatus, "All"):
@@ -72,7 +85,10 @@ def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str)
     found = find_courses(connection, account_id, course, limit=MAX_MATCHES + 1) if course else None
     if len(user_ids or ()) > MAX_MATCHES or len(found or ()) > MAX_MATCHES:
         raise UserError(f"More than {MAX_MATCHES} learners or courses match. Enter more of the name.")
+    first, before = request.days()
     return ItemFilter(
+        requested_from=first,
+        requested_before=before,
         batch_id=request.number("batch"),
         statuses=[] if status == "All" else [status],
         user_ids=user_ids,

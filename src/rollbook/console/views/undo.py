@@ -11,7 +11,7 @@ from rollbook import actions
 from rollbook.console.render import count
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.batches import find_batch
-from rollbook.console.views.queue import read_filter
+from rollbook.console.views.queue import FILTERS, read_filter
 from rollbook.errors import UserError
 from rollbook.model import Action, RejectReason, UnenrollmentStatus, utc_now
 from rollbook.store.learning.retention import find_undo_terms
@@ -42,7 +42,7 @@ def preview_removal(request: ConsoleRequest) -> Response:
         items = find_items(connection, request.caller.account_id, shown, ITEMS_SHOWN, 0) if found else []
     if not found:
         raise UserError("No pending item was selected. Go back and select items.")
-    fields = {name: request.text(name) for name in ("all", "learner", "course", "batch")}
+    fields = {name: request.text(name) for name in ("all", *FILTERS)}
     through = max(row.batch_id for row in found)
     return request.render(
         "remove.html", items=items, total=len(found), selected=request.ids("item"), fields=fields | {"through": through}

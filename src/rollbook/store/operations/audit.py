@@ -6,6 +6,7 @@ Lines are never changed or deleted.
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -47,9 +48,10 @@ def list_changes(
     actor: str | None = None,
     action: Action | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     before_id: int | None = None,
     limit: int = 100,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """List the audit lines of an account, latest first; `before_id` continues after the last line of a page."""
     wanted = [audit.c.account_id == account_id]
     if actor is not None:
@@ -58,6 +60,8 @@ def list_changes(
         wanted.append(audit.c.action == action.value)
     if since is not None:
         wanted.append(audit.c.happened_at >= since)
+    if until is not None:
+        wanted.append(audit.c.happened_at < until)
     if before_id is not None:
         wanted.append(audit.c.id < before_id)
     query = sa.select(audit).where(*wanted).order_by(audit.c.id.desc()).limit(limit)

@@ -21,6 +21,7 @@ from rollbook.store.database.tables import (
 )
 from rollbook.store.people.search import contains, named
 
+Days = tuple[datetime | None, datetime | None]
 Item = sa.Row[*tuple[Any, ...]]
 
 
@@ -164,16 +165,25 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
 
 
 def find_batches(
-    connection: sa.Connection, account_id: int, batch_id: int | None, limit: int, offset: int, search: str = ""
+    connection: sa.Connection,
+    account_id: int,
+    batch_id: int | None,
+    limit: int,
+    offset: int,
+    search: str = "",
+    days: Days = (None, None),
 ) -> Sequence[Item]:
     """Read batches, latest first, with the numbers of their items by status and of their refusals.
 
-    `search` is words of the reason, or of the name or e-mail of who requested them.
-    `first_ended_at` is when the first of the complete items was finished.
+    `search` is words of the reason, or of the name or e-mail of who requested them; `days` are the first moment of the
+    requests and the one after the last. `first_ended_at` is when the first of the complete items was finished.
     """
     chosen = sa.select(batches).where(batches.c.account_id == account_id)
     if batch_id is not None:
         chosen = chosen.where(batches.c.id == batch_id)
+    first, before = days
+    chosen = chosen if first is None else chosen.where(batches.c.requested_at >= first)
+    chosen = chosen if before is None else chosen.where(batches.c.requested_at < before)
     if search:
         people = sa.select(users.c.id).where(named(account_id, search))
         of_reason = sa.and_(*(contains(batches.c.reason, word) for word in search.split()))
