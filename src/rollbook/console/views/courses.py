@@ -16,13 +16,12 @@ from rollbook.model import EnrollmentStatus
 from rollbook.store.learning.course_people import (
     ORDERS,
     CoursePeople,
-    count_enrolled,
     find_enrollment_ids,
     read_people,
 )
 from rollbook.store.people.search_text import fold_all_names, fold_text
 from rollbook.store.queue.drafts import Choice
-from rollbook.store.queue.selection import find_courses, find_groups
+from rollbook.store.queue.selection import count_enrolled, find_courses, find_groups
 
 PER_PAGE = 80
 # The most groups that a filter by name may match.

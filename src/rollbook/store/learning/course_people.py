@@ -1,4 +1,4 @@
-"""Finds the people of a course by filters and orders, and counts those who are enrolled in it.
+"""Finds the people of a course by filters and orders.
 
 The index of a course's current enrollments finds them all; only a page of them is read whole.
 """
@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.store.database.execute import execute
 from rollbook.store.database.sql import unindexed
 from rollbook.store.database.tables import enrollments, groups, users
 from rollbook.store.people.search import has_words
@@ -25,10 +24,6 @@ ORDERS: dict[str, tuple[sa.ColumnElement[Any], ...]] = {
     "status": (_e.status,),
     "enrolled": (_e.enrolled_at,),
 }
-# The courses are the account's, and with them their enrollments.
-_COUNT = """
-    SELECT course_id, COUNT(*) FROM enrollments WHERE course_id {in_ids} AND unenrolled_at IS NULL GROUP BY course_id
-"""
 
 
 @dataclass(frozen=True)
@@ -56,11 +51,6 @@ class CoursePeople:
         if self.enrolled_before is not None:
             found.append(_e.enrolled_at < self.enrolled_before)
         return found
-
-
-def count_enrolled(connection: sa.Connection, course_ids: Sequence[int]) -> dict[int, int]:
-    """Count the current enrollments of courses of one account."""
-    return dict(map(tuple, execute(connection, _COUNT, {"ids": course_ids})))
 
 
 def find_enrollment_ids(

@@ -98,10 +98,15 @@ def choose_enrollments(
     return list(connection.execute(query.order_by(e.id).limit(limit)).scalars())
 
 
+def count_enrolled(connection: sa.Connection, course_ids: Sequence[int]) -> dict[int, int]:
+    """Count the current enrollments of courses of one account."""
+    return dict(execute(connection, _ENROLLED, {"ids": course_ids}))
+
+
 def preview_enrollments(connection: sa.Connection, account_id: int, ids: Sequence[int]) -> list[CourseShare]:
     """Preview the unenrollment by course; ids that are no current enrollments of the account count nowhere."""
     found = execute(connection, _SHARES, {"ids": ids, "account_id": account_id})
-    enrolled = dict(execute(connection, _ENROLLED, {"ids": [row[0] for row in found]}))
+    enrolled = count_enrolled(connection, [row[0] for row in found])
     return [
         CourseShare(name, chosen, enrolled[id_], int(started), int(completed), int(queued))
         for id_, name, chosen, started, completed, queued in found
