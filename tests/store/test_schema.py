@@ -64,6 +64,18 @@ def test_database_of_a_newer_release_is_refused(database: Database) -> None:
         migrate(database)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_index_that_an_interrupted_migration_has_left_is_built_again(database: Database) -> None:
+    table = sa.table("pg_index", sa.column("indexrelid"), sa.column("indisvalid"))
+    mine = table.c.indexrelid == sa.text("CAST('ix_enrollments_status' AS regclass)")
+    with database.write() as connection:
+        connection.execute(sa.update(table).where(mine).values(indisvalid=False))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0014'"))
+    migrate(database)
+    with database.read() as connection:
+        assert connection.execute(sa.select(table.c.indisvalid).where(mine)).scalar_one()
+
+
 def test_upgraded_database_equals_a_new_one(database: Database) -> None:
     """Upgrade the schema of the first release (tests/store/schemas)."""
     kind = database.engine.dialect.name

@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
 
 from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.tables import metadata
+from rollbook.store.database.tables import enrollments, metadata
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.people.search_text import fold_all_names
 
@@ -24,6 +25,14 @@ _MAKE_VERSION = """
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))
 """
 
+# The indexes of enrollments that migrations 0013 and later add.
+BUILT_BEFORE = ("ix_enrollments_course", "ix_enrollments_status")
+# Indexes that an interrupted migration has left.
+_FIND_UNFINISHED = """
+    SELECT CAST(CAST(indexrelid AS regclass) AS text) FROM pg_index
+    WHERE indrelid = CAST(CAST(:table AS text) AS regclass) AND NOT indisvalid
+"""
+
 # While a migration waits for a table's lock, calls queue behind it. So it waits briefly and tries again.
 LOCK_MILLISECONDS = 500
 LOCK_ATTEMPTS = 60
@@ -37,6 +46,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
     Errors: UnknownSchemaError when a newer release made the database; DatabaseUnavailableError when its tables stay
     locked.
     """
+    _build_indexes(database)
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:
             with database.write() as connection:
@@ -49,6 +59,19 @@ def migrate(database: Database) -> tuple[str | None, str]:
     fold_all_emails(database)
     fold_all_names(database)
     return revisions
+
+
+def _build_indexes(database: Database) -> None:
+    """Build the indexes of the largest table beside the calls on PostgreSQL: in the migration, calls would wait."""
+    with database.read() as connection:
+        if connection.dialect.name != "postgresql" or _revision(connection) not in REVISIONS[:-1]:
+            return
+    with database.autocommit() as connection:
+        for (unfinished,) in execute(connection, _FIND_UNFINISHED, {"table": enrollments.name}):
+            execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {unfinished}")
+        for index in (index for index in enrollments.indexes if index.name in BUILT_BEFORE):
+            create = str(CreateIndex(index).compile(dialect=connection.dialect))
+            execute(connection, create.replace(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", 1))
 
 
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:

@@ -276,6 +276,9 @@ _retained = sa.text("unenrolled_at IS NOT NULL AND purged_at IS NULL")
 sa.Index("uq_enrollments_open", _e.user_id, _e.course_id, unique=True, sqlite_where=_open, postgresql_where=_open)
 sa.Index("ix_enrollments_learner", _e.user_id, _e.course_id)
 sa.Index("ix_enrollments_current", _e.account_id, _e.id, sqlite_where=_current, postgresql_where=_current)
-# The people of a course.
-sa.Index("ix_enrollments_course", _e.course_id, _e.user_id, sqlite_where=_current, postgresql_where=_current)
+# The people of a course, and the report by course, which reads no row for its order by id.
+_course = (_e.course_id, _e.user_id, _e.id, _e.account_id)
+sa.Index("ix_enrollments_course", *_course, sqlite_where=_current, postgresql_where=_current)
+# The report by status, in its order.
+sa.Index("ix_enrollments_status", _e.account_id, _e.status, _e.id, sqlite_where=_current, postgresql_where=_current)
 sa.Index("ix_enrollments_retained", _e.account_id, _e.unenrolled_at, sqlite_where=_retained, postgresql_where=_retained)

@@ -24,7 +24,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_enrollments_course",
         "enrollments",
-        ["course_id", "user_id"],
+        ["course_id", "user_id", "id", "account_id"],
         sqlite_where=current,
         postgresql_where=current,
+        if_not_exists=True,
     )

@@ -1,0 +1,20 @@
+"""An index of current enrollments by status, in the order of the report."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    """Add what an older database lacks; servers of the previous release keep working during and after it."""
+    current = sa.text("unenrolled_at IS NULL")
+    op.create_index(
+        "ix_enrollments_status",
+        "enrollments",
+        ["account_id", "status", "id"],
+        sqlite_where=current,
+        postgresql_where=current,
+        if_not_exists=True,
+    )
