@@ -454,6 +454,22 @@ def test_confirmation_after_the_session_ended_returns_to_the_preview(
     assert set(campus.queue().values()) == {"Pending"}
 
 
+def test_list_that_is_sent_after_the_session_ended_is_there_after_signing_in(
+    served: Served, campus: Campus, owner: Visitor
+) -> None:
+    pasted = "\n".join(campus.enroll_named(3))
+    with served.database.write() as connection:
+        connection.execute(login_sessions.delete().where(login_sessions.c.account_id == campus.account.id))
+    owner.post("/console/unenroll", {"ids": pasted, "of_course": "Fire Safety", "of_status": ["Enrolled", "Overdue"]})
+    owner.follow()
+    form = {"account": campus.name, "password": PASSWORD, "email": "owner@example.org"}
+    owner.submit("/console/sign-in", **form)
+    assert owner.answer.url.path == "/console/unenroll"
+    owner.submit_last("/console/unenroll")
+    assert "Unenroll 3 enrollments?" in owner.text()
+    assert "Enrolled, Overdue" in owner.text()
+
+
 def test_form_without_a_page_redirects_to_sign_in_without_its_fields(owner: Visitor) -> None:
     owner.client.cookies.clear()
     for path in ("/console/queue/pause", "/console/account/password", "/console/account/users/1/password"):

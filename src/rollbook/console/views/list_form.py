@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from rollbook.console.forms import read_upload
 from rollbook.console.request import ConsoleRequest
@@ -18,7 +18,7 @@ FIELDS = ("ids", "of_course", "of_group", "column", "by", "sheet", "skip_bad_row
 class ListForm:
     """The fields of the form, and a file; `kept` is the draft that keeps the file."""
 
-    fields: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(FIELDS, ""))
+    fields: Mapping[str, str]
     statuses: Sequence[str] = ()
     file: str = ""
     content: bytes = b""
@@ -46,19 +46,24 @@ class ListForm:
             return add_draft(connection, request.caller, [], Choice(), [], utc_now(), self.write())
 
 
+def read_fields(request: ConsoleRequest) -> ListForm:
+    """Read the form without its file, as it was sent or as the sign-in page has kept it."""
+    statuses = [str(status) for status in (request.form or request.query).getlist("of_status")]
+    return ListForm({name: request.text(name) for name in FIELDS}, statuses)
+
+
 def read_list_form(request: ConsoleRequest) -> ListForm:
     """Read the form as it was sent; errors: UserError for a kept file that has expired."""
-    fields = {name: request.text(name) for name in FIELDS}
-    statuses = [str(status) for status in request.form.getlist("of_status")]
+    form = read_fields(request)
     if upload := read_upload(request.form, "file"):
-        return ListForm(fields, statuses, *upload)
+        return replace(form, file=upload[0], content=upload[1])
     kept = None if request.text("drop_file") else request.number("kept")
     if kept is None:
-        return ListForm(fields, statuses)
-    form = find_list_form(request, kept)
-    if form is None or not form.file:
+        return form
+    before = find_list_form(request, kept)
+    if before is None or not before.file:
         raise UserError("The file is not kept any longer. Select it again.")
-    return ListForm(fields, statuses, form.file, form.content, kept)
+    return replace(form, file=before.file, content=before.content, kept=kept)
 
 
 def find_list_form(request: ConsoleRequest, draft_id: int) -> ListForm | None:

@@ -10,7 +10,7 @@ from rollbook import actions
 from rollbook.brake import MAX_PERCENT, find_large_shares
 from rollbook.console.request import ConsoleRequest, PageError, redirect
 from rollbook.console.views.choice import read_choice
-from rollbook.console.views.list_form import FIELDS, ListForm, find_list_form, read_list_form
+from rollbook.console.views.list_form import FIELDS, ListForm, find_list_form, read_fields, read_list_form
 from rollbook.console.views.plan import read_plan, send_plan
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
@@ -36,7 +36,7 @@ def show_choice(request: ConsoleRequest, error: str | None = None, form: ListFor
             others = [row for row in found[:OPTIONS_SHOWN] if row.id not in selected[kind]]
             lists[kind] = {"chosen": chosen, "others": others, "more": len(found) > OPTIONS_SHOWN}
     draft_id = request.number("draft")
-    form = form or (find_list_form(request, draft_id) if draft_id is not None else None) or ListForm()
+    form = form or (find_list_form(request, draft_id) if draft_id is not None else None) or read_fields(request)
     return request.render(
         "unenroll.html",
         code=422 if error else 200,
@@ -67,7 +67,7 @@ def choose(request: ConsoleRequest) -> Response:
     """Keep the selection as a draft and redirect to its preview; Find only lists other courses and groups."""
     if "find" in request.form:
         return show_choice(request)
-    form = ListForm({name: request.text(name) for name in FIELDS})
+    form = read_fields(request)
     try:
         form = read_list_form(request)
         choice, ids = read_choice(request, form)
