@@ -198,6 +198,13 @@ def test_final_grades_are_imported_on_request(campus: Campus, owner: Visitor, se
     assert rows_of(campus, enrollments, "external_id", "grade")[0] == ("e1", "15")
 
 
+def _workbook() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "options", "said"),
     [

@@ -147,3 +147,19 @@ def test_databases_on_one_file_share_the_queue_of_writers(database: Database, tm
     assert _together(database, {"kept": keep, "kept too": keep}) == {"kept": None, "kept too": None}
     assert _names(database) == {"first", "kept", "kept too"}
     other.close()
+
+
+def test_session_takes_its_turn_among_the_writers(database: Database) -> None:
+    def write(name: str) -> None:
+        with database.write() as connection:
+            _add(connection, name)
+
+    def write_in_session(name: str) -> None:
+        with database.session() as connection:
+            connection.execution_options(writes=True)
+            with database.turn(connection, rollback=False), connection.begin():
+                _add(connection, name)
+
+    works = {"a": write, "b": write_in_session, "c": write, "d": write_in_session, "e": write}
+    assert _together(database, works) == dict.fromkeys(works)
+    assert _names(database) == {"first", *works}

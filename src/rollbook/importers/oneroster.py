@@ -126,7 +126,10 @@ def open_archive(path: Path, *, grades: bool = False, data: bytes | None = None)
     with content:
         names = set(content.namelist())
         if "manifest.csv" not in names:
-            raise UserError(f"{path.name} has no manifest.csv in its top folder, so it is not a OneRoster archive.")
+            workbook = " It is an Excel workbook: progress is imported from CSV." if "xl/workbook.xml" in names else ""
+            raise UserError(
+                f"{path.name} has no manifest.csv in its top folder, so it is not a OneRoster archive.{workbook}"
+            )
         manifest = _read_manifest(path.name, content)
         version = manifest.get("oneroster.version", "")
         if not VERSION.fullmatch(version):

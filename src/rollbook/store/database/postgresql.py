@@ -100,9 +100,9 @@ def open_postgresql(url: str, pool_size: int, statement_seconds: float | None) -
 
 
 def lift_statement_limit(connection: sa.Connection) -> None:
-    """Limit the statements of a connection by the deadline alone; no-op on SQLite."""
+    """Limit the statements of a server's connection by the deadline alone; no-op for commands and on SQLite."""
     raw = connection.connection.dbapi_connection
-    if isinstance(raw, Connection):
+    if isinstance(raw, Connection) and raw.max_wait is not None:
         raw.max_wait = None
         raw.execute("SET statement_timeout = 0")
 

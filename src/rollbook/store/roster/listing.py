@@ -32,7 +32,8 @@ _ENROLLMENTS = """
     enrollments AS r JOIN users AS u ON u.id = r.user_id JOIN courses AS c ON c.id = r.course_id
     JOIN groups AS g ON g.id = r.group_id
 """
-# By table: what a record is called, the tables that tell of it, the text, its staging table, and how rows match there.
+# By table: what a record is called, the tables that tell of it, the text, its staging table, and how a record matches a
+# row there before the import; afterwards it has the row's external id.
 _RECORDS = {
     "groups": ("group", "groups AS r", f"r.name || {_INACTIVE.format('r')}", "orgs", "r.external_id = s.sourced_id"),
     "courses": (
@@ -53,7 +54,7 @@ _KEEP = """
 """
 _CHANGED = """
     UNION ALL
-    SELECT CASE WHEN EXISTS (SELECT 1 FROM good_{staged} AS s WHERE {same} AND s.deleted) THEN 4
+    SELECT CASE WHEN EXISTS (SELECT 1 FROM good_{staged} AS s WHERE s.sourced_id = r.external_id AND s.deleted) THEN 4
                 WHEN r.created_at < :now_at THEN 5 ELSE 6 END, '{record}', COALESCE(r.external_id, ''),
            COALESCE(b.told, ''), {told}, '', 0, '', ''
     FROM {tables} LEFT JOIN staged_before AS b ON b.record = '{record}' AND b.id = r.id

@@ -67,6 +67,7 @@ INDEXES = {
     "claims": ("line", "holder_line"),
     "stays": ("line",),
     "grades": ("line", "enrollment_id"),
+    "before": ("id",),
     **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
     **dict.fromkeys(("categories", "line_items", "results"), ("sourced_id, line",)),
 }
