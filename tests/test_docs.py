@@ -65,7 +65,7 @@ def test_each_setting_states_its_type_and_its_default(name: str, monkeypatch: py
 
 
 def test_table_of_commands_has_every_command_with_all_its_options_and_no_other() -> None:
-    row = re.compile(r"^\| `(rollbook [\w ]+)` \| .+ \| (.*) \| \[.+ \|$", re.MULTILINE)
+    row = re.compile(r"^\| `(rollbook [\w -]+)` \| .+ \| (.*) \| \[.+ \|$", re.MULTILINE)
     listed = [
         (name, re.findall("`(--.+?)`", options)) for name, options in row.findall((DOCS / "README.md").read_text())
     ]

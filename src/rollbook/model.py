@@ -107,6 +107,11 @@ class Action(StrEnum):
     ERASE_USER = "erase-user"
     SET_ROLE = "set-role"
     SET_PASSWORD = "set-password"  # noqa: S105 the name of an action
+    ADD_SECOND_FACTOR = "add-second-factor"
+    REMOVE_SECOND_FACTOR = "remove-second-factor"
+    RESET_SECOND_FACTOR = "reset-second-factor"
+    NEW_RECOVERY_CODES = "new-recovery-codes"
+    USE_RECOVERY_CODE = "use-recovery-code"
     ADD_GROUP = "add-group"
     UPDATE_GROUP = "update-group"
     ADD_COURSE = "add-course"
@@ -156,11 +161,13 @@ class Policies:
 
     `protect_completed`: a completed enrollment stays (D11). `hold_seconds`: how long an accepted item waits before it
     is due. `retention_days`: how long the progress of an unenrolled learner is kept; None: without limit.
+    `require_second_factor`: the console demands one of every user.
     """
 
     protect_completed: bool = False
     hold_seconds: int = 0
     retention_days: int | None = None
+    require_second_factor: bool = False
 
 
 @dataclass(frozen=True)

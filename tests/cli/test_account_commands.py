@@ -319,6 +319,9 @@ def test_changing_one_policy_keeps_the_others(acme: dict[str, str], rollbook: Ru
     assert rollbook("account", "set", "Acme", "--protect-completed").code == 0
     assert rollbook("account", "set", "Acme", "--hold-seconds", "60", "--retention-days", "30").code == 0
     assert policies() == Policies(protect_completed=True, hold_seconds=60, retention_days=30)
+    assert rollbook("account", "set", "Acme", "--require-second-factor").code == 0
+    assert policies() == Policies(True, 60, 30, require_second_factor=True)
+    assert rollbook("account", "set", "Acme", "--no-require-second-factor").code == 0
     assert rollbook("account", "set", "Acme", "--no-protect-completed", "--retention-days", "none").code == 0
     assert policies() == Policies(protect_completed=False, hold_seconds=60, retention_days=None)
     shown = rollbook("account", "list", "--format", "json").json

@@ -13,6 +13,7 @@ from rollbook.store.database.tables import audit, calls, enrollments, login_sess
 from rollbook.store.people.api_keys import find_caller, new_key
 from rollbook.store.people.login_sessions import begin_login_session
 from rollbook.store.people.memberships import Membership, join_groups
+from rollbook.store.people.second_factors import begin_factor, find_factor
 from rollbook.store.queue.history import find_batches
 
 ZOE = {
@@ -55,6 +56,22 @@ def test_inactive_user_has_no_keys_and_no_sessions_until_activated(rollbook: Run
         assert refused.code == 2
         assert "owner@example.org is the last owner of the account" in refused.err
     assert _works(campus, campus.owner_key)
+
+
+def test_operator_resets_a_second_factor(rollbook: Run, database: Database) -> None:
+    campus = Campus(database)
+    id_ = campus.user_id("owner@example.org")
+    with database.write() as connection:
+        begin_factor(connection, campus.account.id, id_, utc_now())
+        begin_login_session(connection, campus.account.id, id_, utc_now(), verified=True)
+    done = rollbook("user", "reset-second-factor", "Owner@example.org", "--format", "json")
+    assert (done.code, done.json) == (0, {"user": "owner@example.org", "second_factor": False})
+    assert _count(database, login_sessions) == 0
+    with database.read() as connection:
+        assert find_factor(connection, id_) is None
+    assert (campus.audit()[0]["action"], campus.audit()[0]["subject"]) == ("reset-second-factor", f"user {id_}")
+    again = rollbook("user", "reset-second-factor", "owner@example.org")
+    assert (again.code, again.err) == (2, "rollbook: owner@example.org has no second factor.\n")
 
 
 def test_rename_changes_what_it_names_and_refuses_what_another_user_has(rollbook: Run, database: Database) -> None:
@@ -109,6 +126,7 @@ def test_erase_leaves_no_personal_data_and_keeps_the_history(rollbook: Run, data
         connection.execute(sa.text("UPDATE users SET email_folded = email, email_folded_from = email"))
         key = new_key(connection, campus.account, str(ZOE["email"]), by=OPERATOR)
         begin_login_session(connection, campus.account.id, id_, utc_now())
+        begin_factor(connection, campus.account.id, id_, utc_now())
     dump = _dump(database)
     assert [text for text in (*PERSONAL, ADDRESS) if text not in dump] == []
 
@@ -126,6 +144,8 @@ def test_erase_leaves_no_personal_data_and_keeps_the_history(rollbook: Run, data
     dump = _dump(database)
     assert [text for text in (*PERSONAL, ADDRESS) if text in dump] == []
     assert not _works(campus, key)
+    with database.read() as connection:
+        assert find_factor(connection, id_) is None
     user = _user(database, id_)
     assert (user["given_name"], user["family_name"], user["active"]) == ("User", str(id_), False)
     assert user["erased_at"] is not None

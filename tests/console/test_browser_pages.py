@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import pyotp
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page
@@ -17,11 +18,12 @@ from console_browser import COLOR_RULES, DESKTOP, PHONE, RULES, Running, Tab, Ta
 from console_school import School
 from rollbook.model import utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import courses, groups, users
+from rollbook.store.database.tables import courses, groups, second_factors, users
+from rollbook.store.people.second_factors import begin_factor
 from rollbook.store.queue.state import pause_queue, resume_queue
 from rosters import appended, changed, pack
 from server_process import ServerProcess, run_server
-from visitor import give_password
+from visitor import PASSWORD, give_password
 
 # Only `make images` writes the images of the documentation.
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
@@ -198,10 +200,36 @@ def _mistype_a_url(tab: Tab) -> None:
     tab.page.get_by_role("alert").wait_for()
 
 
+def _give_the_password(tab: Tab) -> None:
+    tab.page.get_by_label("E-mail").fill("administrator@example.org")
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.click("Sign in")
+    tab.page.get_by_label("Code of your authenticator app").wait_for()
+
+
+def _give_a_wrong_code(tab: Tab) -> None:
+    _give_the_password(tab)
+    tab.page.get_by_label("Code of your authenticator app").fill("000000")
+    tab.click("Sign in")
+    tab.page.get_by_role("alert").wait_for()
+
+
+def _use_a_second_factor(tab: Tab) -> None:
+    if tab.page.get_by_role("button", name="Set up a second factor").count():  # else another view has begun it
+        tab.click("Set up a second factor")
+    secret = tab.page.locator("code.key").first.inner_text()
+    tab.page.get_by_label("Code of your app").fill(pyotp.TOTP(secret).now())
+    tab.page.get_by_label("Your password").fill(PASSWORD)
+    tab.click("Use this second factor")
+    tab.page.get_by_role("heading", name="Recovery codes", exact=True).wait_for()
+
+
 VIEWS = [
     View("sign-in", "/sign-in", signed_in=False, image="sign-in"),
     View("sign-in refused", "/sign-in", _sign_in_wrongly, refusals=1, signed_in=False, always=True),
     View("sign-in ended", "/queue", signed_in=False),
+    View("sign-in with a second factor", "/sign-in", _give_the_password, signed_in=False, always=True),
+    View("wrong code", "/sign-in", _give_a_wrong_code, refusals=1, signed_in=False),
     View("queue", "/queue", image="queue", dark_image="queue-dark"),
     View("queue in figures", "/queue", _open("Show as a table")),
     View("queue of every outcome", "/queue?status=All&course=autumn"),
@@ -269,6 +297,9 @@ VIEWS = [
     View("calls with nothing found", "/account/calls?q=nothing"),
     View("audit", "/account/audit", image="audit"),
     View("audit with nothing found", "/account/audit?actor=nobody"),
+    View("no second factor", "/account/second-factor"),
+    View("second factor", "/account/second-factor", _press("Set up a second factor"), image="second-factor"),
+    View("second factor in use", "/account/second-factor", _use_a_second_factor),
     View("no such batch", "/batches/987654321", refusals=1),
     View("no such page", "/no-such-page", refusals=1, always=True),
 ]
@@ -310,6 +341,7 @@ def place(chromium: Browser, migrated_file: Path, tmp_path_factory: pytest.TempP
     database = Database(url)
     school = School(database)
     school.live_a_day()
+    _give_the_administrator_a_second_factor(school)
     with run_server(url, folder, "--no-worker") as server, open_tabs(chromium, server) as open_tab:
         _call_from_programs(server, school)
         yield Place(server, school, _cookies(open_tab, school))
@@ -321,6 +353,13 @@ def owners_tab(chromium: Browser, place: Place) -> Iterator[Tab]:
     """A tab that is shared by the signed-in views."""
     with open_tabs(chromium, place.server) as open_tab:
         yield open_tab(storage_state=place.cookies)
+
+
+def _give_the_administrator_a_second_factor(school: School) -> None:
+    give_password(school, "administrator@example.org")
+    with school.database.write() as connection:
+        begin_factor(connection, school.account.id, school.user_id("administrator@example.org"), utc_now())
+        connection.execute(sa.update(second_factors).values(confirmed_at=utc_now()))
 
 
 def _call_from_programs(server: ServerProcess, school: School) -> None:

@@ -24,7 +24,13 @@ def list_(form: FormatOption = Format.TABLE) -> None:
     """List the accounts and their policies."""
     with open_database() as database, database.read() as connection:
         rows = list_accounts(connection)
-    policies = ("protect_completed", "hold_seconds", "retention_days", "authorization_addresses")
+    policies = (
+        "protect_completed",
+        "hold_seconds",
+        "retention_days",
+        "require_second_factor",
+        "authorization_addresses",
+    )
     print_rows(rows, ("id", "name", *policies, "created_at"), form)
 
 
@@ -53,6 +59,12 @@ def change_policies(
         str | None,
         typer.Option(metavar="N|none", help="Days that progress is kept after unenrollment; none: without limit."),
     ] = None,
+    require_second_factor: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-second-factor/--no-require-second-factor", help="Demand a second factor of users of the console."
+        ),
+    ] = None,
     authorization_addresses: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +86,8 @@ def change_policies(
         changes["hold_seconds"] = hold_seconds
     if retention_days is not None:
         changes["retention_days"] = _read_days(retention_days)
+    if require_second_factor is not None:
+        changes["require_second_factor"] = require_second_factor
     if authorization_addresses is not None:
         changes["authorization_addresses"] = _read_addresses(authorization_addresses)
     if not changes:

@@ -16,6 +16,7 @@ from rollbook.model import Account, Role
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.erasure import Erasure, erase_user
 from rollbook.store.people.passwords import generate_password, set_password
+from rollbook.store.people.second_factors import reset_factor
 from rollbook.store.people.users import add_user, list_users, rename_user, set_active, set_role
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
@@ -181,3 +182,11 @@ def password(
     if generate or form is not Format.TABLE:
         print_answer(form, chosen, user=email, **({"password": chosen} if generate else {}))
     typer.echo(f"{email} can sign in to the console with this password now.", err=True)
+
+
+@app.command("reset-second-factor")
+def reset_second_factor(user: UserArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
+    """Remove the second factor of a user who has lost the device, and end the login sessions."""
+    name = change_account(account, lambda link, owner: reset_factor(link, owner, user, by=operator()))
+    sentence = f"{name} has no second factor any more and signs in with the password."
+    print_answer(form, sentence, user=name, second_factor=False)

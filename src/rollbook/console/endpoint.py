@@ -26,7 +26,7 @@ from rollbook.console.render import TEMPLATES
 from rollbook.console.request import BASE, AttemptCounter, ConsoleRequest, Page, PageError, redirect
 from rollbook.console.routes import HOME, LEARNER_PAGES, NOT_FOUND, PAGES, STATIC_PAGE
 from rollbook.console.security import HEADERS, NO_REFERRER
-from rollbook.console.session_cookie import COOKIE, LEARNER_COOKIE, SIGN_IN_NOTICE, read_cookie
+from rollbook.console.session_cookie import COOKIE, LEARNER_COOKIE, PENDING_COOKIE, SIGN_IN_NOTICE, read_cookie
 from rollbook.errors import CallError, DatabaseUnavailableError, RateLimitError, TransportError, UserError
 from rollbook.model import MAX_ID, Limit, utc_now
 from rollbook.store.database.database import Database
@@ -187,9 +187,9 @@ class _Endpoint:
             webhook_addresses=self._console.webhook_addresses,
             signed_in=None,
             token=read_cookie(cookies, LEARNER_COOKIE if self._page.learner else COOKIE),
+            pending=read_cookie(cookies, PENDING_COOKIE),
             sign_in_notice=read_cookie(cookies, SIGN_IN_NOTICE),
             path=http.scope["path"],
-            host=http.headers.get("host", ""),
             numbers=numbers,
             query=http.query_params,
             form=FormData(),
@@ -222,6 +222,8 @@ class _Endpoint:
         if not self._page.public and request.signed_in is None:
             back = self._return_address(request, http.method)
             return None, redirect("/sign-in" + (f"?{urlencode({'next': back})}" if back else ""))
+        if request.must_set_up and not self._page.setting_up:
+            return None, redirect("/account/second-factor")
         user = request.signed_in.email if request.signed_in else None
         user = f"user {request.learner.user_id}" if request.learner else user
         try:
@@ -259,7 +261,7 @@ class _Endpoint:
         if found.stale and not live:
             with self._console.database.write() as connection:
                 keep_alive(connection, request.token, now)
-        request = replace(request, signed_in=found.caller)
+        request = replace(request, signed_in=found.caller, has_factor=found.has_factor)
         return request if live or http.method != "GET" else self._with_notice(request, found)
 
     def _find_session(self, token: str) -> LoginSession | None:

@@ -40,7 +40,8 @@ class AttemptCounter(Protocol):
 
 @dataclass(frozen=True)
 class ConsoleRequest:
-    """A request. `token` is the session cookie; `sign_in_notice` the cookie that the sign-in page shows once.
+    """A request. `token` is the session cookie, `pending` that of a sign-in which waits for the second factor;
+    `sign_in_notice` the cookie that the sign-in page shows once. `has_factor`: whether the user has a second factor.
 
     `learner` is who looks at the learner's page, `signed_in` the user of any other page. `origin` is the address of the
     server as the browser has it.
@@ -51,9 +52,9 @@ class ConsoleRequest:
     webhook_addresses: Networks
     signed_in: Caller | None
     token: str
+    pending: str
     sign_in_notice: str
     path: str
-    host: str
     numbers: Mapping[str, int]
     query: QueryParams
     form: FormData
@@ -63,6 +64,13 @@ class ConsoleRequest:
     max_upload_bytes: int
     notice: Notice | None = None
     learner: LearnerSession | None = None
+    has_factor: bool = False
+
+    @property
+    def must_set_up(self) -> bool:
+        """Whether the account demands a second factor that the user has not set up yet: no other page opens."""
+        signed_in = self.signed_in
+        return signed_in is not None and signed_in.policies.require_second_factor and not self.has_factor
 
     @property
     def caller(self) -> Caller:
@@ -157,7 +165,7 @@ class Page:
     """A page: its view for GET, its view for POST. A public one needs no session.
 
     With `takes_file` it accepts multipart forms, and forms larger than 64 KiB. A page for the `learner` lies outside
-    the console, and has a session of its own.
+    the console, and has a session of its own. One for `setting_up` also opens to users who must set up a second factor.
     """
 
     path: str
@@ -166,3 +174,4 @@ class Page:
     public: bool = False
     takes_file: bool = False
     learner: bool = False
+    setting_up: bool = False

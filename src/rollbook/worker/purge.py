@@ -21,6 +21,7 @@ from rollbook.store.people.emails import fold_emails
 from rollbook.store.people.invitations import purge_invitations
 from rollbook.store.people.learner_sessions import purge_authorizations, purge_sessions
 from rollbook.store.people.login_sessions import purge_login_sessions
+from rollbook.store.people.pending_sign_ins import purge_pending
 from rollbook.store.people.search_text import fold_names
 from rollbook.store.queue.drafts import purge_drafts
 from rollbook.store.queue.state import recount_items
@@ -57,6 +58,7 @@ class Purge:
             _Task(lambda: purge_idempotency_keys(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_login_sessions(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_invitations(database, utc_now(), step), HOUR, now),
+            _Task(lambda: purge_pending(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_authorizations(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_sessions(database, utc_now(), step), HOUR, now),
             _Task(lambda: purge_drafts(database, utc_now(), step), HOUR, now),

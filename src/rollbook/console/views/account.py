@@ -66,6 +66,7 @@ def _read_policies(request: ConsoleRequest) -> Policies:
         protect_completed=bool(request.text("protect_completed")),
         hold_seconds=_whole("hold", request.text("hold_seconds")),
         retention_days=_whole("retention", retention) if retention else None,
+        require_second_factor=bool(request.text("require_second_factor")),
     )
 
 

@@ -12,7 +12,7 @@ from rollbook.wire.describe import describe
 
 CALLS_SHOWN = 10
 # Stands in the examples, so that it may hold nothing that a program could take for the end of a text.
-HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+ORIGIN = re.compile(r"https://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 def show_methods(request: ConsoleRequest) -> Response:
@@ -44,6 +44,6 @@ def show_method(request: ConsoleRequest) -> Response:
 
 def _address(request: ConsoleRequest) -> str:
     """Return the address of the API under the host name that the browser has used."""
-    if not HOST.fullmatch(request.host):
+    if not ORIGIN.fullmatch(request.origin):
         raise PageError(400, "The host name of this address has characters that no host name has.")
-    return f"https://{request.host}/apiv2/"
+    return f"{request.origin}/apiv2/"

@@ -1,13 +1,23 @@
 """Sign-in and sign-out."""
 
+from urllib.parse import urlencode
+
 from starlette.responses import RedirectResponse, Response
 
-from rollbook.console.request import ConsoleRequest, redirect
+from rollbook.console.request import BASE, ConsoleRequest, redirect
 from rollbook.console.security import safe_next
-from rollbook.console.session_cookie import SIGN_IN_NOTICE, delete_cookie, set_cookie, set_sign_in_notice
+from rollbook.console.session_cookie import (
+    PENDING_COOKIE,
+    SIGN_IN_NOTICE,
+    delete_cookie,
+    set_cookie,
+    set_sign_in_notice,
+)
 from rollbook.model import Limit, fold_email, utc_now
 from rollbook.store.people.login_sessions import begin_login_session, end_login_session
 from rollbook.store.people.passwords import find_login, has_several_accounts, is_password_of
+from rollbook.store.people.pending_sign_ins import begin_pending
+from rollbook.store.people.second_factors import find_factor
 
 
 def show_sign_in(request: ConsoleRequest) -> Response:
@@ -16,17 +26,26 @@ def show_sign_in(request: ConsoleRequest) -> Response:
 
 
 def sign_in(request: ConsoleRequest) -> Response:
-    """Begin a session with a new token, never with the one that the browser sent, and redirect to a console page."""
+    """Begin a session with a new token, never with the one that the browser sent, and redirect to a console page.
+
+    A user with a second factor is asked for its code first.
+    """
     account, email = request.text("account"), request.text("email")
     user = check_password(request, account, email, str(request.form.get("password", "")))
     if user is None:
         error = "The e-mail or the password is wrong, or this user may not sign in here."
         return _form(request, 403, error, request.text("next"))
     account_id, user_id = user
+    to = safe_next(request.text("next"))
     with request.database.write() as connection:
         end_login_session(connection, request.token)
+        factor = find_factor(connection, user_id)
+        if factor and factor.confirmed_at:
+            token = begin_pending(connection, account_id, user_id, utc_now())
+            to = f"{BASE}/sign-in/code?{urlencode({'next': to})}"
+            return RedirectResponse(to, 303, set_cookie(token, PENDING_COOKIE))
         token = begin_login_session(connection, account_id, user_id, utc_now())
-    return RedirectResponse(safe_next(request.text("next")), 303, set_cookie(token))
+    return RedirectResponse(to, 303, set_cookie(token))
 
 
 def check_password(request: ConsoleRequest, account: str, email: str, password: str) -> tuple[int, int] | None:

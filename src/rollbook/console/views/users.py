@@ -13,6 +13,7 @@ from rollbook.store.people.erasure import erase_user
 from rollbook.store.people.invitations import invite
 from rollbook.store.people.passwords import ADMINISTERING, generate_password, set_password
 from rollbook.store.people.search import find_access, find_staff
+from rollbook.store.people.second_factors import reset_factor
 from rollbook.store.people.users import add_user, find_named, set_active, set_role
 
 PATH = "/account/users"
@@ -95,6 +96,17 @@ def create_password(request: ConsoleRequest) -> Response:
     def work(connection: sa.Connection) -> None:
         set_password(connection, account_of(request), str(number), password, by=request.actor)
         request.notify(connection, f"{PATH}/{number}", HAND_OVER, "New password", password)
+
+    return _change(request, work)
+
+
+def reset_second_factor(request: ConsoleRequest) -> Response:
+    """Remove the second factor of a user who has lost the device, and end their sessions."""
+    number = request.numbers["user"]
+
+    def work(connection: sa.Connection) -> None:
+        reset_factor(connection, account_of(request), str(number), by=request.actor)
+        request.notify(connection, f"{PATH}/{number}", "The second factor is reset. The user is signed out.")
 
     return _change(request, work)
 

@@ -23,7 +23,10 @@ from rollbook.store.people.users import add_user
 # The column's maximum; a century, since the calendar ends not far beyond.
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
 
-_POLICIES = (accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days)
+POLICIES = (
+    *(accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days),
+    accounts.c.require_second_factor,
+)
 _ADDRESSES = accounts.c.authorization_addresses
 
 
@@ -36,7 +39,7 @@ def named(connection: sa.Connection, name: str) -> sa.ColumnElement[bool]:
 
 def find_account(connection: sa.Connection, name: str | None) -> Account:
     """Find an account by name, also in another letter case, or with None the only one; errors: UserError."""
-    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES).order_by(accounts.c.name)
+    query = sa.select(accounts.c.id, accounts.c.name, *POLICIES).order_by(accounts.c.name)
     if name is not None:
         query = query.where(named(connection, check_text("account name", name)))
     found = connection.execute(query).all()
@@ -56,7 +59,7 @@ def find_account(connection: sa.Connection, name: str | None) -> Account:
 
 def list_accounts(connection: sa.Connection) -> list[dict[str, object]]:
     """List every account with its policies, by name."""
-    query = sa.select(accounts.c.id, accounts.c.name, *_POLICIES, _ADDRESSES, accounts.c.created_at)
+    query = sa.select(accounts.c.id, accounts.c.name, *POLICIES, _ADDRESSES, accounts.c.created_at)
     return [_shown(row) for row in connection.execute(query.order_by(accounts.c.name))]
 
 
@@ -85,7 +88,7 @@ def set_policies(
     called from everywhere.
     """
     check_policies(changes)
-    query = sa.select(*_POLICIES, _ADDRESSES).where(accounts.c.id == account.id)
+    query = sa.select(*POLICIES, _ADDRESSES).where(accounts.c.id == account.id)
     before = _shown(connection.execute(query.with_for_update()).one())
     values = dict(changes)
     if isinstance(addresses := changes.get("authorization_addresses"), str):

@@ -28,7 +28,7 @@ WORKER = Actor("worker")
 # Both keys must be valid and belong to the same account.
 _FIND_CALLER = """
     SELECT a.id AS account_id, a.name AS account, a.protect_completed, a.hold_seconds, a.retention_days,
-           u.id AS user_id, COALESCE(u.email, '') AS email, u.role, account_key.id, user_key.id
+           a.require_second_factor, u.id AS user_id, COALESCE(u.email, '') AS email, u.role, account_key.id, user_key.id
     FROM keys AS account_key
     JOIN accounts AS a ON a.id = account_key.account_id
     JOIN keys AS user_key
@@ -55,8 +55,8 @@ def find_caller(connection: sa.Connection, account_key: str, user_key: str) -> C
     found = execute(connection, _FIND_CALLER, given)
     if not found:
         return None
-    [(account_id, account, protect_completed, hold_seconds, retention_days, user_id, email, role, *key_ids)] = found
-    policies = Policies(bool(protect_completed), hold_seconds, retention_days)
+    [(account_id, account, protects, hold_seconds, retention_days, demands, user_id, email, role, *key_ids)] = found
+    policies = Policies(bool(protects), hold_seconds, retention_days, bool(demands))
     return Caller(account_id, account, user_id, email, Role(role), policies, tuple(key_ids))
 
 

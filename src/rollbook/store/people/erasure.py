@@ -18,6 +18,9 @@ from rollbook.store.database.tables import (
     learner_sessions,
     login_sessions,
     memberships,
+    pending_sign_ins,
+    recovery_codes,
+    second_factors,
     user_teams,
     users,
 )
@@ -27,10 +30,11 @@ from rollbook.store.people.users import find_named, keep_an_owner
 # The rows about a user that are deleted, by what they are called in the summary.
 DELETED = {
     "keys": (keys,),
-    "login sessions": (login_sessions, learner_sessions, external_authorizations, invitations),
+    "login sessions": (login_sessions, pending_sign_ins, learner_sessions, external_authorizations, invitations),
     "teams": (user_teams,),
     "memberships of groups": (memberships,),
     "stored answers to calls": (answers,),
+    "second factors": (second_factors, recovery_codes),
 }
 EMPTIED = (
     *("external_id", "email", "email_folded", "email_folded_from", "alternate_email", "employee_id", "title"),

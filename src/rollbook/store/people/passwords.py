@@ -12,11 +12,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, Role, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import accounts, invitations, login_sessions, users
+from rollbook.store.database.tables import accounts, users
 from rollbook.store.operations.audit import record_change
 from rollbook.store.people.accounts import named
 from rollbook.store.people.emails import find_by_email
-from rollbook.store.people.users import find_named
+from rollbook.store.people.users import end_sessions, find_named
 
 MIN_LENGTH, MAX_LENGTH = 12, 1000
 ADMINISTERING = (Role.OWNER, Role.ADMINISTRATOR)
@@ -40,8 +40,7 @@ def set_password(connection: sa.Connection, account: Account, named: str, passwo
     mine = sa.and_(users.c.account_id == account.id, users.c.id == user.id)
     changed = {"password_hash": _hasher.hash(password), "modified_at": utc_now()}
     connection.execute(sa.update(users).where(mine).values(changed))
-    for table in (login_sessions, invitations):
-        connection.execute(sa.delete(table).where(table.c.user_id == user.id))
+    end_sessions(connection, user.id)
     record_change(connection, account.id, by, Change(Action.SET_PASSWORD, name))
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rollbook.model import Role
 from rollbook.store.database.sql import in_ids, unindexed
-from rollbook.store.database.tables import courses, enrollments, groups, invitations, sessions, users
+from rollbook.store.database.tables import courses, enrollments, groups, invitations, second_factors, sessions, users
 from rollbook.store.people.emails import alike
 from rollbook.store.people.search_text import read_words
 
@@ -122,6 +122,10 @@ _WITH_ACCESS = sa.select(
     .where(invitations.c.user_id == users.c.id)
     .scalar_subquery()
     .label("invited_until"),
+    sa.select(second_factors.c.confirmed_at)
+    .where(second_factors.c.user_id == users.c.id)
+    .scalar_subquery()
+    .label("factor_since"),
 )
 
 

@@ -17,6 +17,7 @@ from rollbook.store.database.tables import (
     invitations,
     learner_sessions,
     login_sessions,
+    pending_sign_ins,
     users,
 )
 from rollbook.store.operations.audit import compare, record_change
@@ -122,8 +123,8 @@ def rename_user(
 
 
 def end_sessions(connection: sa.Connection, user_id: int) -> None:
-    """End the login sessions and the invitation of a user, in the console and on the learner's page."""
-    for table in (login_sessions, invitations, learner_sessions, external_authorizations):
+    """End the login sessions, pending sign-ins and invitation of a user, also the sessions of the learner's page."""
+    for table in (login_sessions, pending_sign_ins, invitations, learner_sessions, external_authorizations):
         connection.execute(sa.delete(table).where(table.c.user_id == user_id))
 
 

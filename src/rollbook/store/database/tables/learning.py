@@ -19,6 +19,7 @@ accounts = sa.Table(
     sa.Column("protect_completed", sa.Boolean, nullable=False),
     sa.Column("hold_seconds", sa.Integer, nullable=False),
     sa.Column("retention_days", sa.Integer),
+    sa.Column("require_second_factor", sa.Boolean, nullable=False, server_default=sa.false()),
     time_column("queue_paused_at", nullable=True),
     # Numbers the transactions that change the account's unenrollments, for the feed of changes.
     sa.Column("last_change", sa.BigInteger, nullable=False, server_default="0"),

@@ -72,7 +72,7 @@ throttles = sa.Table(
 )
 
 # Login sessions of the console. Only a digest of the cookie is stored; `notice` is what the next page shows once,
-# sealed with the cookie.
+# sealed with the cookie. `verified_at` is when the second factor was shown.
 login_sessions = sa.Table(
     "sign_ins",
     metadata,
@@ -82,8 +82,49 @@ login_sessions = sa.Table(
     time_column("created_at"),
     time_column("seen_at"),
     sa.Column("notice", sa.LargeBinary),
+    time_column("verified_at", nullable=True),
     sa.Index("ix_sign_ins_user", "user_id"),
     sa.Index("ix_sign_ins_seen_at", "seen_at"),
+)
+
+# The second factors of users: a TOTP secret, in use once a code of it has confirmed it. `last_step` is the time step of
+# the last accepted code, `wrong_codes` counts those of the day that began at `wrong_since`.
+second_factors = sa.Table(
+    "second_factors",
+    metadata,
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    account_id(),
+    sa.Column("secret", sa.Text, nullable=False),
+    time_column("created_at"),
+    time_column("confirmed_at", nullable=True),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("wrong_codes", sa.Integer, nullable=False),
+    time_column("wrong_since", nullable=True),
+    sqlite_with_rowid=False,
+)
+
+# The recovery codes that are left. Only digests are kept.
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    sa.Index("ix_recovery_codes_user", "user_id"),
+)
+
+# Users who have shown their password and not yet their second factor: no sessions, also for older releases. Only
+# digests of their cookies are kept.
+pending_sign_ins = sa.Table(
+    "pending_sign_ins",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    account_id(),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    time_column("created_at"),
+    sa.Index("ix_pending_sign_ins_user", "user_id"),
+    sa.Index("ix_pending_sign_ins_created_at", "created_at"),
 )
 
 # Workers and their last heartbeats.
