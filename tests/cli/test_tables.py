@@ -108,6 +108,9 @@ def test_refusals_are_said_in_words_with_their_ids_and_as_codes_to_programs(camp
     again = command("restore", "--batch", str(first), "--yes")
     assert (again.code, again.out) == (1, "11 refused\n")
     assert again.err == f"11 are restored already: {shown}, …\n"
+    campus.accept(ids[:11])
+    campus.drain()
+    assert command("restore", "--batch", str(first), "--yes").err == again.err  # as this batch's items have ended
     undone = command("restore", str(ids[11]), str(ids[13]), "99999999", "--yes", "--format", "json")
     assert [(row["id"], row["outcome"], row["code"]) for row in undone.json] == [
         (str(ids[11]), "Restored", None),

@@ -14,6 +14,7 @@ from conftest import Served, Visitors
 from rollbook.store.database.tables import courses, enrollments, groups, uploads, users
 from rosters import ADDED, V1_1, Files, appended, changed, everything_in, members, pack, rows_of
 from visitor import Visitor, give_password
+from workbooks import write_workbook
 
 Send = Callable[..., str]
 GRADED = V1_1 | {
@@ -210,6 +211,12 @@ def _workbook() -> bytes:
     [
         ("r.zip", b"PK\x03\x04 nothing", {}, "r.zip is not a zip archive that can be read"),
         ("r.zip", b"PK\x05\x06" + bytes(18), {}, "r.zip has no manifest.csv in its top folder"),
+        (
+            "r.xlsx",
+            write_workbook({"A": [["ID"], ["1"]]}),
+            {},
+            "It is an Excel workbook: progress is imported from CSV.",
+        ),
         (
             "p.csv",
             b"ID,Progress\n1,5\n",

@@ -14,6 +14,7 @@ from rollbook import Client, Progress, ReportFilters
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.spreadsheets import Writer
 from rollbook.store.database.tables import audit, courses, enrollments, users
+from workbooks import write_workbook
 
 Import = Callable[..., Done]
 
@@ -166,6 +167,7 @@ def test_every_bad_row_is_named_and_nothing_is_written(served: Served, campus: C
         ("ID,Progress,progress\n1,5,6\n", "the column Progress stands in it twice"),
         ("ID;Progress\n1;5\n", "separates its fields by semicolons. A file of progress separates them by commas"),
         ("ID,Progress\n1,5\n".encode("utf-16"), "is in UTF-16"),
+        (write_workbook({"A": [["ID", "Progress"], ["1", "5"]]}), "is a workbook or an archive. Save the sheet as CSV"),
         (b"ID,Grade\n1,\xff\n", "p.csv:2: Grade: not in UTF-8"),
         (b"ID,Grade\n1,\0\n", "p.csv:2: Grade: the character U+0000 is no text"),
     ],

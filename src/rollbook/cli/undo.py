@@ -173,9 +173,11 @@ class _Change:
         by_status = [each.id for each in refused if each.code in (NOT_PENDING.code, NOT_UNENROLLED.code)]
         become: dict[str, str] = {}
         if len(by_status) <= MAX_LOOKED_UP:
-            # The latest comes last.
+            # The latest comes last; of batches their own items count, whatever was requested after them.
             rows = self.client.unenrollments(ids=by_status) if by_status else ()
-            become = {row[IDENTIFIER]: row.get("Status", "") for row in rows}
+            batches = {*map(str, self.batches)}
+            mine = (row for row in rows if not batches or row.get("BatchID") in batches)
+            become = {row[IDENTIFIER]: row.get("Status", "") for row in mine}
         words: dict[str, list[str]] = {}
         for each in refused:
             said = ENDED.get(become.get(each.id, ""), "") if each.id in by_status else ""

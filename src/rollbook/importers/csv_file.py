@@ -41,6 +41,8 @@ def read_csv(
 def _refuse_foreign(name: str, head: bytes, kind: str) -> None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:2]:
         raise UserError(f"{name} is in UTF-16. {kind} is in UTF-8: save the file as CSV in UTF-8.")
+    if head.startswith(b"PK\x03\x04"):
+        raise UserError(f"{name} is a workbook or an archive. Save the sheet as CSV in UTF-8, and give that file.")
     first = head.partition(b"\n")[0]
     for mark, noun in SEPARATORS.items():
         if mark in first and b"," not in first:
