@@ -4,6 +4,7 @@ import html
 import itertools
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from console_school import COURSES, NUMBERS, School
 from rollbook.model import utc_now
 from rollbook.store.database.tables import courses, enrollments, external_authorizations, users
 from rollbook.store.people.emails import folded
+from rosters import changed, pack
 from visitor import give_password
 
 _numbers = itertools.count(1)
@@ -346,3 +348,34 @@ def test_redirect_path_opens_the_learners_page_once_and_not_after_60_seconds(run
     for used in (path, late):
         tab.page.goto(used)
         expect(tab.page.get_by_role("alert")).to_contain_text("used before or is too old")
+
+
+@pytest.mark.parametrize(("running", "script"), [("postgresql", True), ("sqlite", False)], indirect=["running"])
+def test_empty_account_imports_a_roster_and_ticks_the_first_step(
+    running: Running, tabs: Tabs, tmp_path: Path, *, script: bool
+) -> None:
+    campus, _ = Campus(running.database), Campus(running.database)
+    give_password(campus)
+    tab = tabs(java_script_enabled=script, **({"permissions": ["clipboard-read", "clipboard-write"]} if script else {}))
+    tab.sign_in(campus)
+    steps = tab.page.get_by_role("region", name="First steps").get_by_role("listitem")
+    expect(steps.filter(has_text="Import a roster")).not_to_contain_text("done")
+    if script:
+        steps.get_by_role("button", name="Copy").click()
+        expect(steps.get_by_role("button", name="Copied")).to_be_visible()
+        assert tab.page.evaluate("navigator.clipboard.readText()").endswith("/apiv2/")
+    tab.click("Upload a OneRoster archive")
+    files = changed("enrollments", "e1,c1,s1,u9,student,,")
+    tab.page.get_by_label("File", exact=True).set_input_files(pack(tmp_path / "roster.zip", files))
+    tab.click("Preview")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Import this roster?")
+    changes = tab.page.get_by_role("region", name="What would change")
+    expect(changes.get_by_role("row").filter(has_text="no user 'u9'")).to_contain_text("enrollments.csv, line 2")
+    tab.page.get_by_label("Any text of a row").fill("CY@example")
+    tab.click("Find")
+    expect(changes.get_by_role("rowheader")).to_have_text(["added"])
+    tab.page.get_by_role("checkbox", name="Skip the 1 row").check()
+    tab.click("Import the roster")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Roster imported")
+    tab.click("Queue")
+    expect(steps.filter(has_text="Import a roster")).to_contain_text("done")
