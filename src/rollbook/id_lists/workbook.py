@@ -1,4 +1,4 @@
-"""Reads a sheet of an Excel workbook (.xlsx) as rows of text, as people see them, in bounded memory (decision 0038).
+"""Reads a sheet of an Excel workbook (.xlsx) as rows of text, as people see them, in bounded memory (decision 0040).
 
 Nothing is guessed: a sheet with hidden rows is refused, and a formula without a stored value is no id.
 """
