@@ -1,5 +1,6 @@
 """The limit of accepting on PostgreSQL: pgbench with the statements of the accept path."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -29,19 +30,26 @@ def accept_by_pgbench(place: Place, clients: int, first_call: int, calls: int) -
 def _script(place: Place, first_call: int, each: int) -> str:
     """Return a client's transaction: its call number `done`, with the ids of generator.call_ids."""
     stride = place.count // 100
-    ids = f"ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride}))"
+    ids = f"CAST(ARRAY(SELECT generate_series(CAST(:first AS bigint), {place.count}, {stride})) AS text)"
     values = {name: f"decode('{value.hex()}', 'hex')" for name, value in digests(place.accounts[0]).items()}
-    values |= {name: f"'{value}'" for name, value in AUDIT.items()}
-    values |= dict.fromkeys(("requested_at", "due_at", "happened_at"), "now()")
-    values |= {"ids": ids, "protect_completed": "false", "before": "0", "reason": "NULL", "idempotency_key": "NULL"}
-    caller, batch, accept, audit = (_fill(sql, values) for sql in accepting("postgresql").values())
+    values |= dict.fromkeys(("now_at", "requested_at", "due_at", "happened_at"), "now()") | {
+        "protect_completed": "false"
+    }
+    rows = {
+        "batch": """'[{"requested_by": 1}]'""",
+        "accept": f"""concat('[{{"batch_id": ', CAST(:batch_id AS bigint), ', "before": 0, "ids": "', {ids}, '"}}]')""",
+        "audit": f"'{json.dumps([AUDIT])}'",
+    }
+    caller, batch, accept, audit = (
+        _fill(sql, values | {"rows": rows.get(name, "")}) for name, sql in accepting("postgresql").items()
+    )
     return f"""
         \\set call {first_call} + :client_id * {each} + :done
         \\set done :done + 1
         \\set first :call * 7919 % {stride} + 1
         {caller} \\gset
         BEGIN;
-        {batch.replace(":requested_by", ":user_id")} \\gset batch_
+        {batch} \\gset batch_
         {accept};
         {audit};
         COMMIT;

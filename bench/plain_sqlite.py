@@ -18,13 +18,15 @@ def _run(
         connection.execute(f"PRAGMA {pragma}")
     keys = {name: bytes.fromhex(value) for name, value in digests.items()}
     lists = [json.dumps(ids) for ids in calls]
+    batch = json.dumps([{"requested_by": None, "reason": None, "idempotency_key": None}])
     started = time.perf_counter()
     for ids in lists:
-        found = connection.execute(statements["caller"], keys).fetchone()
-        call = given | {"account_id": found[0], "user_id": found[5], "requested_by": found[5], "ids": ids}
+        found = connection.execute(statements["caller"], given | keys).fetchone()
+        call = given | {"account_id": found[0]}
         connection.execute("BEGIN IMMEDIATE")
-        [(batch_id,)] = connection.execute(statements["batch"], call).fetchall()
-        accepted = connection.execute(statements["accept"], call | {"batch_id": batch_id}).fetchall()
+        [(batch_id,)] = connection.execute(statements["batch"], call | {"rows": batch}).fetchall()
+        items = json.dumps([{"batch_id": batch_id, "before": 0, "ids": ids}])
+        accepted = connection.execute(statements["accept"], call | {"rows": items}).fetchall()
         assert len(accepted) == 100
         connection.execute(statements["audit"], call)
         connection.execute("COMMIT")

@@ -23,7 +23,7 @@ def accepting(dialect: str) -> dict[str, str]:
     """Return the statements of a call by name, in order; the first is executed before the transaction."""
     given = {
         "caller": api_keys._FIND_CALLER,
-        "batch": accept._OPEN_BATCH,
+        "batch": accept._OPEN_BATCHES,
         "accept": accept._ACCEPT,
         "audit": audit._ADD,
     }

@@ -1,7 +1,7 @@
 """Types that several rooms share: roles, statuses, accounts, callers, and the outcomes of actions."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -208,6 +208,23 @@ class Extensions:
     dry_run: bool = False
     reason: str | None = None
     batch_id: int | None = None
+
+
+@dataclass(frozen=True)
+class UnenrollRequest:
+    """A request to unenroll: the position of an id, from 1, is its block.
+
+    The ids are distinct. None skips a block: `unreadable` has the code that refuses it. `sent` are the texts of the ids
+    as they were sent. With `batch_id` that batch is continued (D32).
+    """
+
+    by: Actor
+    ids: Sequence[int | None]
+    reason: str | None
+    idempotency_key: str | None = None
+    batch_id: int | None = None
+    sent: Sequence[str] | None = None
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from campus import OPERATOR, Campus, forget_workers, read_outcomes
 from conftest import Served
-from rollbook.model import utc_now
+from rollbook.model import Actor, UnenrollRequest, utc_now
 from rollbook.store.database.tables import enrollments, unenrollments
 from rollbook.store.learning.purge import purge_progress
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
-from rollbook.store.queue.accept import accept_batch
+from rollbook.store.queue.accept import accept_batches
 from rollbook.store.queue.workers import note_worker
 from visitor import Visitor
 
@@ -244,15 +244,8 @@ def test_batches_are_searched_by_reason_and_person(served: Served, campus: Campu
     ids = campus.enroll(2)
     for id_, reason, by in ((ids[0], "Term over: 100 %", "owner"), (ids[1], "Left the école", "administrator")):
         with served.database.write() as connection:
-            accept_batch(
-                connection,
-                account_id=campus.account.id,
-                requested_by=campus.user_id(f"{by}@example.org"),
-                ids=[id_],
-                policies=campus.account.policies,
-                reason=reason,
-                requested_at=utc_now(),
-            )
+            request = UnenrollRequest(Actor(by, campus.user_id(f"{by}@example.org")), [id_], reason)
+            accept_batches(connection, campus.account.id, campus.account.policies, [request], utc_now())
     found = {"term": [0], "ÉCOLE": [1], "administrator@": [1], "e": [1, 0], "0 %": [0], "nothing": [], "": [1, 0]}
     for search, wanted in found.items():
         owner.open("/console/batches", search=search)

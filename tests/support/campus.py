@@ -13,7 +13,7 @@ from lxml import etree
 
 from rollbook.importers.apply_progress import import_progress
 from rollbook.importers.progress import ProgressFile
-from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, utc_now
+from rollbook.model import Acceptance, Account, Actor, EnrollmentStatus, Role, UnenrollRequest, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import (
     courses,
@@ -30,7 +30,7 @@ from rollbook.store.people.accounts import add_account, find_account, set_polici
 from rollbook.store.people.api_keys import new_key
 from rollbook.store.people.emails import folded
 from rollbook.store.people.users import add_user
-from rollbook.store.queue.accept import accept_batch
+from rollbook.store.queue.accept import accept_batches
 from rollbook.store.queue.process import process_due
 from rollbook.store.queue.workers import heartbeat_file
 
@@ -167,15 +167,10 @@ class Campus:
     def accept(self, ids: Sequence[int | None], requested_at: datetime | None = None) -> Acceptance:
         """Queue enrollments as one batch through the store, at the given time."""
         with self.database.write() as connection:
-            return accept_batch(
-                connection,
-                account_id=self.account.id,
-                requested_by=None,
-                ids=ids,
-                policies=find_account(connection, self.name).policies,
-                reason=None,
-                requested_at=requested_at or utc_now(),
-            )
+            policies = find_account(connection, self.name).policies
+            request = UnenrollRequest(OPERATOR, ids, reason=None)
+            [done] = accept_batches(connection, self.account.id, policies, [request], requested_at or utc_now())
+            return done
 
     def wait_until_drained(self) -> None:
         """Wait until a worker has processed every pending item."""

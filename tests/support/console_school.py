@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
 from rollbook.actions.webhooks import add_webhook
-from rollbook.model import Policies, utc_now
+from rollbook.model import Actor, Policies, UnenrollRequest, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import courses, enrollments, groups, memberships, users, webhooks
-from rollbook.store.queue.accept import accept_batch, keep_refusals
+from rollbook.store.queue.accept import accept_batches, keep_refusals
 from rollbook.store.queue.process import process_due
 from rollbook.store.queue.undo import Undo
 from rollbook.store.queue.workers import note_worker
@@ -148,15 +148,8 @@ class School(Campus):
     ) -> int:
         email = "administrator@example.org" if by_call else "owner@example.org"
         with self.database.write() as connection:
-            asked = accept_batch(
-                connection,
-                account_id=self.account.id,
-                requested_by=self._user_id(connection, email),
-                ids=ids,
-                policies=policies or Policies(),
-                reason=reason,
-                requested_at=self._ago(hours),
-            )
+            request = UnenrollRequest(Actor(email, self._user_id(connection, email)), ids, reason)
+            [asked] = accept_batches(connection, self.account.id, policies or Policies(), [request], self._ago(hours))
         assert asked.batch_id is not None
         return asked.batch_id
 

@@ -25,7 +25,7 @@ from receiver import (
 )
 from rollbook.actions import undo_batch, update_progress
 from rollbook.actions.unenroll import unenroll
-from rollbook.model import Acceptance, Action, Actor, EnrollmentStatus, Policies, utc_now
+from rollbook.model import Acceptance, Action, Actor, EnrollmentStatus, Policies, UnenrollRequest, utc_now
 from rollbook.server.network.tls import self_signed_certificate
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import audit, batches, webhook_passed
@@ -46,7 +46,8 @@ def _unenroll(campus: Campus, ids: list[int], reason: str | None = None) -> Acce
     policies = Policies(protect_completed=False)
     owner = Actor("owner@example.org", campus.user_id("owner@example.org"))
     with campus.database.write() as connection:
-        return unenroll(connection, owner, campus.account.id, policies, [*ids], codes={}, reason=reason, now=utc_now())
+        request = UnenrollRequest(owner, ids, reason)
+        return unenroll(connection, campus.account.id, policies, request, codes={}, now=utc_now())
 
 
 def _undo(campus: Campus, batch_id: int | None, action: Action = Action.RESTORE) -> None:
@@ -263,7 +264,8 @@ def test_batch_that_becomes_visible_late_is_told_before_its_items(database: Data
 
     def commit_late() -> None:
         with database.write() as connection:
-            unenroll(connection, OPERATOR, campus.account.id, Policies(), late, codes={}, reason="late", now=utc_now())
+            request = UnenrollRequest(OPERATOR, late, reason="late")
+            unenroll(connection, campus.account.id, Policies(), request, codes={}, now=utc_now())
             numbered.set()
             go_on.wait(30)
 

@@ -23,3 +23,4 @@ from rollbook.actions.progress import update_progress as update_progress
 from rollbook.actions.undo import undo_batch as undo_batch
 from rollbook.actions.undo import undo_enrollments as undo_enrollments
 from rollbook.actions.unenroll import unenroll as unenroll
+from rollbook.actions.unenroll import unenroll_all as unenroll_all

@@ -10,7 +10,17 @@ from rollbook.actions.memberships import record_auto_enrolled
 from rollbook.actions.progress import write_progress
 from rollbook.actions.unenroll import unenroll
 from rollbook.errors import WireCode
-from rollbook.model import Account, Action, Actor, Change, EnrollmentStatus, RejectReason, Remark, utc_now
+from rollbook.model import (
+    Account,
+    Action,
+    Actor,
+    Change,
+    EnrollmentStatus,
+    RejectReason,
+    Remark,
+    UnenrollRequest,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -104,7 +114,8 @@ def _unenroll_ended(
     if not ended:
         return 0, None
     ids = [id_ for _, id_ in ended]
-    done = unenroll(connection, by, account.id, account.policies, ids, codes=codes, reason=reason, now=now)
+    request = UnenrollRequest(by, ids, reason)
+    done = unenroll(connection, account.id, account.policies, request, codes=codes, now=now)
     if refused := [block for block, why in done.refused.items() if why in codes]:
         store.apply.add_refused(connection, [ended[block - 1][0] for block in refused])
     return len(done.accepted), done.batch_id

@@ -84,7 +84,8 @@ class Method:
     """One method of the API: its messages, its codes, its permissions and the function that does the work.
 
     `forbidden` is the code for all other callers; the rest of their call is not read. `continues`: whether a call may
-    continue a batch (D32). `gives_secrets`: answers hold keys, so that none is stored for an Idempotency-Key.
+    continue a batch (D32). `gives_secrets`: answers hold keys, so that none is stored for an Idempotency-Key. `run_all`
+    does the work of several calls of one account in one transaction.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Method:
     run: Callable[[MethodCall], MethodResult]
     continues: bool = False
     gives_secrets: bool = False
+    run_all: Callable[[Sequence[MethodCall]], list[MethodResult]] | None = None
 
     def prepare(self, caller: Caller, by: Actor, call: Call, public_url: str = "") -> "Work[Answer]":
         """Read a call and return its work; errors: the forbidden code, SU:12, SU:13, codes of the tree.
@@ -126,7 +128,22 @@ class Method:
         self, connection: "Connection", caller: Caller, by: Actor, call: Call, reading: Reading, public_url: str
     ) -> Answer:
         values = reading.values["parameters"]
-        result = self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong, public_url))
+        return self._write(
+            self.run(MethodCall(connection, caller, by, call.extensions, values, reading.wrong, public_url))
+        )
+
+    def answer_all(
+        self, connection: "Connection", calls: Sequence[tuple[Caller, Actor, Call, Reading]]
+    ) -> list[Answer]:
+        """Do the work of calls that were read, of administrators of one account, as `run_all` does."""
+        run_all = self.run_all or (lambda calls: [*map(self.run, calls)])
+        asked = [
+            MethodCall(connection, caller, by, call.extensions, reading.values["parameters"], reading.wrong)
+            for caller, by, call, reading in calls
+        ]
+        return [self._write(result) for result in run_all(asked)]
+
+    def _write(self, result: MethodResult) -> Answer:
         info = self.write_info(result.values) if result.gives is None else compile_writer(result.gives)(result.values)
         return Answer(bool(info), info, result.errors, result.batch_id, headers=result.headers)
 

@@ -1,10 +1,12 @@
 """unenrollLearningModules: queues up to 100 enrollments for unenrollment (protocol §4)."""
 
+from collections.abc import Mapping, Sequence
+
 from rollbook import actions, store
 from rollbook.errors import WireCode
 from rollbook.methods.items import in_order, read_ids, unenrollment_item
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import RejectReason, utc_now
+from rollbook.model import Acceptance, RejectReason, UnenrollRequest, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.identifiers import IDENTIFIER
 from rollbook.wire.messages import Element, info, parameters, record
@@ -39,6 +41,8 @@ REPEATED_ID = WireCode(
 AUTO_ENROLL = "Rollbook-Auto-Enroll"
 REJECT_CODES = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.QUEUED: QUEUED_ID}
 
+NOTHING = Acceptance(None, (), {})
+
 TAKES = parameters(record("LearningModuleEnrollment", unenrollment_item(MALFORMED_ID)))
 ACCEPTED = record(
     "Unenrollment",
@@ -52,26 +56,39 @@ GIVES = info(record("Unenrollments", ACCEPTED, least=0, help="missing if nothing
 
 def unenroll(call: MethodCall) -> MethodResult:
     """Queue what can be queued, and return an error for every other item."""
-    ids, errors = read_ids(call, REPEATED_ID)
-    sent = [item["sent"] for item in call.values["items"]]
-    if not any(ids) and call.extensions.batch_id is None:
-        return MethodResult({"items": []}, in_order(errors, ()))
-    done = actions.unenroll(
-        call.connection,
-        call.by,
-        call.caller.account_id,
-        call.caller.policies,
-        ids,
-        codes=REJECT_CODES,
-        reason=call.extensions.reason,
-        now=utc_now(),
-        idempotency_key=call.extensions.idempotency_key,
-        batch_id=call.extensions.batch_id,
-        sent=sent,
-        unreadable={block: entry.code for block, entry in errors.items()},
+    [result] = unenroll_all([call])
+    return result
+
+
+def unenroll_all(calls: Sequence[MethodCall]) -> list[MethodResult]:
+    """Execute calls of one account in one transaction, each with the result that `unenroll` would have."""
+    read = [(call, *read_ids(call, REPEATED_ID)) for call in calls]
+    requests = {
+        place: _request(call, ids, errors)
+        for place, (call, ids, errors) in enumerate(read)
+        if any(ids) or call.extensions.batch_id is not None
+    }
+    connection, caller, asked = calls[0].connection, calls[0].caller, [*requests.values()]
+    done = actions.unenroll_all(
+        connection, caller.account_id, caller.policies, asked, codes=REJECT_CODES, now=utc_now()
     )
+    outcomes = dict(zip(requests, done, strict=True))
+    return [_result(call, ids, errors, outcomes.get(place, NOTHING)) for place, (call, ids, errors) in enumerate(read)]
+
+
+def _request(call: MethodCall, ids: Sequence[int | None], errors: Mapping[int, ErrorEntry]) -> UnenrollRequest:
+    given = call.extensions
+    sent = [item["sent"] for item in call.values["items"]]
+    unreadable = {block: entry.code for block, entry in errors.items()}
+    return UnenrollRequest(call.by, ids, given.reason, given.idempotency_key, given.batch_id, sent, unreadable)
+
+
+def _result(
+    call: MethodCall, ids: Sequence[int | None], errors: Mapping[int, ErrorEntry], done: Acceptance
+) -> MethodResult:
     entries = in_order(errors, (ErrorEntry.of_item(REJECT_CODES[why], block) for block, why in done.refused.items()))
-    accepted = [{"block": block, "sent": sent[block - 1]} for block in done.accepted]
+    items = call.values["items"]
+    accepted = [{"block": block, "sent": items[block - 1]["sent"]} for block in done.accepted]
     batch_id, headers = done.batch_id if accepted else None, {}
     if call.extensions.dry_run:
         chosen = [id_ for block in done.accepted if (id_ := ids[block - 1])]
@@ -90,5 +107,6 @@ UNENROLL_LEARNING_MODULES = Method(
     allowed=ADMINISTRATORS,
     changes=True,
     run=unenroll,
+    run_all=unenroll_all,
     continues=True,
 )

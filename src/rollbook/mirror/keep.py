@@ -14,7 +14,7 @@ from rollbook.errors import UserError
 from rollbook.methods.get_learner_report import COLUMNS
 from rollbook.mirror import rows
 from rollbook.mirror.source import STATUSES
-from rollbook.model import Account, Action, Actor, Policies, utc_now
+from rollbook.model import Account, Action, Actor, Policies, UnenrollRequest, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.mirror.enrollments import list_enrollments, write_enrollments
 from rollbook.store.mirror.kept import find_current, find_ended, find_kept_batch, refuse_policies
@@ -116,20 +116,9 @@ class Keeper:
         batch_id = find_kept_batch(connection, self.account.id, name, now)
         ids = [read_identifier(outcome.id) if outcome.accepted else None for outcome in part]
         refused = {block: outcome.code or REFUSED for block, outcome in enumerate(part, 1) if not outcome.accepted}
-        done = unenroll(
-            connection,
-            self._by,
-            self.account.id,
-            Policies(),
-            ids,
-            codes={},
-            reason=reason,
-            now=now,
-            idempotency_key=KEPT + name,
-            batch_id=batch_id,
-            sent=[outcome.id for outcome in part],
-            unreadable=refused,
-        )
+        sent = [outcome.id for outcome in part]
+        request = UnenrollRequest(self._by, ids, reason, KEPT + name, batch_id, sent, refused)
+        done = unenroll(connection, self.account.id, Policies(), request, codes={}, now=now)
         return done.batch_id or batch_id
 
 

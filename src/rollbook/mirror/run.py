@@ -14,7 +14,7 @@ from rollbook.brake import MAX_PERCENT, CourseShare, find_large_shares
 from rollbook.client.client import Client
 from rollbook.errors import UNKNOWN_METHOD, CallRefusedError
 from rollbook.mirror.source import MARGIN, Page, Source
-from rollbook.model import Account, Action, Actor, Change, utc_now
+from rollbook.model import Account, Action, Actor, Change, UnenrollRequest, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.mirror import state
 from rollbook.store.mirror.profiles import find_unread
@@ -150,8 +150,8 @@ class Run:
         if not ids or self._stopped:
             return 0
         reason = f"No longer on {self._mirror.url}"
-        policies = self._account.policies
-        done = unenroll(connection, self._by, self._account.id, policies, ids, codes={}, reason=reason, now=utc_now())
+        request = UnenrollRequest(self._by, ids, reason)
+        done = unenroll(connection, self._account.id, self._account.policies, request, codes={}, now=utc_now())
         return len(done.accepted)
 
     def _restore(self, connection: Connection) -> int:

@@ -14,7 +14,7 @@ from rollbook.console.views.list_form import FIELDS, ListForm, find_list_form, r
 from rollbook.console.views.plan import read_plan, send_plan
 from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
-from rollbook.model import EnrollmentStatus, utc_now
+from rollbook.model import EnrollmentStatus, UnenrollRequest, utc_now
 from rollbook.store.learning.auto_enroll import find_auto_enrolled
 from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
@@ -150,15 +150,9 @@ def confirm(request: ConsoleRequest) -> Response:
         ids, batch_id = claim_draft(connection, draft.id)
         if batch_id is None:
             caller = request.caller
+            asked = UnenrollRequest(request.actor, ids, reason)
             done = actions.unenroll(
-                connection,
-                request.actor,
-                caller.account_id,
-                caller.policies,
-                ids,
-                codes=REJECT_CODES,
-                reason=reason,
-                now=utc_now(),
+                connection, caller.account_id, caller.policies, asked, codes=REJECT_CODES, now=utc_now()
             )
             batch_id = done.batch_id
         if batch_id is not None:

@@ -11,6 +11,7 @@ from rollbook.errors import NO_POST_DATA, CallError
 from rollbook.model import Limit
 from rollbook.server.call.body import Receiver
 from rollbook.server.call.execute import execute
+from rollbook.server.call.group_commit import GroupCommit, can_share
 from rollbook.server.call.preprocess import Preprocessor, RawRequest
 from rollbook.server.call.record import Record, Recorder
 from rollbook.server.call.response import respond
@@ -42,6 +43,7 @@ class Pipeline:
         self._public_url = public_url
         self._preprocessor = Preprocessor(database, rate_limits)
         self._threads = ThreadPoolExecutor(threads, "call")
+        self._group_commit = GroupCommit(database, self._preprocessor, self._threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -54,6 +56,8 @@ class Pipeline:
             with deadline(self._call_seconds):
                 context = copy_context()
             call = await self._preprocessor.preprocess(RawRequest(body, request.headers, record, context))
+            if can_share(call) and (answer := await self._group_commit.execute(call, context)) is not None:
+                return answer
             return await get_running_loop().run_in_executor(
                 self._threads, context.run, execute, self._database, call, self._public_url
             )

@@ -13,9 +13,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rollbook.errors import ConflictError, DatabaseUnavailableError, LockTimeoutError, UserError
 from rollbook.store.database.deadlocks import repeat
-from rollbook.store.database.group_commit import GroupCommit, queue_of_writers
 from rollbook.store.database.postgresql import lift_statement_limit, open_postgresql
 from rollbook.store.database.sqlite import BUSY_SECONDS, is_damaged, is_unavailable, open_sqlite, truncate_log
+from rollbook.store.database.writers import Writers, writers_of
 
 audit_log = structlog.get_logger("rollbook.audit")
 
@@ -37,11 +37,10 @@ class Database:
     """
 
     def __init__(self, url: str, pool_size: int = 10, statement_seconds: float | None = None) -> None:
-        self._group_commit: GroupCommit | None = None
+        self._writers: Writers | None = None
         if url.startswith("sqlite:///"):
             self.engine = open_sqlite(url, pool_size)
-            # SQLite has one writer: the threads of a process queue here instead of polling the file lock.
-            self._group_commit = queue_of_writers(str(self.engine.url.database), BUSY_SECONDS)
+            self._writers = writers_of(str(self.engine.url.database), BUSY_SECONDS)
         elif url.startswith(("postgresql://", "postgres://")):
             self.engine = open_postgresql(url, pool_size, statement_seconds)
         else:
@@ -89,14 +88,13 @@ class Database:
 
     @contextmanager
     def _transaction(self, *, rollback: bool) -> Iterator[sa.Connection]:
-        if self._group_commit is not None:
-            with self._group_commit.work(self.engine, rollback=rollback) as connection:
+        turn = self._writers.turn() if self._writers else nullcontext()
+        with turn, self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin() as transaction:
                 yield connection
-            return
-        with self.engine.connect() as connection, connection.begin() as transaction:
-            yield connection
-            if rollback:
-                transaction.rollback()
+                if rollback:
+                    transaction.rollback()
 
     def trim_log(self) -> None:
         """Truncate SQLite's write-ahead log; no-op on PostgreSQL."""
@@ -124,7 +122,7 @@ class Database:
         """
         committed: list[dict[str, object]] = []
         connection.execution_options(committed=None if rollback else committed)
-        with self._group_commit.turn() if self._group_commit else nullcontext():
+        with self._writers.turn() if self._writers else nullcontext():
             yield
         for line in committed:
             audit_log.info("audit", **line)

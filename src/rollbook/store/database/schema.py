@@ -8,6 +8,7 @@ from sqlalchemy.schema import CreateIndex
 
 from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
 from rollbook.store.database.database import Database
+from rollbook.store.database.deadlocks import limit_lock_waits
 from rollbook.store.database.execute import execute
 from rollbook.store.database.tables import enrollments, metadata
 from rollbook.store.people.emails import fold_all_emails
@@ -77,7 +78,7 @@ def _build_indexes(database: Database) -> None:
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        execute(connection, f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        limit_lock_waits(connection, LOCK_MILLISECONDS)
     before = _revision(connection)
     _refuse_newer(before)
     if before is None:

@@ -22,6 +22,7 @@ UNINDEXED_ACCOUNT_ID = "account_id + 0"
 #   ids          the list :ids as a table (block, id); blocks count from 1
 #   list_of_ids  the ids of a query as a list, in the format of :ids
 #   rows         the list :rows as a table (block, item); `item ->> 'name'` is a value as text, to be cast
+#   lists        the lists `ids` of :rows as a table (batch_id, block, id); blocks count from the row's `before` + 1
 #   time_type    the type of times
 #   account_lock locks the row of an account, or skips it while it is locked; SQLite has one writer anyway
 #   claim_lock   the same for rows that are to be changed
@@ -33,6 +34,9 @@ FRAGMENTS = {
         "ids": "(SELECT key + 1 AS block, value AS id FROM json_each(:ids))",
         "list_of_ids": "json_group_array(id)",
         "rows": "(SELECT key + 1 AS block, value AS item FROM json_each(:rows))",
+        "lists": """(SELECT item ->> 'batch_id' AS batch_id, (item ->> 'before') + list.key + 1 AS block,
+                            list.value AS id
+                     FROM (SELECT value AS item FROM json_each(:rows)) CROSS JOIN json_each(item ->> 'ids') AS list)""",
         "time_type": "TEXT",
         "account_lock": "",
         "claim_lock": "",
@@ -43,6 +47,10 @@ FRAGMENTS = {
         "ids": "(SELECT block, id FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS listed(id, block))",
         "list_of_ids": "CAST(array_agg(id) AS text)",
         "rows": "(SELECT block, item FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY r(item, block))",
+        "lists": """(SELECT CAST(item ->> 'batch_id' AS bigint) AS batch_id,
+                   CAST(item ->> 'before' AS integer) + CAST(block AS integer) AS block, id
+            FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS listing(item),
+                 unnest(CAST(item ->> 'ids' AS bigint[])) WITH ORDINALITY AS listed(id, block))""",
         "time_type": "TIMESTAMP WITH TIME ZONE",
         "account_lock": "FOR NO KEY UPDATE SKIP LOCKED",
         "claim_lock": "FOR UPDATE SKIP LOCKED",

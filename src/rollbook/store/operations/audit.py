@@ -4,7 +4,7 @@ Lines are never changed or deleted.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,9 @@ from rollbook.store.database.tables import audit
 
 _ADD = """
     INSERT INTO audit (account_id, user_id, actor, action, subject, details, address, request_id, happened_at)
-    VALUES (:account_id, :user_id, :actor, :action, :subject, :details, :address, :request_id, :happened_at)
+    SELECT :account_id, CAST(item ->> 'user_id' AS BIGINT), item ->> 'actor', item ->> 'action', item ->> 'subject',
+           item ->> 'details', item ->> 'address', item ->> 'request_id', :happened_at
+    FROM {rows} AS lines ORDER BY block
 """
 
 
@@ -25,20 +27,33 @@ def record_change(connection: sa.Connection, account_id: int, by: Actor, change:
 
     Lines of a request go to the log too, after the commit (Database.write).
     """
-    line = {
-        "account_id": account_id,
-        "user_id": by.user_id,
-        "actor": by.name,
-        "action": change.action.value,
-        "subject": change.subject,
-        "address": by.address,
-        "request_id": by.request_id,
-    }
-    stored = {"details": json.dumps(change.details, ensure_ascii=False), "happened_at": utc_now()}
-    execute(connection, _ADD, line | stored)
+    record_changes(connection, account_id, [(by, change)])
+
+
+def record_changes(connection: sa.Connection, account_id: int, changes: Sequence[tuple[Actor, Change]]) -> None:
+    """Write the audit lines of several changes, as `record_change` does."""
+    lines = [
+        {
+            "account_id": account_id,
+            "user_id": by.user_id,
+            "actor": by.name,
+            "action": change.action.value,
+            "subject": change.subject,
+            "address": by.address,
+            "request_id": by.request_id,
+        }
+        for by, change in changes
+    ]
+    stored = [
+        line | {"details": json.dumps(change.details, ensure_ascii=False)}
+        for line, (_, change) in zip(lines, changes, strict=True)
+    ]
+    execute(connection, _ADD, {"account_id": account_id, "rows": stored, "happened_at": utc_now()})
     committed = connection.get_execution_options().get("committed")
-    if committed is not None and by.request_id is not None:
-        committed.append(line | {"details": change.details})
+    if committed is not None:
+        for line, (by, change) in zip(lines, changes, strict=True):
+            if by.request_id is not None:
+                committed.append(line | {"details": change.details})
 
 
 def list_changes(
