@@ -136,15 +136,18 @@ def _import_progress(tab: Tab) -> None:
     tab.page.get_by_text("rows imported").wait_for()
 
 
-def _upload_a_roster(tab: Tab) -> None:
-    long = "Wolfeschlegelsteinhausenbergerdorff" * 4
-    files = changed("users", f'u1,true,"s1,d1",student,{long},{long},ann@example.org,E1,x')
+def _upload_a_roster(tab: Tab, given_name: str = "Ann", name: str = "autumn") -> None:
+    files = changed("users", f'u1,true,"s1,d1",student,{given_name},One,ann@example.org,E1,x')
     files = appended("enrollments", "e9,c1,s1,u9,student,,", base=files)
     with TemporaryDirectory() as folder:
-        path = pack(Path(folder) / f"{long[:90]}.zip", files)
+        path = pack(Path(folder) / f"{name}.zip", files)
         tab.page.get_by_label("File", exact=True).set_input_files(path)
         tab.click("Preview")
         tab.page.get_by_role("heading", name="What would change").wait_for()
+
+
+def _upload_a_roster_of_long_names(tab: Tab) -> None:
+    _upload_a_roster(tab, "Wolfeschlegelsteinhausenbergerdorff" * 6, "roster" * 15)
 
 
 def _find_nothing_in_a_roster(tab: Tab) -> None:
@@ -258,7 +261,8 @@ VIEWS = [
     View("import", "/import"),
     View("preview of progress", "/import", _upload_progress, image="import"),
     View("progress imported", "/import", _import_progress),
-    View("preview of a roster", "/import", _upload_a_roster, always=True),
+    View("preview of a roster", "/import", _upload_a_roster, image="import-roster"),
+    View("preview of a roster of long names", "/import", _upload_a_roster_of_long_names, always=True),
     View("nothing found in a roster", "/import", _find_nothing_in_a_roster),
     View("learners", "/learners"),
     View("learners found", "/learners?q=learner", image="learners"),

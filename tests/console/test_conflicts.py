@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from campus import Campus
+from campus import OPERATOR, Campus
 from conflicts import deadlock
 from conftest import Served, Visitors
 from rollbook.model import utc_now
-from rollbook.store.database.tables import drafts, enrollments, uploads
+from rollbook.store.database.tables import drafts, enrollments, invitations, uploads
+from rollbook.store.people.invitations import invite
+from rosters import V1_1, pack
 from visitor import Visitor
 
 
@@ -96,6 +99,38 @@ def test_file_confirmed_twice_at_once_is_imported_once(
         connection.execute(uploads.update().where(uploads.c.account_id == campus.account.id).values(name="p.csv"))
     assert all("1 row imported" in visitor.text() for visitor in (owner, second))
     assert [line["action"] for line in campus.audit()].count("import") == 1
+
+
+def test_roster_confirmed_twice_at_once_is_imported_once(
+    served: Served, campus: Campus, visitors: Visitors, owner: Visitor, tmp_path: Path
+) -> None:
+    second = visitors()
+    second.sign_in(campus)
+    file = {"file": ("roster.zip", pack(tmp_path / "roster.zip", V1_1).read_bytes())}
+    owner.answer = owner.client.post(f"{owner.origin}/console/import", files=file, headers=owner.said())
+    path = str(owner.follow().url).removeprefix(owner.origin)
+    second.open(path)
+    with _meanwhile(served, *(partial(visitor.submit, path) for visitor in (owner, second))) as connection:
+        connection.execute(uploads.update().where(uploads.c.account_id == campus.account.id).values(name="r.zip"))
+    assert all("Roster imported" in visitor.text() for visitor in (owner, second))
+    assert [line["action"] for line in campus.audit()].count("import") == 1
+
+
+def test_invitation_accepted_twice_at_once_sets_one_password(
+    served: Served, campus: Campus, visitors: Visitors
+) -> None:
+    with served.database.write() as connection:
+        key = invite(connection, campus.account, "administrator@example.org", utc_now(), by=OPERATOR)
+    guests, chosen = [visitors(), visitors()], ["the first password", "the second password"]
+    forms = [{"key": key, "new": password, "again": password} for password in chosen]
+    pairs = zip(guests, forms, strict=True)
+    with _meanwhile(served, *(partial(guest.post, "/console/invitation", form) for guest, form in pairs)) as connection:
+        mine = invitations.c.account_id == campus.account.id
+        connection.execute(invitations.update().where(mine).values(created_at=utc_now()))
+    assert sorted(guest.answer.status_code for guest in guests) == [303, 404]
+    for guest, password in zip(guests, chosen, strict=True):
+        accepted = guest.answer.status_code == 303
+        assert (visitors().sign_in(campus, "administrator@example.org", password).status_code == 200) == accepted
 
 
 @pytest.mark.parametrize("served", ["postgresql"], indirect=True)

@@ -115,13 +115,15 @@ def test_session_fixation_invitation_signs_no_one_in(campus: Campus, owner: Visi
     assert owner.open("/console/queue").status_code == 200
 
 
-def test_link_of_an_invitation_is_not_stored(served: Served, campus: Campus, owner: Visitor) -> None:
+def test_link_of_an_invitation_is_neither_stored_nor_logged(served: Served, campus: Campus, owner: Visitor) -> None:
     key = _invite(owner, role="administrator").partition("key=")[2]
     with served.database.read() as connection:
         query = sa.select(invitations.c.digest).where(invitations.c.account_id == campus.account.id)
         digest = connection.execute(query).scalar_one()
     assert key.encode() not in digest
     assert owner.open("/console/invitation", key=digest.hex()).status_code == 404
+    assert owner.open("/console/invitation", key=key).status_code == 200
+    assert key not in served.server.log.read_text()
 
 
 def test_password_that_an_owner_creates_is_shown_once(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
