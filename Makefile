@@ -45,7 +45,7 @@ test: setup ## run every check and test, on SQLite and on a real PostgreSQL
 	@$(MAKE) --no-print-directory --jobs 2 types lint browser audit
 	$(BIN)/python -m pytest
 
-bench: setup ## measure every row beside its limit (10 min); ROWS=accept-sqlite,drain for some, ROUNDS=5
+bench: setup ## measure every row beside its limit (20 min); ROWS=accept-sqlite,drain for some, ROUNDS=5
 	$(BIN)/python bench "$(ROWS)" "$(ROUNDS)"
 	$(if $(ROWS),,$(BIN)/python bench/client.py)
 

@@ -14,7 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from accepting import accept_in_a_large_table, accept_on_postgresql, accept_on_sqlite, keep_memory, refuse
 from draining import accept_while_draining, drain
 from figures import Figure, write_table
+from history import compare_histories
 from importing import import_progress, import_roster
+from reading import preview, report
 
 ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "accept-postgresql": accept_on_postgresql,
@@ -23,6 +25,9 @@ ROWS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "drain": drain,
     "accept-draining": accept_while_draining,
     "accept-large": accept_in_a_large_table,
+    "history": compare_histories,
+    "report": report,
+    "preview": preview,
     "memory": keep_memory,
     "import": import_roster,
     "progress": import_progress,

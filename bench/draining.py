@@ -28,7 +28,7 @@ CHANGES = "SELECT SUM(last_change) FROM accounts"
 
 def drain(rounds: int) -> Iterator[Figure]:
     """Workers compared with psql and the same statements, each with its own account."""
-    one, two = (Figure(f"drain, PostgreSQL, {text}", "items/s", 0.80, 0.95) for text in ("1 worker", "2 workers"))
+    one, two = (Figure(f"drain, PostgreSQL, {text}", "items/s", 0.88, 0.95) for text in ("1 worker", "2 workers"))
     table = max(1_000_000, 4 * ITEMS * rounds)  # a round drains four times ITEMS of the first account
     with durable_postgresql() as server, postgresql_place(server, table, accounts=2) as place:
         place.run(PAUSE)

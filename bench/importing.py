@@ -102,7 +102,7 @@ def _update_bare(place: Place, first: int, progress: int) -> float:
 
 
 def _measure(place: Place, name: str, archive: Path, rounds: int) -> Figure:
-    figure = Figure(f"import of {ROWS:,} enrollments, {name}", "rows/s", 0.25, 0.50)
+    figure = Figure(f"import of {ROWS:,} enrollments, {name}", "rows/s", 0.50, 0.70)
     empty = "DELETE FROM enrollments" if place.on_sqlite else "TRUNCATE enrollments"
     for number in range(rounds):
         place.run(empty)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from generator import Measured, make_job, measure
 from places import Place
+from rollbook import Client
 from server_process import ServerProcess, run_server
 
 
@@ -26,6 +27,11 @@ class Serving:
         """Make calls as the owner, or with another key."""
         package = self.place.accounts[0].package(["@", "@"], user_key)
         return measure(make_job(self.server.url, self.server.ca_file, package, table=self.place.count, **given))
+
+    def client(self) -> Client:
+        """Make a client with the keys of the owner."""
+        campus = self.place.accounts[0]
+        return Client(self.server.url, campus.account_key, campus.owner_key, ca_file=self.server.ca_file)
 
     def resident(self) -> int:
         """Return the resident memory of the server's processes in KiB."""

@@ -10,7 +10,7 @@ from rollbook.errors import ConflictError, LockTimeoutError, UnknownSchemaError
 from rollbook.store.database.database import Database
 from rollbook.store.database.deadlocks import limit_lock_waits
 from rollbook.store.database.execute import execute
-from rollbook.store.database.tables import enrollments, metadata
+from rollbook.store.database.tables import enrollments, metadata, unenrollments
 from rollbook.store.people.emails import fold_all_emails
 from rollbook.store.people.search_text import fold_all_names
 
@@ -26,13 +26,10 @@ _MAKE_VERSION = """
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))
 """
 
-# The indexes of enrollments that migrations 0013 and later add.
-BUILT_BEFORE = ("ix_enrollments_course", "ix_enrollments_status")
+# The indexes of large tables that migrations 0013 and later add.
+BUILT_BEFORE = ("ix_enrollments_course", "ix_enrollments_status", "ix_unenrollments_closed_status")
 # Indexes that an interrupted migration has left.
-_FIND_UNFINISHED = """
-    SELECT CAST(CAST(indexrelid AS regclass) AS text) FROM pg_index
-    WHERE indrelid = CAST(CAST(:table AS text) AS regclass) AND NOT indisvalid
-"""
+_FIND_UNFINISHED = "SELECT CAST(CAST(indexrelid AS regclass) AS text) FROM pg_index WHERE NOT indisvalid"
 
 # While a migration waits for a table's lock, calls queue behind it. So it waits briefly and tries again.
 LOCK_MILLISECONDS = 500
@@ -63,16 +60,18 @@ def migrate(database: Database) -> tuple[str | None, str]:
 
 
 def _build_indexes(database: Database) -> None:
-    """Build the indexes of the largest table beside the calls on PostgreSQL: in the migration, calls would wait."""
+    """Build the indexes of large tables beside the calls on PostgreSQL: in the migration, calls would wait for them."""
     with database.read() as connection:
         if connection.dialect.name != "postgresql" or _revision(connection) not in REVISIONS[:-1]:
             return
     with database.autocommit() as connection:
-        for (unfinished,) in execute(connection, _FIND_UNFINISHED, {"table": enrollments.name}):
-            execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {unfinished}")
-        for index in (index for index in enrollments.indexes if index.name in BUILT_BEFORE):
-            create = str(CreateIndex(index).compile(dialect=connection.dialect))
-            execute(connection, create.replace(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", 1))
+        for (unfinished,) in execute(connection, _FIND_UNFINISHED):
+            if unfinished in BUILT_BEFORE:
+                execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {unfinished}")
+        for index in (*enrollments.indexes, *unenrollments.indexes):
+            if index.name in BUILT_BEFORE:
+                create = str(CreateIndex(index).compile(dialect=connection.dialect))
+                execute(connection, create.replace(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", 1))
 
 
 def _migrate(connection: sa.Connection) -> tuple[str | None, str]:

@@ -1,8 +1,8 @@
 """Reads the queue and its history: items with their learners and courses, batches with their counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,12 @@ from rollbook.store.database.tables import (
     users,
 )
 from rollbook.store.people.search import contains, named
+from rollbook.store.queue.hourly import find_first
+
+# Numbers follow times up to the clocks of several machines, and items are appended to a batch for a day.
+MARGIN = timedelta(hours=25)
+# The most enrollments of learners that are looked up by their ids.
+MAX_FOUND = 10_000
 
 Days = tuple[datetime | None, datetime | None]
 Item = sa.Row[*tuple[Any, ...]]
@@ -80,27 +86,42 @@ def find_items(
     u = unenrollments.c
     by_batch = (u.batch_id.desc() if latest_first else u.batch_id, u.block)
     order = (u.change, u.batch_id, u.block) if chosen.by_change else by_batch
-    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *_conditions(chosen))
+    conditions = [*_conditions(connection, chosen), *_since(connection, account_id, chosen)]
+    page = sa.select(u.batch_id, u.block).where(u.account_id == account_id, *conditions)
     picked = page.order_by(*order).limit(limit).offset(offset).subquery("picked")
     found = sa.and_(u.batch_id == picked.c.batch_id, u.block == picked.c.block)
     return connection.execute(_items(picked, found).order_by(*order)).all()
 
 
-def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+def _since(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> Iterator[sa.ColumnElement[bool]]:
+    """Begin at the first change or batch that can match, in place of reading the history before it."""
+    u = unenrollments.c
+    if chosen.finished_from is not None:
+        mine = sa.and_(u.account_id == account_id, u.change.is_not(None))
+        ended = sa.func.coalesce(u.restored_at, u.finished_at)
+        yield u.change >= find_first(connection, mine, u.change, ended, chosen.finished_from - MARGIN)
+    if chosen.requested_from is not None:
+        b = batches.c
+        since = chosen.requested_from - MARGIN
+        yield u.batch_id >= find_first(connection, b.account_id == account_id, b.id, b.requested_at, since)
+
+
+def _conditions(connection: sa.Connection, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
     conditions: list[sa.ColumnElement[bool]] = []
     if chosen.batch_id is not None:
         conditions.append(u.batch_id == chosen.batch_id)
     if chosen.statuses:
         conditions.append(u.status.in_(chosen.statuses))
+        if not {UnenrollmentStatus.PENDING, UnenrollmentStatus.COMPLETE} & {*chosen.statuses}:
+            conditions.append(sa.and_(sa.text(CLOSED)))  # for the index
     if chosen.enrollment_ids:
-        wanted = u.enrollment_id.in_(chosen.enrollment_ids)
-        conditions.append(sa.or_(sa.and_(sa.text(LIVE), wanted), sa.and_(sa.text(CLOSED), wanted)))  # each has an index
+        conditions.append(_of_enrollments(chosen.enrollment_ids))
     if chosen.requested_from is not None:
         conditions.append(u.requested_at >= chosen.requested_from)
     if chosen.requested_before is not None:
         conditions.append(u.requested_at < chosen.requested_before)
-    conditions += _in_console(chosen)
+    conditions += _in_console(connection, chosen)
     if chosen.by_change:
         conditions.append(u.change.is_not(None))
     if chosen.finished_from is not None:
@@ -112,7 +133,12 @@ def _conditions(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
+def _of_enrollments(ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    wanted = unenrollments.c.enrollment_id.in_(ids)
+    return sa.or_(sa.and_(sa.text(LIVE), wanted), sa.and_(sa.text(CLOSED), wanted))  # each has an index
+
+
+def _in_console(connection: sa.Connection, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
     u = unenrollments.c
     conditions: list[sa.ColumnElement[bool]] = []
     if chosen.blocks:
@@ -121,7 +147,9 @@ def _in_console(chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(u.batch_id <= chosen.through_batch)
     if chosen.user_ids is not None:
         theirs = sa.select(enrollments.c.id).where(enrollments.c.user_id.in_(chosen.user_ids))
-        conditions.append(u.enrollment_id.in_(theirs))
+        ids = connection.scalars(theirs.limit(MAX_FOUND + 1)).all()
+        # So many are soon met in the order of the page.
+        conditions.append(_of_enrollments(ids) if len(ids) <= MAX_FOUND else u.enrollment_id.in_(theirs))
     if chosen.course_ids is not None:
         same = sa.and_(enrollments.c.id == u.enrollment_id, enrollments.c.course_id.in_(chosen.course_ids))
         conditions.append(sa.exists(sa.select(enrollments.c.id).where(same)))
@@ -134,7 +162,7 @@ def find_pending(connection: sa.Connection, account_id: int, chosen: ItemFilter)
         return []
     u = unenrollments.c
     query = sa.select(u.batch_id, u.enrollment_id).where(u.account_id == account_id, sa.text(PENDING))
-    return connection.execute(query.where(*_conditions(chosen)).order_by(u.batch_id, u.block)).all()
+    return connection.execute(query.where(*_conditions(connection, chosen)).order_by(u.batch_id, u.block)).all()
 
 
 def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:

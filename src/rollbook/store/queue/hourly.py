@@ -47,7 +47,7 @@ def _count_accepted(connection: sa.Connection, account_id: int, since: datetime)
     """Count by batch: there are far fewer of them, and the items of one are stored together."""
     size = sa.select(sa.func.count()).where(unenrollments.c.batch_id == batches.c.id).scalar_subquery()
     query = sa.select(_hour(batches.c.requested_at), sa.func.sum(size).label("items"))
-    first = _find_first(connection, batches.c.account_id == account_id, batches.c.id, batches.c.requested_at, since)
+    first = find_first(connection, batches.c.account_id == account_id, batches.c.id, batches.c.requested_at, since)
     mine = query.where(batches.c.account_id == account_id, batches.c.id >= first, batches.c.requested_at >= since)
     return {row.hour: int(row.items) for row in connection.execute(mine.group_by(sa.text("1")))}
 
@@ -56,7 +56,7 @@ def _count_finished(connection: sa.Connection, account_id: int, since: datetime)
     u = unenrollments.c
     query = sa.select(_hour(u.finished_at), u.status, sa.func.count().label("items"))
     of_account = sa.and_(u.account_id == account_id, u.change.is_not(None))
-    first = _find_first(connection, of_account, u.change, sa.func.coalesce(u.restored_at, u.finished_at), since)
+    first = find_first(connection, of_account, u.change, sa.func.coalesce(u.restored_at, u.finished_at), since)
     mine = query.where(of_account, u.change >= first, u.finished_at >= since).group_by(sa.text("1"), u.status)
     counts: dict[str, dict[str, int]] = {}
     for row in connection.execute(mine):
@@ -64,7 +64,7 @@ def _count_finished(connection: sa.Connection, account_id: int, since: datetime)
     return counts
 
 
-def _find_first(
+def find_first(
     connection: sa.Connection, mine: sa.ColumnElement[bool], number: sa.Column[int], time: Any, since: datetime
 ) -> int:
     """Find the number of the first row since a time by bisection; numbers and times have the same order."""

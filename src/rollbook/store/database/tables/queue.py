@@ -80,6 +80,12 @@ sa.Index(
     sqlite_where=_closed,
     postgresql_where=_closed,
 )
+sa.Index(
+    "ix_unenrollments_closed_status",
+    *(unenrollments.c.account_id, unenrollments.c.status, unenrollments.c.batch_id, unenrollments.c.block),
+    sqlite_where=_closed,
+    postgresql_where=_closed,
+)
 _changed = sa.text("change IS NOT NULL")
 sa.Index(
     "ix_unenrollments_change",

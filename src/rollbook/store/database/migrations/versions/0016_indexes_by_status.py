@@ -1,4 +1,4 @@
-"""An index of current enrollments by status, in the order of the report."""
+"""Indexes by status: of current enrollments, in the order of the report, and of items that are removed or restored."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,5 +16,14 @@ def upgrade() -> None:
         ["account_id", "status", "id"],
         sqlite_where=current,
         postgresql_where=current,
+        if_not_exists=True,
+    )
+    closed = sa.text("status NOT IN ('Pending', 'Complete')")
+    op.create_index(
+        "ix_unenrollments_closed_status",
+        "unenrollments",
+        ["account_id", "status", "batch_id", "block"],
+        sqlite_where=closed,
+        postgresql_where=closed,
         if_not_exists=True,
     )
