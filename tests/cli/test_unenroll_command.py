@@ -471,6 +471,11 @@ def test_filters_narrow_a_list_of_people_or_ids_and_say_how_many_they_exclude(de
         said = f"{6 - len(left)} of 6 left out: the other options exclude them."
         assert (said in done.err) == (len(left) < 6)
         (desk.folder / "out.csv").unlink()
+    place = {"course_id": desk.campus.course_id, "group_id": south, "enrolled_at": utc_now(), "status": "Overdue"}
+    again = desk.campus.add(enrollments, user_id=desk.campus.user_id(people[5]), **place)
+    assert "has 2 enrollments" in desk.run("unenroll", "--file", "people", "--dry-run", expect=2).err
+    desk.run("unenroll", "--file", "people", "--status", "Overdue", "--dry-run", "--output", "out.csv")
+    assert [int(row["id"]) for row in desk.outcomes("out.csv")] == [again]
     none = desk.run("unenroll", "--file", "ids", "--group", "South", "--enrolled-before", "2000-01-01", expect=2)
     assert "None of the 6 enrollments in the list matches the other options." in none.err
     assert (

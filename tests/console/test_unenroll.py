@@ -171,7 +171,20 @@ def test_group_and_status_narrow_a_list_and_the_preview_counts_the_rest(campus: 
     assert "a plain list by e-mail, in 'Fire Safety'; 2 left out by group or status" in owner.text()
     facts = {fact.findtext("dt"): fact.findtext("dd") for fact in owner.page().xpath("//dl[@class='facts']/div")}
     assert (facts["Groups"], facts["Statuses"]) == ("South", "Enrolled, Overdue")
+    again = campus.add(
+        enrollments,
+        user_id=campus.user_id([*named][3]),
+        course_id=campus.course_id,
+        group_id=south,
+        enrolled_at=utc_now(),
+        status="Overdue",
+    )
+    _choose(owner, **pasted)
+    assert f"has 2 enrollments in this course: name one by its id ({ids[3]}, {again})" in owner.text()
     _choose(owner, **pasted, of_status="Overdue")
+    assert "Unenroll 1 enrollment?" in owner.text()
+    assert "3 left out by group or status" in owner.text()
+    _choose(owner, **pasted, of_status="Warning")
     assert "No current enrollment matches" in owner.text()
     _choose(owner, **pasted, of_group="Sout")
     assert "No group is named “Sout”. Is it 'South'?" in owner.text()

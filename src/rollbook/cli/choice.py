@@ -52,24 +52,29 @@ class Choice:
         """
         if self.listed == []:
             return find_ids(client, self.filters)
-        if isinstance(self.listed, list):
-            return (self.listed, set()) if self.filters == EVERYTHING else self._narrow(client, self.listed, ())
-        courses = set() if self.listed.by_course_id else {person.course for person in self.listed.people}
-        ids = settle(find_people(client, self.listed), self.file, skip_bad_rows=self.skip_bad_rows)
-        if replace(self.filters, courses=()) == EVERYTHING:
-            return ids, courses
-        return self._narrow(client, ids, courses)
+        courses: set[str] = set()
+        filters = self.filters
+        if isinstance(self.listed, PeopleList):
+            courses = set() if self.listed.by_course_id else {person.course for person in self.listed.people}
+            filters = replace(filters, courses=())
+        found, named = find_ids(client, self.filters, courses) if filters != EVERYTHING else ([], courses)
+        matching = {*found} if filters != EVERYTHING else None
+        if isinstance(self.listed, PeopleList):
+            people = find_people(client, self.listed, matching)
+            ids = settle(people, self.file, skip_bad_rows=self.skip_bad_rows)
+        else:
+            ids = self.listed
+        return (ids if matching is None else _narrow(ids, matching)), named
 
-    def _narrow(self, client: Client, ids: Sequence[int], courses: Collection[str]) -> tuple[list[int], set[str]]:
-        """Keep the ids that match the filters, and print how many do not."""
-        found, courses = find_ids(client, self.filters, courses)
-        matching = {*found}
-        kept = [id_ for id_ in ids if id_ in matching]
-        if not kept:
-            raise UserError(f"None of the {len(ids):,} enrollments in the list matches the other options.")
-        if left_out := len(ids) - len(kept):
-            typer.echo(f"{left_out:,} of {len(ids):,} left out: the other options exclude them.", err=True)
-        return kept, courses
+
+def _narrow(ids: Sequence[int], matching: Collection[int]) -> list[int]:
+    """Keep the ids that match the filters, and print how many do not."""
+    kept = [id_ for id_ in ids if id_ in matching]
+    if not kept:
+        raise UserError(f"None of the {len(ids):,} enrollments in the list matches the other options.")
+    if left_out := len(ids) - len(kept):
+        typer.echo(f"{left_out:,} of {len(ids):,} left out: the other options exclude them.", err=True)
+    return kept
 
 
 def read_choice(
@@ -114,8 +119,11 @@ def _read_listed(
     return found
 
 
-def find_people(client: Client, people: PeopleList) -> IdList:
-    """Find the enrollments of people in their courses; those without exactly one are bad rows of the list."""
+def find_people(client: Client, people: PeopleList, matching: Collection[int] | None) -> IdList:
+    """Find the enrollments of people in their courses; those without exactly one are bad rows of the list.
+
+    `matching` are the enrollments that match the filters.
+    """
     course = "LearningModuleID" if people.by_course_id else "CourseName"
     found: dict[int, list[int]] = {}
     courses: dict[int, set[str]] = {}
@@ -127,7 +135,7 @@ def find_people(client: Client, people: PeopleList) -> IdList:
         others = {number: person for number, person in part.items() if number not in found}
         for number, rows in _read_rows(client, people, others, set()).items():
             courses[number] = {row["CourseName"] for row in rows}
-    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no current enrollment")
+    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no current enrollment", matching)
 
 
 def _read_rows(

@@ -5,7 +5,7 @@ enrollment is a bad row.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -79,15 +79,23 @@ class PeopleList:
         return fold_email(value) if self.by is By.EMAIL else value
 
     def resolve(
-        self, found: Mapping[int, Sequence[int]], courses: Mapping[int, Collection[str]], unknown: str
+        self,
+        found: Mapping[int, Sequence[int]],
+        courses: Mapping[int, Collection[str]],
+        unknown: str,
+        matching: Container[int] | None = None,
     ) -> IdList:
         """Return the ids of the enrollments found for the people, by their number from 1.
 
         `courses` are the names of the courses of those without one, `unknown` says that a person has none at all.
+        `matching` are those that match the filters beside the list, which decide between several of a person.
         """
         ids = IdList(column=self.column, bad=[*self.bad], fault="without exactly one enrollment")
         for number, person in enumerate(self.people, 1):
-            match found.get(number, ()):
+            ids_found = found.get(number, ())
+            if matching is not None and len(ids_found) > 1:  # one that does not match is left out afterwards
+                ids_found = [id_ for id_ in ids_found if id_ in matching] or ids_found[:1]
+            match ids_found:
                 case [id_]:
                     ids.add(person.place, str(id_))
                 case []:

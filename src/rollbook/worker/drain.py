@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import token_hex
 
 import structlog
@@ -69,8 +70,12 @@ class Worker:
         """Record every second that this worker runs, also during a long step, until it stops or hangs."""
         while not self._stopping.is_set():
             if time.monotonic() - self._begun < MAX_TASK_SECONDS:
-                self._attempt(note_worker, self._database, self._name, utc_now())
+                self._attempt(self._send_heartbeat)
             self._stopping.wait(HEARTBEAT_SECONDS)
+
+    def _send_heartbeat(self) -> None:
+        with suppress(DatabaseUnavailableError):  # which the drain logs
+            note_worker(self._database, self._name, utc_now())
 
     def _attempt(self, task: Callable[..., object], *given: object) -> bool:
         """Run a task and return whether it did anything. Errors are logged and do not stop the loop."""

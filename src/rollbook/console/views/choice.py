@@ -1,6 +1,7 @@
 """Reads the selection of the unenroll form: courses, groups and statuses, or a list of ids or of people."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,7 +52,9 @@ def _read_lists(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[i
     read = [read_list(data, name, **how) for name, data in form.lists()]
     if course and not any(isinstance(each, PeopleList) for each in read):
         raise UserError("The list names enrollments by id, each in its own course: leave the field “Course” empty.")
-    found = join([_find_people(request, each, course) if isinstance(each, PeopleList) else each for each in read])
+    match = _read_filters(request, form)
+    lists = [_find_people(request, each, course, match) if isinstance(each, PeopleList) else each for each in read]
+    found = join(lists)
     if found.bad and not form.fields["skip_bad_rows"]:
         rows = "\n".join(found.complaints())
         what = f"{len(found.bad):,} {found.fault}, so nothing was selected:\n{rows}"
@@ -60,37 +63,46 @@ def _read_lists(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[i
         raise UserError("\n".join(["The list has no row that is not bad:", *found.complaints()]))
     repeats = f"; repeated ids, counted once: {found.describe_repeats()}" if found.repeats else ""
     skipped = [str(row) for row in found.bad[:MAX_SKIPPED]]
-    groups, ids, narrowed = _narrow(request, form, [*found.ids])
+    matching = match.find([*found.ids])
+    ids = [id_ for id_ in found.ids if matching is None or id_ in matching]
+    narrowed = "" if matching is None else f"; {len(found.ids) - len(ids):,} left out by group or status"
     listed = (f"{form.file}, " if form.file else "") + found.column + repeats + narrowed
-    return Choice([], groups, [*form.statuses], len(found.bad), listed, skipped), ids
+    return Choice([], match.groups, [*form.statuses], len(found.bad), listed, skipped), ids
 
 
-def _narrow(request: ConsoleRequest, form: ListForm, ids: list[int]) -> tuple[list[tuple[int, str]], list[int], str]:
-    """Keep the enrollments in the group and with the statuses of the form; return the group, the ids, and the rest."""
-    account_id, name = request.caller.account_id, form.fields["of_group"]
+@dataclass(frozen=True)
+class _Filters:
+    """The group and the statuses beside a list."""
+
+    request: ConsoleRequest
+    groups: list[tuple[int, str]]
+    statuses: Sequence[str]
+
+    def find(self, ids: list[int]) -> set[int] | None:
+        """Find the enrollments that match; None without a filter."""
+        if not self.groups and not self.statuses:
+            return None
+        if not ids:
+            return set()
+        chosen: dict[str, Any] = {"group_ids": [id_ for id_, _ in self.groups], "statuses": self.statuses}
+        account_id = self.request.caller.account_id
+        with self.request.database.read() as connection:
+            return {*choose_enrollments(connection, account_id, course_ids=(), **chosen, limit=len(ids), ids=ids)}
+
+
+def _read_filters(request: ConsoleRequest, form: ListForm) -> _Filters:
+    name, groups = form.fields["of_group"], []
     _check_statuses(form.statuses)
-    if not name and not form.statuses:
-        return [], ids, ""
-    with request.database.read() as connection:
-        known = find_groups(connection, account_id) if name else []
+    if name:
+        with request.database.read() as connection:
+            known = find_groups(connection, request.caller.account_id)
         groups = [(group.id, group.name) for group in known if group.name.casefold() == name.casefold()]
-        if name and not groups:
+        if not groups:
             raise UserError(f"No group is named “{name}”.{suggest(name, [group.name for group in known])}")
-        kept = {
-            *choose_enrollments(
-                connection,
-                account_id,
-                course_ids=(),
-                group_ids=[id_ for id_, _ in groups],
-                statuses=form.statuses,
-                limit=len(ids),
-                ids=ids,
-            )
-        }
-    return groups, [id_ for id_ in ids if id_ in kept], f"; {len(ids) - len(kept):,} left out by group or status"
+    return _Filters(request, groups, form.statuses)
 
 
-def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> IdList:
+def _find_people(request: ConsoleRequest, people: PeopleList, course: str, match: _Filters) -> IdList:
     """Find the enrollments of people in their courses."""
     people = people.in_course([course] if course else [], "the field “Course”")
     account_id, (key, name) = request.caller.account_id, _KEYS[people.by]
@@ -110,7 +122,8 @@ def _find_people(request: ConsoleRequest, people: PeopleList, course: str) -> Id
             nameless = [part[number] for number in missing]
             others = find_courses_of_learners(connection, account_id, key, nameless, max(0, SUGGESTED - len(courses)))
             courses |= {missing[place - 1]: names for place, names in others.items()}
-    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no learner")
+    matching = match.find([id_ for ids in found.values() if len(ids) > 1 for id_ in ids])
+    return people.resolve(found, courses, f"is the {NOUNS[people.by]} of no learner", matching)
 
 
 def _read_selected(request: ConsoleRequest) -> Choice:

@@ -170,6 +170,6 @@ def confirm(request: ConsoleRequest) -> Response:
 def _find_draft(request: ConsoleRequest) -> Draft:
     with request.database.read() as connection:
         draft = find_draft(connection, request.caller.account_id, request.numbers["draft"], utc_now())
-    if draft is None:
+    if draft is None or not draft.total:  # without a selection it only keeps a file
         raise PageError(404, "This account has no such selection, or it was not confirmed within a day. Make it again.")
     return draft
