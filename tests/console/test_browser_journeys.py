@@ -379,3 +379,19 @@ def test_empty_account_imports_a_roster_and_ticks_the_first_step(
     expect(tab.page.get_by_role("heading", level=1)).to_have_text("Roster imported")
     tab.click("Queue")
     expect(steps.filter(has_text="Import a roster")).to_contain_text("done")
+
+
+def test_people_of_a_course_are_selected_at_once_and_previewed(running: Running, tabs: Tabs) -> None:
+    school = _new_school(running)
+    tab = tabs()
+    tab.sign_in(school)
+    tab.click("Courses")
+    tab.click(SPRING)
+    tab.page.get_by_label("Status").select_option("In Progress")
+    tab.click("Find")
+    chosen = tab.page.get_by_role("checkbox", name=re.compile("^Select Learner")).count()
+    tab.page.get_by_role("checkbox", name="Select all on this page").check()
+    tab.click("Unenroll selected people…")
+    expect(tab.page.get_by_role("heading", name=f"Unenroll {chosen} enrollments?")).to_be_visible()
+    tab.click("Change selection")
+    expect(tab.page.get_by_label("Ids of enrollments")).not_to_be_empty()
