@@ -22,6 +22,7 @@ from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.history import ItemFilter, find_items
 
 PER_PAGE = 80
+SORTED = "More than {:,} users match, so they are not sorted. To sort them, enter more of the name or e-mail."
 COLUMNS = ("User", "Learner", "E-mail", "Employee id", "Role", "State")
 ENROLLMENTS_PER_PAGE = 100
 # An enrollment can be unenrolled and restored any number of times; the latest items are shown.
@@ -50,10 +51,12 @@ def show_learners(request: ConsoleRequest) -> Response:
     error, offset = None, (page - 1) * PER_PAGE
     people: Sequence[Any] = []
     with request.database.read() as connection:
-        if order == "added":
+        found = None
+        if order != "added":
+            found = sort_people(connection, account_id, part, order, descending=descending)
+            error = SORTED.format(MAX_SORTED) if found is None else None
+        if found is None:
             people = find_people(connection, account_id, part, PER_PAGE + 1, offset)
-        elif (found := sort_people(connection, account_id, part, order, descending=descending)) is None:
-            error = f"More than {MAX_SORTED:,} users match. To sort them, enter more of the name or e-mail."
         else:
             people = found[offset : offset + PER_PAGE + 1]
     return request.render(
