@@ -110,9 +110,11 @@ class Database:
         `turn`. Errors: DatabaseUnavailableError.
         """
         with _translated_errors(self.engine), self.engine.connect() as connection:
-            connection.detach()
             lift_statement_limit(connection)
-            yield connection
+            try:
+                yield connection
+            finally:
+                connection.invalidate()  # the pool makes a new one in its place
 
     @contextmanager
     def turn(self, connection: sa.Connection, *, rollback: bool) -> Iterator[None]:
