@@ -31,7 +31,7 @@ def list_(form: FormatOption = Format.TABLE) -> None:
         "require_second_factor",
         "authorization_addresses",
     )
-    print_rows(rows, ("id", "name", *policies, "created_at"), form)
+    print_rows(rows, ("id", "name", *policies, "created_at"), form, shown=("id", "name", *policies))
 
 
 @app.command()
