@@ -24,6 +24,7 @@ from rollbook.store.operations.audit import compare, record_change
 from rollbook.store.people.emails import find_by_email, folded
 from rollbook.store.people.fields import check_email, check_text
 from rollbook.store.people.learners import DIGITS_OF_AN_ID, change_learner, find_taken
+from rollbook.store.people.search_text import search_text
 
 # How many names are compared with an unknown one to suggest a known one.
 MAX_SUGGESTIONS_READ = 2000
@@ -42,10 +43,11 @@ def add_user(connection: sa.Connection, account: Account, email: str, role: Role
     An empty one means none. Errors: UserError when the account has the e-mail, in any letter case, or the employee id
     already.
     """
-    values: dict[str, object] = {"given_name": "", "family_name": ""}
+    values: dict[str, Any] = {"given_name": "", "family_name": ""}
     values |= {name: check_text(name.replace("_", " "), text) for name, text in details.items() if text}
     email, now = check_email(email), utc_now()
     values |= {"email": email, **folded(email), "role": role, "active": True, "created_at": now, "modified_at": now}
+    values |= search_text(values["given_name"], values["family_name"], email, values.get("employee_id"))
     try:
         adding = sa.insert(users).values(account_id=account.id, **values).returning(users.c.id)
         number: int = connection.execute(adding).scalar_one()
