@@ -223,6 +223,8 @@ def _read_row(
 
 def _read_value(row: list[str], place: int | None, column: CsvColumn, problems: list[tuple[str, str]]) -> object:
     text = "" if place is None else row[place].strip()
+    if not text and not column.required:
+        return None
     try:
         if not text.isascii():
             text.encode()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 Parse = Callable[[str], object]
 
@@ -37,6 +38,7 @@ def parse_name(text: str) -> str:
     return _parse_text(text if text.isprintable() else CONTROL.sub(" ", text).strip())
 
 
+@lru_cache(maxsize=1024)  # a roster has a few dates, many times
 def _parse_date(text: str) -> str:
     try:
         if DATE.fullmatch(text):
