@@ -44,6 +44,11 @@ HISTORY = (
        SELECT {account}, (SELECT MIN(id) FROM groups), id, {false}, {false} FROM users WHERE id <= 10000""",
     """INSERT INTO group_courses (account_id, group_id, course_id, allow_self_enroll, auto_enroll)
        SELECT {account}, (SELECT MIN(id) FROM groups), id, {false}, {false} FROM courses""",
+    """INSERT INTO calls
+           (account_id, user_id, method, status, result, errors, request_id, milliseconds, answered_at)
+       SELECT {account}, {owner}, CASE WHEN i % 4 = 0 THEN 'getLearnerReport' ELSE 'unenrollLearningModules' END, 200,
+              CASE WHEN i % 100 = 0 THEN 'Failed' ELSE 'Success' END, '{{}}', 'request ' || i, 2.5, {at}
+       FROM {numbers} WHERE i <= {history}""",
     """INSERT INTO users (account_id, email, given_name, family_name, role, active, created_at, modified_at)
        SELECT {account}, 'more' || i || '@example.org', 'Another', 'Person ' || i, 'learner', {true}, {now}, {now}
        FROM {numbers} WHERE i <= 190000""",
@@ -112,6 +117,10 @@ def pages(visitor: Visitor, history: int) -> Iterator[tuple[str, Callable[[], in
             "/account/keys",
             "/account/audit",
             "/account/calls",
+            "/account/calls?outcome=failed",
+            "/account/calls?q=nothing",
+            "/api",
+            "/api/createUser",
         ),
     ):
         yield path, partial(open_page, visitor, path.format(course=course, group=group))
