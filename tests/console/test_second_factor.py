@@ -102,6 +102,15 @@ def test_user_sets_up_a_second_factor_and_signs_in_with_it(campus: Campus, owner
     assert secret not in str(campus.audit())
 
 
+def test_long_names_are_shortened_in_the_qr_code(served: Served, stranger: Visitor) -> None:
+    campus = Campus(served.database, name="\N{GRADUATION CAP}" * 200 + str(time.time()))
+    give_password(campus)
+    stranger.sign_in(campus)
+    stranger.post(f"{PAGE}/new", {})
+    assert stranger.follow().status_code == 200
+    assert stranger.page().xpath("//*[@role='img']/*[local-name()='svg']")
+
+
 def test_codes_of_the_steps_beside_the_present_one_are_accepted_and_no_others(
     campus: Campus, owner: Visitor, stranger: Visitor
 ) -> None:

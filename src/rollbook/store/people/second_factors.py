@@ -25,6 +25,7 @@ from rollbook.store.people.users import find_named
 STEP_SECONDS = 30
 STEPS_AROUND = 1
 RECOVERY_CODES = 10
+MAX_NAME = 60
 # Of a million codes three are right at any moment: with so many guesses a day, one in 6,600 is.
 MAX_WRONG_CODES = 50
 WRONG_CODES_PERIOD = timedelta(days=1)
@@ -39,8 +40,9 @@ class SecondFactor:
     recovery_codes: int
 
     def address(self, account: str, email: str) -> str:
-        """Return the otpauth: address, which authenticator apps read."""
-        return pyotp.TOTP(self.secret).provisioning_uri(name=email, issuer_name=f"Rollbook {account}")
+        """Return the otpauth: address, which authenticator apps read; names are cut, since a QR code holds 2.9 kB."""
+        name, issuer = email[:MAX_NAME], f"Rollbook {account}"[:MAX_NAME]
+        return pyotp.TOTP(self.secret).provisioning_uri(name=name, issuer_name=issuer)
 
 
 class CodeResult(Enum):
