@@ -6,7 +6,6 @@ import sqlalchemy as sa
 
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.database.tables import users
 from rollbook.store.database.tables.learning import SEARCHED, UNSEARCHABLE
 
 # Beyond that the covering index would be too wide for PostgreSQL.
@@ -17,6 +16,8 @@ _LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
     | dict.fromkeys(_APOSTROPHES, "")
 )
+_OUTDATED = "SELECT id, {searched} FROM users {index} WHERE {outdated} ORDER BY id LIMIT :limit {lock}"
+_OUTDATED = _OUTDATED.replace("{searched}", SEARCHED).replace("{outdated}", UNSEARCHABLE)
 _FOLD = """
     UPDATE users SET search_text = item ->> 'text', search_from = item ->> 'source' FROM {rows} AS r
     WHERE users.id = CAST(item ->> 'id' AS BIGINT)
@@ -50,9 +51,10 @@ def search_text(given_name: str, family_name: str, email: str | None, employee_i
 
 def fold_names(connection: sa.Connection, limit: int = 1000) -> int:
     """Write the text of up to `limit` users who lack it or have changed, and return how many."""
-    query = sa.select(users.c.id, sa.text(SEARCHED)).where(sa.text(UNSEARCHABLE)).order_by(users.c.id).limit(limit)
-    found = connection.execute(query.with_for_update(skip_locked=True)).all()
-    rows = [{"id": id_, "source": source, "text": fold_text(source)[:MAX_TEXT]} for id_, source in found]
+    rows = [
+        {"id": id_, "source": source, "text": fold_text(source)[:MAX_TEXT]}
+        for id_, source in _find_outdated(connection, limit, "{claim_lock}")
+    ]
     if rows:
         execute(connection, _FOLD, {"rows": rows})
     return len(rows)
@@ -60,9 +62,14 @@ def fold_names(connection: sa.Connection, limit: int = 1000) -> int:
 
 def fold_all_names(database: Database) -> None:
     """Write the text of every user who lacks it, in short transactions; searches begin with it."""
-    # The order leads PostgreSQL to the index, which is nearly empty.
-    probe = sa.select(users.c.id).where(sa.text(UNSEARCHABLE)).order_by(users.c.id).limit(1)
     with database.read() as connection:
-        needed = connection.execute(probe).first() is not None
+        needed = bool(_find_outdated(connection, 1))
     while needed and database.transact(fold_names):
         pass
+
+
+def _find_outdated(connection: sa.Connection, limit: int, lock: str = "") -> list[tuple[int, str]]:
+    """Find users by the index of outdated texts: the order leads PostgreSQL to it, and its name SQLite."""
+    index = "INDEXED BY ix_users_unsearchable" if connection.dialect.name == "sqlite" else ""
+    sql = _OUTDATED.replace("{index}", index).replace("{lock}", lock)
+    return execute(connection, sql, {"limit": limit})
