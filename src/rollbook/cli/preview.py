@@ -20,6 +20,7 @@ from rollbook.wire.identifiers import read_identifier
 SHOWN = 5  # of the learners
 # Reading so many rows of the report takes as long as looking up an id.
 ROWS_PER_ID = 100
+STRIDE = 32  # of the first steps of a count
 REPORT_COLUMNS = ("STARTED_DATE", "COMPLETED_DATE", "PROGRESS", "USER_EMAIL")
 PLAN_COLUMNS = (
     *("ID", "FirstName", "LastName", "LearnerEmail", "EmployeeID", "CourseName", "GroupName"),
@@ -114,10 +115,10 @@ def _count_rows(client: Client, course: str, least: int) -> int:
         names.update(row["CourseName"] for row in page)
         return bool(page)
 
-    beyond = 2 * least
+    known, beyond = 0, STRIDE * least
     while has_row(beyond):
-        beyond *= 2
-    count = bisect_left(range(1, beyond), True, key=lambda position: not has_row(position))
+        known, beyond = beyond, STRIDE * beyond
+    count = bisect_left(range(1, beyond), True, lo=known, key=lambda position: not has_row(position))
     if names == {course} and count >= least:
         return count
     return sum(row["CourseName"] == course for row in client.learner_report())
