@@ -1,5 +1,6 @@
 """Fixtures: databases (SQLite and a real PostgreSQL), servers, accounts, the command line and console clients."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from visitor import PASSWORD, Visitor, give_password
 
 pytest_plugins = ["console_browser"]
 
+_addresses = itertools.count()
 BOTH = ["sqlite", "postgresql"]
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -199,9 +201,14 @@ def rollbook(environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 @pytest.fixture
 def visitors(served: Served) -> Iterator[Visitors]:
-    """Makes console clients that are not signed in, and closes them at the end."""
+    """Makes console clients that are not signed in, and closes them at the end.
+
+    Each test has an address of its own, so that no limit counts what another test has done.
+    """
+    number = next(_addresses)
+    address = f"127.1.{number // 250}.{number % 250 + 1}"
     with ExitStack() as opened:
-        yield lambda: Visitor(served.server, opened.enter_context(served.server.client()))
+        yield lambda: Visitor(served.server, opened.enter_context(served.server.client(address)), address)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_file_is_imported_after_a_preview_of_old_and_new_values(
     ]
     line = campus.audit()[0]
     assert (line["action"], line["actor"]) == ("import", "owner@example.org")
-    assert (line["subject"], line["address"]) == ("Progress import progress.csv", "127.0.0.1")
+    assert (line["subject"], line["address"]) == ("Progress import progress.csv", owner.address)
     owner.post(path, {})
     owner.follow()
     assert "2 rows imported" in owner.text()

@@ -57,8 +57,7 @@ class Place:
 
     def browser(self, address: str = ADDRESS) -> Visitor:
         """Open a browser without cookies."""
-        transport = httpx.HTTPTransport(verify=self.served.server.tls_context(), local_address=address)
-        client = self._opened.enter_context(httpx.Client(transport=transport, timeout=60))
+        client = self._opened.enter_context(self.served.server.client(address))
         return Visitor(self.served.server, client)
 
     def call(self, user: str = "<EmployeeID>E1</EmployeeID>") -> str:
@@ -208,8 +207,7 @@ def test_answer_is_not_stored_for_an_idempotency_key_and_keys_of_a_dry_run_open_
 def test_calls_from_addresses_that_the_account_does_not_name_are_refused(place: Place) -> None:
     place.campus.set(authorization_addresses="192.0.2.7, 2001:db8::/32")
     with ExitStack() as opened:
-        transport = httpx.HTTPTransport(verify=place.served.server.tls_context(), local_address=PROXY)
-        proxy = opened.enter_context(httpx.Client(transport=transport))
+        proxy = opened.enter_context(place.served.server.client(PROXY))
         refused = []
         for address in ("192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "192.0.2.8", "2001:db9::1"):
             headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}

@@ -198,7 +198,7 @@ def test_single_items_are_undone_and_audited(served: Served, campus: Campus, own
         line = list_changes(connection, campus.account.id)[0]
     assert (line["action"], line["actor"]) == ("restore", "owner@example.org")
     assert line["subject"] == f"batch {batch}"
-    assert line["address"] == "127.0.0.1"
+    assert line["address"] == owner.address
     owner.open("/console/account/audit")
     assert str(line["request_id"]) in owner.text()
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pyotp
 import pytest
 import sqlalchemy as sa
@@ -60,8 +59,7 @@ def _is_in(visitor: Visitor) -> bool:
 @contextmanager
 def _visitor_at(served: Served, address: str) -> Iterator[Visitor]:
     """A visitor from an address of its own, so that its wrong codes affect no other test."""
-    transport = httpx.HTTPTransport(verify=served.server.tls_context(), local_address=address)
-    with httpx.Client(transport=transport) as client:
+    with served.server.client(address) as client:
         yield Visitor(served.server, client)
 
 

@@ -92,9 +92,10 @@ class ServerProcess:
         """The address of /livez, /readyz and /metrics."""
         return self._wait_for(r"Operations: (http://\S+)/readyz")
 
-    def client(self) -> httpx.Client:
-        """Make a client that trusts this server's certificate and ignores the environment."""
-        return httpx.Client(verify=self.tls_context(), trust_env=False, timeout=60)
+    def client(self, address: str | None = None) -> httpx.Client:
+        """Make a client, by default at 127.0.0.1, that trusts this server's certificate and ignores the environment."""
+        transport = httpx.HTTPTransport(verify=self.tls_context(), trust_env=False, local_address=address)
+        return httpx.Client(transport=transport, trust_env=False, timeout=60)
 
     def tls_context(self) -> ssl.SSLContext:
         """Trust this server's certificate."""

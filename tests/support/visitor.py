@@ -25,7 +25,8 @@ Fields = Mapping[str, object]
 class Visitor:
     """A browser: its cookies and its current page."""
 
-    def __init__(self, server: ServerProcess | Sandbox, client: httpx.Client) -> None:
+    def __init__(self, server: ServerProcess | Sandbox, client: httpx.Client, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.origin = server.url.removesuffix("/apiv2/")
         self.client = client
         self.answer: httpx.Response = httpx.Response(204)
