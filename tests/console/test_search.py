@@ -53,6 +53,18 @@ def test_whole_employee_id_stands_first(campus: Campus, owner: Visitor) -> None:
     assert owner.page().xpath("//tbody/tr/th/a/text()")[0] == "Ann 7"
 
 
+SEARCHES = ["learners?q", "learners.csv?q", "queue?learner", "queue?course", "queue/remove?all=1&learner", "courses?q"]
+SEARCHES += ["groups?q", "batches?search", "batches.csv?search", "account/audit?actor", "unenroll?course"]
+
+
+def test_search_that_is_too_long_is_refused_and_not_shortened(owner: Visitor) -> None:
+    for search in SEARCHES:
+        assert owner.open(f"/console/{search}={'x' * 255}").status_code in (200, 422), search
+        assert "at most 255 characters" not in owner.answer.text, search
+        assert owner.open(f"/console/{search}={'x' * 256}").status_code == 422, search
+        assert "at most 255 characters, not 256" in owner.text(), search
+
+
 @pytest.mark.parametrize(
     ("path", "part"),
     [("courses", "urgence eclairage"), ("courses", "spring"), ("groups", "OFFICE zurich"), ("groups", "zürich")],

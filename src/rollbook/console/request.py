@@ -17,8 +17,10 @@ from rollbook.model import Actor, Caller, Limit, read_reason, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.people.learner_sessions import LearnerSession
 from rollbook.store.people.login_sessions import keep_notice
+from rollbook.store.people.search_text import fold_all_names
 
 BASE = "/console"
+MAX_SEARCH = 255
 
 
 class PageError(Exception):
@@ -98,6 +100,20 @@ class ConsoleRequest:
         """Return a stripped field of the form or, without a form, of the query; empty when absent."""
         value = (self.form or self.query).get(name, "")
         return value.strip() if isinstance(value, str) else ""
+
+    def search(self, name: str) -> str:
+        """Return the text of a search; errors: UserError when it is too long, because a part of it would match more."""
+        text = self.text(name)
+        if len(text) > MAX_SEARCH:
+            raise UserError(f"A search has at most {MAX_SEARCH} characters, not {len(text):,}.")
+        return text
+
+    def search_people(self, name: str) -> str:
+        """Return a search for people, whose searched texts are then up to date; before the reads of the page begin."""
+        text = self.search(name)
+        if text:
+            fold_all_names(self.database)
+        return text
 
     def ids(self, name: str) -> list[int]:
         """Return the values of a field as ids; errors: UserError, since leaving one out could widen a selection."""

@@ -12,7 +12,6 @@ from rollbook.console.request import ConsoleRequest, PageError
 from rollbook.methods.refusals import say_refusal
 from rollbook.model import utc_now
 from rollbook.store.learning.retention import find_undo_terms
-from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.history import ItemFilter, find_batches, find_items, find_refusals
 from rollbook.store.queue.state import read_batch_state
 from rollbook.store.queue.workers import is_silent
@@ -36,9 +35,7 @@ COLUMNS = (
 
 def show_batches(request: ConsoleRequest) -> Response:
     """List the batches that match a search, latest first, each with the end of its undo."""
-    account_id, page, search = request.caller.account_id, request.page(), request.text("search")[:255]
-    if search:
-        fold_all_names(request.database)
+    account_id, page, search = request.caller.account_id, request.page(), request.search_people("search")
     with request.database.read() as connection:
         offset = (page - 1) * BATCHES_PER_PAGE
         found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search, request.days())
@@ -51,9 +48,7 @@ def show_batches(request: ConsoleRequest) -> Response:
 
 def download_batches(request: ConsoleRequest) -> Response:
     """Send the batches that match a search as CSV."""
-    search, days = request.text("search")[:255], request.days()
-    if search:
-        fold_all_names(request.database)
+    search, days = request.search_people("search"), request.days()
     read = partial(find_batches, account_id=request.caller.account_id, batch_id=None, limit=CHUNK)
     chunks = in_chunks(request, lambda connection, offset: read(connection, offset=offset, search=search, days=days))
     return send_csv("batches", BATCH_COLUMNS, ([_batch_cells(batch) for batch in part] for part in chunks))

@@ -19,7 +19,7 @@ from rollbook.store.learning.course_people import (
     find_enrollment_ids,
     read_people,
 )
-from rollbook.store.people.search_text import fold_all_names, fold_text
+from rollbook.store.people.search_text import fold_text
 from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.selection import count_enrolled, find_courses, find_groups
 
@@ -49,7 +49,7 @@ def show_courses(request: ConsoleRequest) -> Response:
         courses=shown,
         total=len(courses),
         enrolled=enrolled,
-        q=request.text("q")[:255],
+        q=request.search("q"),
         sort=request.text("sort") or "name",
         page=page,
         more=len(courses) > page * PER_PAGE,
@@ -65,7 +65,7 @@ def download_courses(request: ConsoleRequest) -> Response:
 
 
 def _find(request: ConsoleRequest, connection: sa.Connection) -> Sequence[Any]:
-    return find_courses(connection, request.caller.account_id, request.text("q")[:255])
+    return find_courses(connection, request.caller.account_id, request.search("q"))
 
 
 def _sort_key(course: Any, order: str, enrolled: Mapping[int, int]) -> int | str:
@@ -76,8 +76,7 @@ def _sort_key(course: Any, order: str, enrolled: Mapping[int, int]) -> int | str
 
 def show_course(request: ConsoleRequest, error: str | None = None) -> Response:
     """Show the people of a course that match the filters."""
-    if request.text("q"):
-        fold_all_names(request.database)
+    request.search_people("q")
     account_id, page, problem = request.caller.account_id, request.page(), error
     people: list[Any] = []
     with request.database.read() as connection:
@@ -119,7 +118,7 @@ def find_course(request: ConsoleRequest, connection: sa.Connection) -> Any:
 
 
 def _read_filter(request: ConsoleRequest, connection: sa.Connection, course_id: int) -> CoursePeople:
-    status, group, groups = request.text("status"), request.text("group")[:255], None
+    status, group, groups = request.text("status"), request.search("group"), None
     if status and status not in [*EnrollmentStatus]:
         raise UserError(f"“{status[:20]}” is not a status.")
     if group:
@@ -128,7 +127,7 @@ def _read_filter(request: ConsoleRequest, connection: sa.Connection, course_id: 
             raise UserError(f"More than {MAX_MATCHES} groups match. Enter more of the name.")
         groups = [row.id for row in found]
     first, before = request.days()
-    return CoursePeople(course_id, request.text("q")[:255], [status] if status else (), groups, first, before)
+    return CoursePeople(course_id, request.search("q"), [status] if status else (), groups, first, before)
 
 
 def choose(request: ConsoleRequest) -> Response:
@@ -141,8 +140,7 @@ def choose(request: ConsoleRequest) -> Response:
         with request.database.read() as connection:
             course = find_course(request, connection)
         return keep_choice(request, Choice(listed=f"selected in the course {course.name}"), ids)
-    if request.text("q"):
-        fold_all_names(request.database)
+    request.search_people("q")
     with request.database.read() as connection:
         course = find_course(request, connection)
         chosen = _read_filter(request, connection, course.id)
@@ -160,8 +158,7 @@ def choose(request: ConsoleRequest) -> Response:
 
 def download_course(request: ConsoleRequest) -> Response:
     """Send the people of a course that match the filters as CSV."""
-    if request.text("q"):
-        fold_all_names(request.database)
+    request.search_people("q")
     account_id = request.caller.account_id
     with request.database.read() as connection:
         course = find_course(request, connection)

@@ -1,6 +1,6 @@
 """Group pages: the list of groups; the members and the courses of one, to which users and courses are added."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from rollbook.store.people.group_members import (
     read_group,
 )
 from rollbook.store.people.memberships import Membership
-from rollbook.store.people.search_text import fold_all_names, fold_text
+from rollbook.store.people.search_text import fold_text
 from rollbook.store.queue.selection import find_courses, find_groups
 
 PER_PAGE = 80
@@ -43,7 +43,7 @@ def show_groups(request: ConsoleRequest) -> Response:
         groups=shown,
         total=len(groups),
         counts=counts,
-        q=request.text("q")[:255],
+        q=request.search("q"),
         sort=request.text("sort") or "name",
         page=page,
         more=len(groups) > page * PER_PAGE,
@@ -60,7 +60,7 @@ def download_groups(request: ConsoleRequest) -> Response:
 
 
 def _find(request: ConsoleRequest, connection: sa.Connection) -> Sequence[Any]:
-    return find_groups(connection, request.caller.account_id, request.text("q")[:255])
+    return find_groups(connection, request.caller.account_id, request.search("q"))
 
 
 def _sort(connection: sa.Connection, groups: Sequence[Any], order: str, *, descending: bool) -> Sequence[Any]:
@@ -76,10 +76,8 @@ def _sort(connection: sa.Connection, groups: Sequence[Any], order: str, *, desce
 
 def show_members(request: ConsoleRequest, error: str | None = None) -> Response:
     """Show the members of a group that match a search."""
-    account_id, page, part = request.caller.account_id, request.page(), request.text("q")[:255]
+    account_id, page, part = request.caller.account_id, request.page(), request.search_people("q")
     order, descending = request.sort(ORDERS, "added")
-    if part:
-        fold_all_names(request.database)
     with request.database.read() as connection:
         group = _read(request, connection)
         way: dict[str, Any] = {"order": order, "descending": descending}
@@ -117,9 +115,7 @@ def _read(request: ConsoleRequest, connection: sa.Connection) -> Any:
 
 def download_members(request: ConsoleRequest) -> Response:
     """Send the members of a group that match a search as CSV."""
-    part = request.text("q")[:255]
-    if part:
-        fold_all_names(request.database)
+    part = request.search_people("q")
     with request.database.read() as connection:
         group = _read(request, connection)
     account_id = request.caller.account_id
@@ -171,10 +167,20 @@ def change_members(request: ConsoleRequest) -> Response:
             said = "Added to the group." if joined else "The user is in the group already."
         request.notify(connection, path, said)
 
+    return _change(request, path, work, show_members)
+
+
+def _change(
+    request: ConsoleRequest,
+    path: str,
+    work: Callable[[sa.Connection], None],
+    show: Callable[[ConsoleRequest, str], Response],
+) -> Response:
+    """Do the work in a transaction, and lead to the page, which `show`s with a mistake when there is one."""
     try:
         request.database.transact(work)
     except UserError as error:
-        return show_members(request, str(error))
+        return show(request, str(error))
     return redirect(path)
 
 
@@ -212,15 +218,11 @@ def change_courses(request: ConsoleRequest) -> Response:
         actions.update_group(connection, request.actor, account_id, group, changes, utc_now())
         request.notify(connection, path, said)
 
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show_courses(request, str(error))
-    return redirect(path)
+    return _change(request, path, work, show_courses)
 
 
 def _find_course(request: ConsoleRequest, connection: sa.Connection) -> Any:
-    named = request.text("course")[:255]
+    named = request.search("course")
     found = find_courses(connection, request.caller.account_id, named) if named else []
     exact = [course for course in found if named in (course.name, str(course.id))]
     if len(exact) == 1:

@@ -16,7 +16,6 @@ from rollbook.console.views.unenroll import keep_choice, read_ticked
 from rollbook.errors import UserError
 from rollbook.model import Role, UnenrollmentStatus
 from rollbook.store.people.search import MAX_SORTED, ORDERS, find_enrollments_of, find_people, find_person, sort_people
-from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.people.users import set_active
 from rollbook.store.queue.drafts import Choice
 from rollbook.store.queue.history import ItemFilter, find_items
@@ -45,9 +44,8 @@ class Event:
 
 def show_learners(request: ConsoleRequest) -> Response:
     """List the users, or those with every word of a search in their name, e-mail or employee id."""
-    account_id, part, page = request.caller.account_id, request.text("q")[:255], request.page()
+    account_id, part, page = request.caller.account_id, request.search_people("q"), request.page()
     order, descending = request.sort(("added", *ORDERS), "added")
-    fold_all_names(request.database)
     error, offset = None, (page - 1) * PER_PAGE
     people: Sequence[Any] = []
     with request.database.read() as connection:
@@ -73,8 +71,7 @@ def show_learners(request: ConsoleRequest) -> Response:
 
 def download_learners(request: ConsoleRequest) -> Response:
     """Send the users that match a search as CSV."""
-    fold_all_names(request.database)
-    return send_csv("learners", COLUMNS, _rows(request, request.text("q")[:255]))
+    return send_csv("learners", COLUMNS, _rows(request, request.search_people("q")))
 
 
 def _rows(request: ConsoleRequest, part: str) -> Iterator[Rows]:

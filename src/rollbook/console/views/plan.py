@@ -32,7 +32,7 @@ class Planned:
 
 def read_plan(request: ConsoleRequest, connection: sa.Connection, ids: Sequence[int]) -> dict[str, object]:
     """Read the page of the plan that the address names, or of those that match its `q`."""
-    part, page = request.text("q")[:255], request.page()
+    part, page = request.search("q"), request.page()
     offset = (page - 1) * PER_PAGE
     ids = search_planned(connection, request.caller.account_id, ids, part) if part else ids
     planned = [*_plan(request, connection, ids[offset : offset + PER_PAGE + 1])]

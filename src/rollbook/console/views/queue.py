@@ -12,7 +12,6 @@ from rollbook.errors import UserError
 from rollbook.model import UnenrollmentStatus, utc_now
 from rollbook.store.operations.first_steps import read_first_steps
 from rollbook.store.people.search import find_ids_of_people
-from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.history import ItemFilter, find_items, find_latest_batch
 from rollbook.store.queue.hourly import read_hours
 from rollbook.store.queue.selection import find_courses
@@ -30,8 +29,7 @@ def show_queue(request: ConsoleRequest) -> Response:
     """Show the queue and a page of the filtered items: pending ones in their order, others latest first."""
     account_id, page, now = request.caller.account_id, request.page(), utc_now()
     status = request.text("status") or UnenrollmentStatus.PENDING
-    if request.text("learner"):
-        fold_all_names(request.database)
+    request.search_people("learner")
     latest_first, items, problem = status != UnenrollmentStatus.PENDING, [], None
     with request.database.read() as connection:
         latest = find_latest_batch(connection, account_id)
@@ -68,7 +66,7 @@ def show_queue(request: ConsoleRequest) -> Response:
 
 def download_queue(request: ConsoleRequest) -> Response:
     """Send the filtered items as CSV."""
-    fold_all_names(request.database)
+    request.search_people("learner")
     account_id, status = request.caller.account_id, request.text("status") or UnenrollmentStatus.PENDING
     with request.database.read() as connection:
         chosen = read_filter(request, connection, status)
@@ -80,7 +78,7 @@ def read_filter(request: ConsoleRequest, connection: sa.Connection, status: str)
     """Read the filter; the `status` All means any. Errors: UserError."""
     if status not in (*UnenrollmentStatus, "All"):
         raise UserError(f"“{status[:20]}” is not a status.")
-    account_id, learner, course = request.caller.account_id, request.text("learner")[:255], request.text("course")[:255]
+    account_id, learner, course = request.caller.account_id, request.search("learner"), request.search("course")
     user_ids = find_ids_of_people(connection, account_id, learner, MAX_MATCHES + 1) if learner else None
     found = find_courses(connection, account_id, course, limit=MAX_MATCHES + 1) if course else None
     if len(user_ids or ()) > MAX_MATCHES or len(found or ()) > MAX_MATCHES:

@@ -42,7 +42,7 @@ def show_audit(request: ConsoleRequest) -> Response:
     """List the audit, latest first."""
     lines = _read_audit(request, LINES_PER_PAGE + 1, request.number("before"))
     last = lines[LINES_PER_PAGE - 1]["id"] if len(lines) > LINES_PER_PAGE else None
-    filters = {name: request.text(name)[:255] for name in AUDIT_FILTERS}
+    filters = {name: request.search(name) for name in AUDIT_FILTERS}
     return request.render("audit.html", lines=lines[:LINES_PER_PAGE], before=last, filters=filters, actions=[*Action])
 
 
@@ -118,7 +118,7 @@ def _cell(value: object) -> object:
 
 def _read_filter(request: ConsoleRequest) -> CallFilter:
     """Read the filters; errors: UserError."""
-    texts = {name: request.text(name)[:255] or None for name in FILTERS}
+    texts = {name: request.search(name) or None for name in FILTERS}
     outcome = texts["outcome"]
     if outcome and outcome not in [*Outcome]:
         raise UserError(f"“{outcome[:20]}” is not an outcome.")

@@ -74,7 +74,7 @@ def upload_roster(request: ConsoleRequest, name: str, content: bytes, given: Giv
 
 def show_roster(request: ConsoleRequest, found: Upload, error: str | None = None) -> Response:
     """Show the preview of an archive, or the result of its import: all changes, or those that a search finds."""
-    change, part, page = request.text("change"), request.text("q")[:255], request.page()
+    change, part, page = request.text("change"), request.search("q"), request.page()
     if change not in ("", *CHANGES):
         raise UserError(f"“{change[:20]}” is not a change.")
     with request.database.read() as connection:

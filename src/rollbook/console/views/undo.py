@@ -15,7 +15,6 @@ from rollbook.console.views.queue import FILTERS, read_filter
 from rollbook.errors import UserError
 from rollbook.model import Action, RejectReason, UnenrollmentStatus, utc_now
 from rollbook.store.learning.retention import find_undo_terms
-from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.history import ItemFilter, find_items, find_pending
 from rollbook.store.queue.undo import Target, Undoing, UndoPreview
 
@@ -35,7 +34,7 @@ ENDED = {
 
 def preview_removal(request: ConsoleRequest) -> Response:
     """List the items that would be removed: the selected ones, or all that the filter matches."""
-    fold_all_names(request.database)
+    request.search_people("learner")
     with request.database.read() as connection:
         found = _find_removal(request, connection)
         shown = ItemFilter(enrollment_ids=[row.enrollment_id for row in found[:ITEMS_SHOWN]], statuses=["Pending"])
@@ -52,7 +51,7 @@ def preview_removal(request: ConsoleRequest) -> Response:
 def remove(request: ConsoleRequest) -> Response:
     """Remove these items from the queue in one transaction."""
     reason = request.reason()
-    fold_all_names(request.database)
+    request.search_people("learner")
 
     def work(connection: sa.Connection) -> None:
         ids = [row.enrollment_id for row in _find_removal(request, connection)]

@@ -16,7 +16,6 @@ from rollbook.errors import UserError
 from rollbook.methods.unenroll_learning_modules import REJECT_CODES
 from rollbook.model import EnrollmentStatus, UnenrollRequest, utc_now
 from rollbook.store.learning.auto_enroll import find_auto_enrolled
-from rollbook.store.people.search_text import fold_all_names
 from rollbook.store.queue.drafts import Choice, Draft, add_draft, claim_draft, find_draft, finish_draft, read_draft_ids
 from rollbook.store.queue.selection import find_courses, find_groups, preview_enrollments
 
@@ -26,7 +25,7 @@ OPTIONS_SHOWN = 50
 def show_choice(request: ConsoleRequest, error: str | None = None, form: ListForm | None = None) -> Response:
     """Show the selection forms; what was selected, pasted or uploaded stays."""
     account_id = request.caller.account_id
-    searched = {kind: request.text(kind)[:255] for kind in ("course", "group")}
+    searched = {kind: request.search(kind) for kind in ("course", "group")}
     with request.database.read() as connection:
         selected, statuses = _read_selected(request, connection)
         lists = {}
@@ -105,8 +104,7 @@ def show_draft(request: ConsoleRequest, error: str | None = None) -> Response:
     draft = _find_draft(request)
     if draft.batch_id is not None:
         return redirect(f"/batches/{draft.batch_id}")
-    if request.text("q"):
-        fold_all_names(request.database)
+    request.search_people("q")
     with request.database.read() as connection:
         ids = read_draft_ids(connection, draft.id)
         auto_enrolled = find_auto_enrolled(connection, request.caller.account_id, ids)
