@@ -211,12 +211,15 @@ def _people_values(campus: Campus) -> dict[str, object]:
 
 
 def _progress_values(campus: Campus) -> dict[str, object]:
-    """Make a completed enrollment of a learner who has an open one in the same course."""
-    learner = campus.add(users, given_name="Ada", family_name="Again", role="learner", active=True)
-    place = {"user_id": learner, "group_id": campus.group_id, "course_id": campus.course_id, "enrolled_at": utc_now()}
-    done_before = campus.add(enrollments, **place, status="Completed")
-    campus.add(enrollments, **place, status="Enrolled")
-    return {"done_before": done_before}
+    """Make a completed enrollment of a learner who has an open one in the same course, and of another two completed."""
+    place = {"group_id": campus.group_id, "course_id": campus.course_id, "enrolled_at": utc_now()}
+    ada, bo = (
+        campus.add(users, given_name=name, family_name="Again", role="learner", active=True) for name in ("Ada", "Bo")
+    )
+    done_before = campus.add(enrollments, user_id=ada, **place, status="Completed")
+    campus.add(enrollments, user_id=ada, **place, status="Enrolled")
+    once, twice = (campus.add(enrollments, user_id=bo, **place, status="Completed") for _ in range(2))
+    return {"done_before": done_before, "done_once": once, "done_twice": twice}
 
 
 def _course_values(campus: Campus) -> dict[str, object]:

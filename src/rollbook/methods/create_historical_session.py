@@ -17,7 +17,9 @@ UNKNOWN_COURSE = WireCode("CHS:02", "The LearningModuleID provided is not valid.
 WRONG_DATE = WireCode("CHS:03", "The StartDate provided is not valid.", "no day")
 WRONG_TIME = WireCode("CHS:04", "The StartTime provided is not valid.", "neither `14:30` nor `02:30 PM`")
 WRONG_DURATION = WireCode(
-    "CHS:05", "The duration provided is not valid.", "hours above 999, minutes above 59, or no number"
+    "CHS:05",
+    "The duration provided is not valid.",
+    "hours above 999, minutes above 59, no number, or an end after the year 9999",
 )
 UNKNOWN_INSTRUCTOR = WireCode("CHS:06", "An instructor provided is not valid.", "no active user of this account")
 LONG_TEXT = WireCode("CHS:07", "A text provided is too long.", "more than 255 characters")
@@ -76,7 +78,10 @@ def create(call: MethodCall) -> MethodResult:
     """Add the session, and give its number."""
     values, course_id = call.values, find_course(call, UNKNOWN_COURSE)
     starts_at = datetime.combine(values["date"], values.get("time") or time(tzinfo=UTC))
-    duration = timedelta(hours=values.get("hours") or 0, minutes=values.get("minutes") or 0)
+    try:
+        ends_at = starts_at + timedelta(hours=values.get("hours") or 0, minutes=values.get("minutes") or 0)
+    except OverflowError:
+        raise CallError(WRONG_DURATION, "the session would end after the year 9999") from None
     instructors = [_find_instructor(call, **named) for named in values.get("instructors", ())]
     details = {name: values[name] for name in KEPT if values.get(name)} | {"instructors": instructors}
     number = actions.add_session(
@@ -85,7 +90,7 @@ def create(call: MethodCall) -> MethodResult:
         call.caller.account_id,
         course_id,
         starts_at=starts_at,
-        ends_at=starts_at + duration,
+        ends_at=ends_at,
         grade_type=values.get("grade_type"),
         details=details,
     )

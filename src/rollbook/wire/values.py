@@ -73,7 +73,9 @@ def word_for(values: Mapping[str, Any], *, any_case: bool = False) -> Kind:
 COUNT = number(0, MAX_ID, "number from 0")
 DAY = Kind("day", "01-Jul-32", read_date, write_date)
 TIME = Kind("day or time", "2022-07-01 12:00:00.0", read_time, write_moment)
-STATUS = replace(word_for({status.value: status for status in EnrollmentStatus}), name="status of an enrollment")
+STATUS = replace(
+    word_for({status.value: status for status in EnrollmentStatus}, any_case=True), name="status of an enrollment"
+)
 FLAG = word_for({"true": True, "false": False})
 # What the hosted service's own methods take and give.
 BOOLEAN = word_for({"1": True, "0": False, "true": True, "false": False}, any_case=True)

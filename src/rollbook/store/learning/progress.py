@@ -72,7 +72,10 @@ def find_progress(
 
 
 def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[int]) -> set[int]:
-    """Find the enrollments that cannot be open again: their learners have another open one in the same course."""
+    """Find the enrollments that cannot be open again: their learners have another open one in the same course.
+
+    Of several that would be open again for one learner in one course, only the one with the lowest id can.
+    """
     other = enrollments.alias()
     query = sa.select(enrollments.c.id).where(
         enrollments.c.id.in_(reopened),
@@ -81,8 +84,11 @@ def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[i
             other.c.user_id == enrollments.c.user_id,
             other.c.course_id == enrollments.c.course_id,
             other.c.unenrolled_at.is_(None),
-            other.c.status != EnrollmentStatus.COMPLETED,
             other.c.id != enrollments.c.id,
+            sa.or_(
+                other.c.status != EnrollmentStatus.COMPLETED,
+                sa.and_(other.c.id.in_(reopened), other.c.id < enrollments.c.id),
+            ),
         ),
     )
     return set(connection.execute(query).scalars())
