@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -329,3 +330,19 @@ def test_output_that_cannot_be_written_ends_a_command_with_a_sentence_at_most(tm
     command = f"set -o pipefail; {sys.executable} -m rollbook report --help {ending}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("command", "code"), [("unenroll --file - <&-", 2), ("report >&-", 0)])
+def test_closed_stream_is_like_an_empty_one(shell: Shell, command: str, code: int) -> None:
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m rollbook {command}"], capture_output=True, check=False)
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("served", ["sqlite"], indirect=True)
+def test_programs_read_utf_8_whatever_the_locale(shell: Shell) -> None:
+    shell.run("init", "--account", "Acme", "--owner", "ann@acme.example")
+    command = [sys.executable, "-m", "rollbook", "course", "add", "Sécurité 消防", "--format", "json"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert json.loads(done.stdout.decode("utf-8"))["name"] == "Sécurité 消防"

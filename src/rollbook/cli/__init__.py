@@ -5,10 +5,13 @@ a brake, 130 interrupted.
 """
 
 import errno
+import os
 import sys
 from collections import UserDict
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -106,6 +109,7 @@ def options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends with a sentence and an exit code, never with a traceback."""
+    _open_streams()
     try:
         app()
     except UserError as error:
@@ -117,6 +121,16 @@ def main() -> None:
             raise
         what = "The output cannot be written" if error.filename is None else repr(str(error.filename)[:200])
         sys.exit(_complain(f"{what}: {error.strerror}.", 2))
+
+
+def _open_streams() -> None:
+    """Open closed standard streams on /dev/null; a file or pipe gets UTF-8, a terminal what its encoding can show."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 stays open
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 def _complain(error: Exception | str, code: int) -> int:

@@ -107,7 +107,7 @@ def _has_wrong_certificate(error: BaseException | None) -> bool:
 
 def _advise(problem: str, *, in_doubt: bool) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in problem:
-        return "Pass the certificate of its authority as ca_file. Nothing was sent."
+        return "Pass the certificate of its authority as ca_file (commands: ROLLBOOK_CA_FILE). Nothing was sent."
     if in_doubt:
         return "The last call may have been carried out: check the queue before you repeat it."
     return "The last call was not carried out; check the address and the network, and repeat it."
