@@ -198,6 +198,12 @@ FILTERS: dict[str, list[tuple[str, str]]] = {
         ("<GroupTag2><TagID>7</TagID></GroupTag2><GroupTag2><TagName>Size</TagName></GroupTag2>", "df"),
         ("<GroupTag2><TagName>Size</TagName><TagValues>10</TagValues></GroupTag2>", ""),
         ("<GroupTag2><TagID>x</TagID></GroupTag2>", ""),
+        # As many as a call may have; a database needs 4 to 30 s to plan a condition for each.
+        (
+            "<GroupTag2><TagName>Region &amp; é</TagName><TagValues>"
+            f"{','.join(map(str, range(99)))},&lt;North&gt;</TagValues></GroupTag2>" * 100,
+            "abg",
+        ),
     ],
     "LearningModules/LearningModule/LearningModuleStatus": [("Active", "adg"), ("Inactive", "beh"), ("Archived", "cf")],
     "LearningModules/LearningModule/LearningModuleNames": [

@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rollbook.store.database.sql import unindexed
+from rollbook.store.database.sql import in_ids, unindexed
 from rollbook.store.database.tables import courses, enrollments, groups, users
 from rollbook.store.people.emails import alike, exactly
-from rollbook.store.people.group_search import GROUP_ID, TagFilter
+from rollbook.store.people.group_search import GROUP_ID, TagFilter, find_tagged
 
 Condition = sa.ColumnElement[bool]
 
@@ -74,7 +74,7 @@ def find_learners(
     course_ids = _find_courses(connection, account_id, chosen)
     if course_ids == []:
         return []
-    conditions = _conditions(account_id, chosen, course_ids)
+    conditions = _conditions(connection, account_id, chosen, course_ids)
     picked = sa.select(e.id).where(*conditions).order_by(e.id).limit(limit).offset(offset)
     page = picked.subquery("page")
     joined = (
@@ -93,10 +93,11 @@ def _find_courses(connection: sa.Connection, account_id: int, chosen: ReportFilt
     return connection.scalars(_ids(courses, account_id, of_course)).all() if of_course else None
 
 
-def _conditions(account_id: int, chosen: ReportFilter, course_ids: Sequence[int] | None) -> list[Condition]:
+def _conditions(
+    connection: sa.Connection, account_id: int, chosen: ReportFilter, course_ids: Sequence[int] | None
+) -> list[Condition]:
     e = enrollments.c
-    of_group = [*_among(groups.c.active, chosen.group_active), *_among(groups.c.name, chosen.group_names)]
-    of_group += [tag.condition() for tag in chosen.group_tags]
+    of_group = _of_group(connection, account_id, chosen)
     emails = [exactly(chosen.emails), alike(chosen.emails)] if chosen.emails else []
     named = [*emails, *_among(users.c.employee_id, chosen.employee_ids)]
     of_user = [*_among(users.c.active, chosen.user_active), *([sa.or_(*named)] if named else [])]
@@ -127,11 +128,20 @@ def _conditions(account_id: int, chosen: ReportFilter, course_ids: Sequence[int]
     return conditions
 
 
+def _of_group(
+    connection: sa.Connection, account_id: int, chosen: ReportFilter
+) -> Sequence[sa.ColumnExpressionArgument[bool]]:
+    named = [*_among(groups.c.active, chosen.group_active), *_among(groups.c.name, chosen.group_names)]
+    if not chosen.group_tags:
+        return named
+    return [*named, in_ids(connection, groups.c.id, find_tagged(connection, account_id, chosen.group_tags))]
+
+
 def _among(column: sa.ColumnElement[Any], values: Sequence[object]) -> list[Condition]:
     return [column.in_(values)] if values else []
 
 
-def _ids(table: sa.Table, account_id: int, wanted: Sequence[Condition]) -> sa.Select[int]:
+def _ids(table: sa.Table, account_id: int, wanted: Sequence[sa.ColumnExpressionArgument[bool]]) -> sa.Select[int]:
     return sa.select(table.c.id).where(table.c.account_id == account_id, *wanted)
 
 
