@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiled modules are kept, whatever the shell says: compiling them takes longer than most commands run.
+export PYTHONDONTWRITEBYTECODE :=
 OSV := https://api.osv.dev/v1/query
 
 .DEFAULT_GOAL := help

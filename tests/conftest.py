@@ -43,11 +43,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """Put the files of tests into memory, and handle Ctrl-C in the background of a shell too.
+    """Prepare the environment of all processes: files of tests in memory, compiled modules kept.
 
-    Programs that tests start would inherit the ignored signal.
+    Ctrl-C is handled in the background of a shell too: programs that tests start would inherit the ignored signal.
     """
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(quick_base()))
+    # Compiling takes a second or two of every process that loads its modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
