@@ -24,8 +24,13 @@ class Writer:
 
 def read_cell(cell: str) -> str:
     """Read a cell that Writer may have written."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
 
 
 def _escape_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
+
+
+def _is_formula(text: str) -> bool:
+    # Also behind apostrophes, so that reading gives back what was written.
+    return text.lstrip("'").startswith(FORMULA_STARTS)

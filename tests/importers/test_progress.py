@@ -59,16 +59,16 @@ def _write(rows: list[dict[str, str]]) -> str:
 
 
 def test_what_the_report_writes_is_read_and_changes_nothing(served: Served, campus: Campus, bring: Import) -> None:
-    ids = campus.enroll(3)
+    ids = campus.enroll(4)
     with _client(served, campus) as client:
-        grades = ("=1+1", 'A & "é", שלום', "'quoted'")
+        grades = ("=1+1", 'A & "é", שלום', "'quoted'", "'=1+1")
         list(client.update_enrollments(Progress(id_, grade=grade) for id_, grade in zip(ids, grades, strict=True)))
         list(client.update_enrollments([Progress(ids[0], "Completed", "100", "=1+1", "97.5", "12")]))
         before = list(client.learner_report(columns=list(COLUMNS)))
-        assert bring(_write(before)).json == _counts(3, 0)
+        assert bring(_write(before)).json == _counts(4, 0)
         assert list(client.learner_report(columns=list(COLUMNS))) == before
         list(client.update_enrollments([Progress(ids[0], grade="F"), Progress(ids[2], grade="F")]))
-        assert bring(_write(before)).json == _counts(3, 2)
+        assert bring(_write(before)).json == _counts(4, 2)
         after = list(client.learner_report(columns=list(COLUMNS)))
     assert [row["Grade"] for row in after] == [row["Grade"] for row in before] == list(grades)
 
