@@ -84,6 +84,10 @@ def _with_more(tree: Element, element: Element, path: Path) -> Iterator[Broken]:
         del record[:]
         record.text = SNOWMAN
         yield Broken(f"text in {element.name}", parameters, WRONG_STRUCTURE)
+    if element.children and path and not element.least and not element.repeats:
+        parameters = whole(tree)
+        del _at(parameters, path)[:]
+        yield Broken(f"empty {element.name}", parameters, None)
 
 
 def _with_other_text(tree: Element, parent: Element, element: Element, path: Path) -> Iterator[Broken]:

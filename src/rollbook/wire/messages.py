@@ -51,7 +51,8 @@ class Element:
     """An element, how often its parent holds it, and the field that holds it: a value of `kind`, or a record.
 
     A value without a field is checked and dropped; the values of a record without a field belong to its parent. The
-    field of a repeatable element holds a list. An optional value without text is not given: None, or the code `empty`.
+    field of a repeatable element holds a list. An optional value without text is not given: None, or the code `empty`;
+    neither is an optional record without content of which a child is required.
     Its kind reads every other text; `wrong` is the code for what the kind or `check` refuses.
     """
 

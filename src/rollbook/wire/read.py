@@ -90,7 +90,7 @@ def _compile(record: Element) -> Read:
 
 def _compile_any(record: Element) -> Read:
     """Compile the reader of any record: one pass over its children, then a check of their numbers."""
-    find = {child.name: _compile_child(child) for child in record.children}.get
+    find = {child.name: _unless_empty(child, _compile_child(child)) for child in record.children}.get
     limits = [(child.name, child.least, child.most) for child in record.children]
     choices, check = record.choices, record.check
 
@@ -144,6 +144,18 @@ def _compile_child(element: Element) -> Read:
             notes.block = None
 
     return read_many if element.repeats else read_one
+
+
+def _unless_empty(element: Element, read: Read) -> Read:
+    """Skip an empty optional record; where nothing below is required, it is read: it says that a list is empty."""
+    if element.least or element.repeats or not any(child.least for child in element.children):
+        return read
+
+    def read_filled(child: etree._Element, values: dict[str, Any], notes: _Notes) -> None:
+        if len(child) or text_of(child):
+            read(child, values, notes)
+
+    return read_filled
 
 
 def _compile_value(element: Element) -> Read:
