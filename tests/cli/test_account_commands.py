@@ -122,8 +122,8 @@ def test_a_second_init_adds_an_account_and_leaves_the_first(
 
 def test_existing_account_name_is_refused(acme: dict[str, str], rollbook: Run, open_database: Database) -> None:
     before = everything_in(open_database)
-    for command in (("init", "--account"), ("account", "add")):
-        done = rollbook(*command, " Acme ", "--owner", "bob@acme.example")
+    for *command, name in (("init", "--account", " Acme "), ("account", "add", "ACME"), ("init", "--account", "acme")):
+        done = rollbook(*command, name, "--owner", "bob@acme.example")
         assert (done.code, done.out) == (2, "")
         assert "'Acme'" in done.err
         assert everything_in(open_database) == before

@@ -1,6 +1,7 @@
 """Keys, users and owners: two keys authenticate one user of one account."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from campus import OPERATOR
 from rollbook.errors import UserError
 from rollbook.model import Caller, Policies, Role, utc_now
 from rollbook.store.database.database import Database
-from rollbook.store.database.tables import keys
+from rollbook.store.database.tables import accounts, keys
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.people.accounts import add_account, find_account, set_policies
 from rollbook.store.people.api_keys import expire_keys, find_caller, list_keys, new_key, revoke_key, use_keys
@@ -170,7 +171,29 @@ def test_account_is_found_in_any_letter_case_and_exactly_first(database: Databas
         assert find_account(connection, "aCME").name == "Acme"
         add_account(connection, "ÉCOLE [1]", "eva@ecole.example", by=OPERATOR)
         assert find_account(connection, "école [1]").name == "ÉCOLE [1]"
-        add_account(connection, "ACME", "ann@acme.example", by=OPERATOR)
+        # As an earlier release has added it.
+        row = connection.execute(sa.select(accounts).where(accounts.c.name == "Acme")).mappings().one()
+        connection.execute(sa.insert(accounts).values({**row, "id": 99, "name": "ACME"}))
         assert [find_account(connection, name).name for name in ("Acme", "ACME")] == ["Acme", "ACME"]
         with pytest.raises(UserError, match=r"Several accounts.*'ACME', 'Acme'|Several accounts.*'Acme', 'ACME'"):
             find_account(connection, "acme")
+        for taken in ("Acme", "acmE"):
+            with pytest.raises(UserError, match=r"There is an account '(Acme|ACME)' already"):
+                add_account(connection, taken, "ann@acme.example", by=OPERATOR)
+
+
+def test_of_two_names_added_at_once_that_differ_in_letter_case_one_is_refused(database: Database) -> None:
+    def add(name: str) -> str:
+        try:
+            database.transact(lambda connection: add_account(connection, name, "ann@acme.example", by=OPERATOR))
+        except UserError as error:
+            return str(error)
+        return "added"
+
+    with ThreadPoolExecutor() as pool:
+        with database.write() as connection:
+            add_account(connection, "ÉCOLE", "eva@ecole.example", by=OPERATOR)
+            second = pool.submit(add, "école")
+            wait([second], timeout=0.3)
+        said = second.result()
+    assert said.startswith("There is an account 'ÉCOLE' already. 'école' differs from it only in letter case.")

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from rollbook.errors import UserError
 from rollbook.model import Account, Action, Actor, Change, Policies, Role, suggest, utc_now
@@ -22,6 +21,8 @@ from rollbook.store.people.users import add_user
 
 # The column's maximum; a century, since the calendar ends not far beyond.
 POLICY_LIMITS = {"hold_seconds": 2**31 - 1, "retention_days": 36_500}
+# The advisory lock under which PostgreSQL adds accounts: no index makes names unique in any letter case.
+NAMES_LOCK = 7_265_504
 
 POLICIES = (
     *(accounts.c.protect_completed, accounts.c.hold_seconds, accounts.c.retention_days),
@@ -64,7 +65,10 @@ def list_accounts(connection: sa.Connection) -> list[dict[str, object]]:
 
 
 def add_account(connection: sa.Connection, name: str, owner: str, *, by: Actor) -> tuple[str, str]:
-    """Add an account and its owner, given by e-mail; return the account's key and the owner's key."""
+    """Add an account and its owner, given by e-mail; return the account's key and the owner's key.
+
+    Errors: UserError when an account has the name, in any letter case.
+    """
     name = check_text("account name", name)
     account = Account(_insert(connection, name), name, Policies())
     record_change(connection, account.id, by, Change(Action.ADD_ACCOUNT, name))
@@ -104,9 +108,11 @@ def _shown(row: sa.Row[*tuple[Any, ...]]) -> dict[str, object]:
 
 
 def _insert(connection: sa.Connection, name: str) -> int:
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(NAMES_LOCK)))
+    if taken := connection.execute(sa.select(accounts.c.name).where(named(connection, name))).scalars().first():
+        alike = "" if taken == name else f" {name!r} differs from it only in letter case."
+        raise UserError(f"There is an account {taken!r} already.{alike} For more keys of it: rollbook key new --help")
     row = {"name": name, "created_at": utc_now(), "counted_change": 0, **asdict(Policies())}
-    try:
-        account_id: int = connection.execute(sa.insert(accounts).values(row).returning(accounts.c.id)).scalar_one()
-    except IntegrityError:
-        raise UserError(f"There is an account {name!r} already. For more keys of it: rollbook key new --help") from None
+    account_id: int = connection.execute(sa.insert(accounts).values(row).returning(accounts.c.id)).scalar_one()
     return account_id
