@@ -69,6 +69,19 @@ def test_hidden_rows_are_refused() -> None:
         read_id_list(data, "leaving.xlsx")
 
 
+def test_hidden_columns_with_values_are_refused_by_name_and_blank_ones_are_not() -> None:
+    rows = [["ID", "", "Employee ID"], ["5", " ", "E1"], ["6"]]
+    hidden = write_workbook({"March": rows}, hidden_columns=[(2, 3)])
+    with pytest.raises(UserError, match=r"sheet March has 1 hidden column with values, the first is column C\. Show"):
+        read_id_list(hidden, "leaving.xlsx")
+    wide = [["ID", *[f"Note {letter}" for letter in "BCDEFGHIJKLMNOPQRSTUVWXYZ"]], ["5"]]
+    beyond = write_workbook({"March": wide}, hidden_columns=[(25, 26), (27, 16384), (99999, 1)])
+    with pytest.raises(UserError, match=r"2 hidden columns with values, the first is column Y\."):
+        read_id_list(beyond, "leaving.xlsx")
+    blank = write_workbook({"March": [["ID", "", "Name"], ["5", " ", "Ada"]]}, hidden_columns=[(2, 2), (4, 16384)])
+    assert [*read_id_list(blank, "leaving.xlsx").ids] == [5]
+
+
 def _other_archive(name: str, text: str, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", compression) as archive:
@@ -94,6 +107,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "repeated_text": (
         lambda: _sheet("<row>" + "<c t='s'><v>0</v></c>" * 3000 + "</row>", f"<si><t>{'x' * 30_000}</t></si>"),
         "too many",
+    ),
+    "many_columns": (
+        lambda: pack_workbook(
+            ["A"],
+            {"worksheets/sheet1.xml": write_sheet("", "<col min='1' max='99999' hidden='1'/>" * 200_000)},
+        ),
+        "is empty",
     ),
     "many_cells": (lambda: _sheet("<row>" + "<c/>" * 100_000 + "</row>"), "a cell"),
     "many_texts": (lambda: _sheet("", "<si/>" * 1_000_001), "too many texts"),

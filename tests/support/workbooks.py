@@ -15,8 +15,13 @@ STYLES = f"""<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="164" formatCo
 Row = Sequence[str]
 
 
-def write_workbook(sheets: Mapping[str, Sequence[Row]], *, hidden: Sequence[int] = ()) -> bytes:
-    """Write sheets of texts; a cell that begins with `<` is its XML after `<c r="B7"`; `hidden` are rows by number."""
+def write_workbook(
+    sheets: Mapping[str, Sequence[Row]], *, hidden: Sequence[int] = (), hidden_columns: Sequence[tuple[int, int]] = ()
+) -> bytes:
+    """Write sheets of texts; a cell that begins with `<` is its XML after `<c r="B7"`.
+
+    `hidden` are rows by number, `hidden_columns` the first and the last of neighbours.
+    """
     texts: dict[str, int] = {}
 
     def cell(row: int, column: int, value: str) -> str:
@@ -33,15 +38,17 @@ def write_workbook(sheets: Mapping[str, Sequence[Row]], *, hidden: Sequence[int]
         for place, row in enumerate(rows, 1):
             cells = "".join(cell(place, column, value) for column, value in enumerate(row))
             lines.append(f'<row r="{place}" hidden="{int(place in hidden)}">{cells}</row>')
-        parts[f"worksheets/sheet{number}.xml"] = write_sheet("".join(lines))
+        cols = "".join(f'<col min="{first}" max="{last}" width="0" hidden="1"/>' for first, last in hidden_columns)
+        parts[f"worksheets/sheet{number}.xml"] = write_sheet("".join(lines), cols and f"<cols>{cols}</cols>")
     shared = "".join(f"<si><t>{escape(text)}</t></si>" for text in texts)
     parts["sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{shared}</sst>'
     return pack_workbook([*sheets], parts)
 
 
-def write_sheet(rows: str) -> str:
+def write_sheet(rows: str, columns: str = "") -> str:
     """Write a sheet of rows in XML."""
-    return f'<?xml version="1.0" encoding="UTF-8"?><worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+    start = f'<?xml version="1.0" encoding="UTF-8"?><worksheet xmlns="{MAIN}">'
+    return f"{start}{columns}<sheetData>{rows}</sheetData></worksheet>"
 
 
 def pack_workbook(names: Sequence[str], parts: Mapping[str, str]) -> bytes:

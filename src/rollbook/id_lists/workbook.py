@@ -1,6 +1,6 @@
 """Reads a sheet of an Excel workbook (.xlsx) as rows of text, as people see them, in bounded memory (decision 0040).
 
-Nothing is guessed: a sheet with hidden rows is refused, and a formula without a stored value is no id.
+Nothing is guessed: a sheet with hidden rows or columns is refused, and a formula without a stored value is no id.
 """
 
 import re
@@ -109,7 +109,7 @@ def _refuse_document_type(*_: object) -> None:
 
 
 class _Sheet(Handler):
-    """The rows of a sheet, and those that are hidden."""
+    """The rows of a sheet, and which rows and columns are hidden."""
 
     def __init__(self, name: str, strings: Strings, formats: Formats) -> None:
         super().__init__()
@@ -118,6 +118,7 @@ class _Sheet(Handler):
         self._formats = formats
         self._rows: list[tuple[int, list[str]]] = []
         self._hidden: list[int] = []
+        self._hidden_columns = 0  # a bit for each, however often a file repeats one
         self._row = self._column = self._width = self._characters = 0
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
@@ -132,9 +133,12 @@ class _Sheet(Handler):
             self._has_formula = True
         elif name == "row":
             self._row, self._column, self._cells = int(attributes.get("r", self._row + 1)), 0, []
-            self._is_hidden = attributes.get("hidden") in ("1", "true")
+            self._is_hidden = _is_hidden(attributes)
             if not 0 < self._row <= MAX_ROW:
                 raise ValueError(f"it has a row {self._row}")
+        elif name == "col" and _is_hidden(attributes):
+            first, last = (min(max(int(attributes[name]), 1), MAX_COLUMN) for name in ("min", "max"))
+            self._hidden_columns |= (2 << last) - (1 << first) if first <= last else 0
         else:
             super().start(name, attributes)
 
@@ -181,13 +185,30 @@ class _Sheet(Handler):
     def finish(self) -> list[tuple[int, list[str]]]:
         """Return the rows, filled up to one width; errors: UserError when some are hidden."""
         if self._hidden:
-            raise UserError(
-                f"{self._name} has {len(self._hidden):,} hidden rows with values, the first is row {self._hidden[0]}. "
-                "Show them, for instance by clearing the filter, or copy the visible rows into a new sheet."
-            )
+            raise self._hides("row", len(self._hidden), str(self._hidden[0]), "by clearing the filter")
         if not self._rows:
             raise UserError(f"{self._name} is empty.")
-        return [(number, cells + [""] * (self._width - len(cells))) for number, cells in self._rows]
+        rows = [(number, cells + [""] * (self._width - len(cells))) for number, cells in self._rows]
+        covered = [column for column in range(self._width) if self._hidden_columns >> column + 1 & 1]
+        if hidden := [column for column in covered if any(cells[column].strip() for _, cells in rows)]:
+            raise self._hides("column", len(hidden), _letters(hidden[0] + 1), "by the command Unhide")
+        return rows
+
+    def _hides(self, what: str, count: int, first: str, how: str) -> UserError:
+        return UserError(
+            f"{self._name} has {count:,} hidden {what}{'s' if count > 1 else ''} with values, the first is {what} {first}. "
+            f"Show them, for instance {how}, or copy the visible {what}s into a new sheet."
+        )
+
+
+def _is_hidden(attributes: dict[str, str]) -> bool:
+    return attributes.get("hidden") in ("1", "true")
+
+
+def _letters(column: int) -> str:
+    """Return the name of a column by its number."""
+    before, last = divmod(column - 1, 26)
+    return (_letters(before) if before else "") + chr(65 + last)
 
 
 def _find_column(reference: str | None, before: int) -> int:
