@@ -19,7 +19,7 @@ from workbooks import write_workbook
 def _choose(owner: Visitor, **fields: object) -> httpx.Response:
     owner.open("/console/unenroll")
     forms = [form for form in owner.page().forms if form.action == "/console/unenroll" and form.method == "POST"]
-    assert len(forms) == 2
+    assert len(forms) == 1
     owner.post("/console/unenroll", {**fields})
     return owner.follow()
 
@@ -109,6 +109,31 @@ def test_find_keeps_the_selection(campus: Campus, owner: Visitor) -> None:
     owner.post("/console/unenroll", {"course": "Course 03", **sent})
     assert "No current enrollment matches" in owner.text()
     assert len(owner.page().xpath("//input[@type='checkbox' and @checked]")) == 3
+
+
+def test_find_keeps_the_list_and_its_file_and_only_one_of_the_two_forms_counts(campus: Campus, owner: Visitor) -> None:
+    pasted = "\n".join(campus.enroll_named(3))
+    form = {"ids": pasted, "of_course": "Fire Safety", "of_group": "north", "of_status": "Enrolled"}
+    for number in range(60):
+        campus.add(courses, name=f"Course {number:03}", status="Active")
+    file = {"file": ("leaving.csv", b"ID\n1\n", "text/csv")}
+    url = f"{owner.origin}/console/unenroll"
+    owner.answer = owner.client.post(url, data={**form, "find": "1"}, files=file, headers=owner.said())
+    assert owner.answer.status_code == 200
+    assert "leaving.csv is still here" in owner.text()
+    again = dict(owner.page().forms[-1].form_values())
+    assert {name: again[name] for name in form} == form
+    owner.submit("/console/unenroll", find="1", course="Course 03")
+    assert "leaving.csv is still here" in owner.text()
+    assert owner.page().xpath("//textarea")[0].value == pasted
+    owner.submit("/console/unenroll", drop_file="1", status="Enrolled")
+    assert "Both forms are filled in, and only one of them counts. Clear the other." in owner.text()
+    owner.submit("/console/unenroll", status=[], in_course=campus.course_id)
+    assert "Select courses or groups, or else give ids: one of the two." in owner.text()
+    owner.submit("/console/unenroll", ids="")
+    assert "Both forms are filled in" in owner.text()
+    owner.submit("/console/unenroll", of_course="", of_group="", of_status=[])
+    assert "Unenroll 3 enrollments?" in owner.text()
 
 
 def _change_selection(owner: Visitor) -> None:

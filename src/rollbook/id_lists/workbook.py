@@ -195,8 +195,9 @@ class _Sheet(Handler):
         return rows
 
     def _hides(self, what: str, count: int, first: str, how: str) -> UserError:
+        many = "s" if count > 1 else ""
         return UserError(
-            f"{self._name} has {count:,} hidden {what}{'s' if count > 1 else ''} with values, the first is {what} {first}. "
+            f"{self._name} has {count:,} hidden {what}{many} with values, the first is {what} {first}. "
             f"Show them, for instance {how}, or copy the visible {what}s into a new sheet."
         )
 

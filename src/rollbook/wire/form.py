@@ -20,7 +20,7 @@ MULTIPART = b"multipart/form-data"
 URLENCODED = b"application/x-www-form-urlencoded"
 # The library parses longer ones in quadratic time.
 MAX_CONTENT_TYPE = 500
-MAX_PARTS = 1000
+MAX_PARTS = 5000
 MAX_PARAMETERS = 8  # of a part's Content-Disposition
 # Text that its sender did not escape has a few.
 MAX_BROKEN_ESCAPES = 10_000

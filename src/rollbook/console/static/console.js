@@ -97,6 +97,16 @@ function preventDoubleSubmit() {
   });
 }
 
+// Lets Enter in a card marked data-enter press the button of the card, not the first one of the form.
+function submitOwnCard() {
+  document.addEventListener("submit", (event) => {
+    const card = document.activeElement?.closest("[data-enter]");
+    if (!card || card.contains(event.submitter)) return;
+    event.preventDefault();
+    setTimeout(() => event.target.requestSubmit(card.querySelector("button.main")));
+  });
+}
+
 // Asks before a form with data-ask is sent.
 function confirmSubmit() {
   document.addEventListener("submit", (event) => {
@@ -106,6 +116,7 @@ function confirmSubmit() {
 }
 
 confirmSubmit();
+submitOwnCard();
 preventDoubleSubmit();
 addSelectAll(document);
 addCopyButtons();

@@ -30,8 +30,11 @@ Find = Callable[..., Sequence[Any]]
 def read_choice(request: ConsoleRequest, form: ListForm) -> tuple[Choice, list[int]]:
     """Read the selection and the ids of its enrollments; errors: UserError for anything that is not clear."""
     selected = _read_selected(request)
-    if bool(form.lists()) == bool(selected.courses or selected.groups):
+    chosen = bool(selected.courses or selected.groups)
+    if bool(form.lists()) == chosen:
         raise UserError("Select courses or groups, or else give ids: one of the two.")
+    if form.narrows if chosen else selected.statuses:
+        raise UserError("Both forms are filled in, and only one of them counts. Clear the other.")
     if form.lists():
         choice, ids = _read_lists(request, form)
     else:

@@ -24,6 +24,11 @@ class ListForm:
     content: bytes = b""
     kept: int | None = None
 
+    @property
+    def narrows(self) -> bool:
+        """Whether a field would narrow a list, if there were one."""
+        return bool(self.fields["of_course"] or self.fields["of_group"] or self.statuses)
+
     def lists(self) -> list[tuple[str, bytes]]:
         """Return the names and contents of the lists."""
         pasted = self.fields["ids"]

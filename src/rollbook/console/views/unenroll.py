@@ -64,11 +64,11 @@ def _read_selected(request: ConsoleRequest, connection: sa.Connection) -> tuple[
 
 def choose(request: ConsoleRequest) -> Response:
     """Keep the selection as a draft and redirect to its preview; Find only lists other courses and groups."""
-    if "find" in request.form:
-        return show_choice(request)
     form = read_fields(request)
     try:
         form = read_list_form(request)
+        if "find" in request.form:
+            return show_choice(request, form=replace(form, kept=form.keep_file(request)))
         choice, ids = read_choice(request, form)
     except UserError as error:
         return show_choice(request, str(error), replace(form, kept=form.keep_file(request)))
