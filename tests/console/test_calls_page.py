@@ -62,6 +62,7 @@ def filled(served: Served, campus: Campus) -> Campus:
 
 FOUND: list[tuple[dict[str, str], str]] = [
     ({}, "edcba"),
+    ({"to": "9999-12-31"}, "edcba"),
     ({"method": "listUsers"}, "b"),
     ({"method": "LISTUSERS"}, ""),
     ({"outcome": "success"}, "ba"),
@@ -85,8 +86,7 @@ FOUND: list[tuple[dict[str, str], str]] = [
 ]
 REFUSED: list[tuple[dict[str, str], str]] = [
     ({"outcome": "good"}, "“good” is not an outcome."),
-    ({"from": "yesterday"}, "“yesterday” is not a day. Write it as 2026-01-31."),
-    ({"to": "9999-12-31"}, "“9999-12-31” is not a day."),
+    ({"from": "yesterday"}, "“yesterday” is not a day like 2026-01-31."),
     ({"before": "x"}, "“x” is not a number."),
 ]
 

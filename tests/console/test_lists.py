@@ -20,6 +20,7 @@ def test_queue_and_batches_are_filtered_by_day_and_sent_as_csv(campus: Campus, o
     campus.accept(ids[1:], datetime(2026, 2, 1, tzinfo=UTC))
     for path, whole, part in (("queue", 3, 1), ("batches", 2, 1)):
         assert len(_csv(owner, f"/console/{path}.csv")) == whole + 1
+        assert len(_csv(owner, f"/console/{path}.csv", to="9999-12-31")) == whole + 1
         days = {"from": "2026-01-31", "to": "2026-01-31"}
         assert len(_csv(owner, f"/console/{path}.csv", **days)) == part + 1
         owner.open(f"/console/{path}", **days)

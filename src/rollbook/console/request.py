@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from rollbook.store.database.database import Database
 from rollbook.store.people.learner_sessions import LearnerSession
 from rollbook.store.people.login_sessions import keep_notice
 from rollbook.store.people.search_text import fold_all_names
+from rollbook.wire.dates import read_date
 
 BASE = "/console"
 MAX_SEARCH = 255
@@ -139,11 +140,14 @@ class ConsoleRequest:
         return name, self.text("sort").startswith("-")
 
     def days(self) -> tuple[datetime | None, datetime | None]:
-        """Return the first moment of the day `from`, and that after the day `to`; errors: UserError."""
+        """Return the first moment of the day `from`, and that after the day `to`; errors: UserError.
+
+        Nothing comes after the last day of the calendar.
+        """
         first, last = (_read_day(self.text(name)) for name in ("from", "to"))
         if first and last and first > last:
             raise UserError("The first day is after the last one.")
-        return first, last and last + timedelta(days=1)
+        return first, last + timedelta(days=1) if last and last.date() < date.max else None
 
     def page(self) -> int:
         """Return the number of the list page, from 1."""
@@ -162,7 +166,7 @@ def redirect(path: str) -> Response:
 
 def _read_day(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
+        return datetime.combine(read_date(text), time.min, UTC) if text else None
     except ValueError:
         raise UserError(f"“{text[:20]}” is not a day like 2026-01-31.") from None
 

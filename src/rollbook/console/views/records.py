@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -14,7 +13,6 @@ from rollbook.methods import METHODS
 from rollbook.model import Action
 from rollbook.store.operations.audit import list_changes
 from rollbook.store.operations.call_log import SPAN, CallFilter, Outcome, find_calls
-from rollbook.wire.dates import read_date
 
 LINES_PER_PAGE = 100
 CALL_COLUMNS = (
@@ -119,22 +117,14 @@ def _cell(value: object) -> object:
 def _read_filter(request: ConsoleRequest) -> CallFilter:
     """Read the filters; errors: UserError."""
     texts = {name: request.search(name) or None for name in FILTERS}
-    outcome = texts["outcome"]
+    outcome, (since, until) = texts["outcome"], request.days()
     if outcome and outcome not in [*Outcome]:
         raise UserError(f"“{outcome[:20]}” is not an outcome.")
     return CallFilter(
         method=texts["method"],
         outcome=Outcome(outcome) if outcome else None,
         user=texts["user"],
-        since=_read_day(texts["from"]),
-        until=_read_day(texts["to"], timedelta(days=1)),
+        since=since,
+        until=until,
         text=texts["q"],
     )
-
-
-def _read_day(text: str | None, more: timedelta = timedelta()) -> datetime | None:
-    """Return the first moment of a day; errors: UserError."""
-    try:
-        return datetime.combine(read_date(text), time.min, UTC) + more if text else None
-    except (ValueError, OverflowError):
-        raise UserError(f"“{(text or '')[:20]}” is not a day. Write it as 2026-01-31.") from None
