@@ -17,8 +17,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from places import Place, durable_postgresql, postgresql_place, sqlite_place
-from rollbook.store.people.emails import fold_all_emails
-from rollbook.store.people.search_text import fold_all_names
+from rollbook.store.database.schema import migrate
 from server_process import run_server
 from visitor import Visitor, give_password
 
@@ -172,9 +171,7 @@ def fill(place: Place, history: int) -> None:
     values = {"account": campus.account.id, "owner": owner, "at": at, "now": now, "numbers": numbers}
     true, false = ("1", "0") if place.on_sqlite else ("true", "false")
     place.run(*(statement.format(**values, history=history, true=true, false=false) for statement in HISTORY))
-    # As `rollbook migrate` does with the rows of an older release.
-    fold_all_emails(place.database)
-    fold_all_names(place.database)
+    migrate(place.database)  # folds names and e-mails
     place.run("ANALYZE" if place.on_sqlite else "VACUUM ANALYZE")
 
 

@@ -54,6 +54,7 @@ def test_enrollment_completed_while_pending_fails_if_protected(database: Databas
     step = process_due(database, campus.account.id, utc_now(), 10)
     assert (step.complete, step.failed) == (1, 1)
     assert campus.queue() == {completed: "Failed", other: "Complete"}
+    assert _counts(database, campus) == {"Complete": 1, "Failed": 1}
     assert campus.current() == 1
     with database.read() as connection:
         notes = connection.execute(sa.select(unenrollments.c.notes).order_by(unenrollments.c.block)).scalars().all()

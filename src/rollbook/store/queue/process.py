@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rollbook.model import UnenrollmentStatus
 from rollbook.store.database.database import Database
 from rollbook.store.database.execute import execute
-from rollbook.store.queue.state import begin_change, count_items
+from rollbook.store.queue.state import begin_change
 
 # These statements find their rows by one index, as in `accept` (decision 0002).
 
@@ -113,17 +113,16 @@ def process_due(database: Database, account_id: int, now: datetime, limit: int) 
             claimed = execute(connection, _CLAIM, policy | due | {"latest_at": END_OF_TIME, "first": AHEAD})
         if not claimed:
             return Step()
-        change = begin_change(connection, account_id)
-        counts = {UnenrollmentStatus.COMPLETE: 0, UnenrollmentStatus.FAILED: 0}
-        for protected, items, ids in claimed:
+        counts = {bool(protected): items for protected, items, _ in claimed}
+        step = Step(complete=counts.get(False, 0), failed=counts.get(True, 0))
+        change = begin_change(connection, account_id, step.complete, step.failed)
+        for protected, _, ids in claimed:
             affected = {"account_id": account_id, "ids": ids}
             status, notes = _PROTECTED if protected else _ENDED
             if not protected:
                 execute(connection, _END_ENROLLMENTS, {**affected, "unenrolled_at": now})
             outcome = {"status": str(status), "notes": notes, "finished_at": now, "change": change}
             execute(connection, _FINISH, {**affected, **outcome})
-            counts[status] = items
-        count_items(connection, account_id, counts)
-        return Step(counts[UnenrollmentStatus.COMPLETE], counts[UnenrollmentStatus.FAILED])
+        return step
 
     return database.transact(work)

@@ -15,11 +15,12 @@ from rollbook.store.database.tables import accounts, unenrollments
 from rollbook.store.database.tables.learning import ENDED
 from rollbook.store.queue.workers import find_last_seen
 
-# Counts that included the previous change include this one, once `count_items` has added its items.
+# Counts that included the previous change include this one, with the items that `count_items` adds.
 _BEGIN_CHANGE = """
     UPDATE accounts
     SET last_change = last_change + 1,
-        counted_change = CASE WHEN counted_change = last_change THEN last_change + 1 ELSE counted_change END
+        counted_change = CASE WHEN counted_change = last_change THEN last_change + 1 ELSE counted_change END,
+        counted_complete = counted_complete + :complete, counted_failed = counted_failed + :failed
     WHERE id = :account_id RETURNING last_change
 """
 
@@ -49,17 +50,18 @@ class BatchState:
     due: bool
 
 
-def begin_change(connection: sa.Connection, account_id: int) -> int:
+def begin_change(connection: sa.Connection, account_id: int, complete: int = 0, failed: int = 0) -> int:
     """Lock the account until the transaction ends, and return the number of this change.
 
-    Numbers become visible in their order, so that a reader polling by change number never skips one.
+    Numbers become visible in their order, so that a reader polling by change number never skips one. `complete` and
+    `failed` are the items of a worker's step; other changes call `count_items`.
     """
-    [(number,)] = execute(connection, _BEGIN_CHANGE, {"account_id": account_id})
+    [(number,)] = execute(connection, _BEGIN_CHANGE, {"account_id": account_id, "complete": complete, "failed": failed})
     return int(number)
 
 
 def count_items(connection: sa.Connection, account_id: int, counts: Mapping[UnenrollmentStatus, int]) -> None:
-    """Add the items of the current change to the account's counts; every change must call it."""
+    """Add the items of the current change to the account's counts, unless `begin_change` has counted them."""
     values = {f"counted_{status.lower()}": items for status, items in counts.items() if items}
     if values:
         more = {name: accounts.c[name] + items for name, items in values.items()}
