@@ -136,6 +136,11 @@ def test_every_filter_selects_its_items(office: Office) -> None:
     since = "<RequestedDateFrom>01-Jan-70</RequestedDateFrom>"
     assert chosen(f"{since}<RequestedDateTo>{utc_now():%d-%b-%Y}</RequestedDateTo>") == ids
     assert chosen("<RequestedDateTo>01-Jan-20</RequestedDateTo>") == []
+    # The first and the last time of .NET, for "always".
+    for start, end in (("0001-01-01", "9999-12-31"), ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999")):
+        always = f"<RequestedDateFrom>{start}</RequestedDateFrom><RequestedDateTo>{end}</RequestedDateTo>"
+        assert chosen(always) == ids
+        assert len(chosen(f"<FinishedDateFrom>{start}</FinishedDateFrom>")) == len(ids)
     moment = office.items(f"<Filters><BatchID>{second}</BatchID></Filters>")[0]["RequestedDate"]
     assert chosen(f"<RequestedDateFrom>{moment}</RequestedDateFrom>") == ids[4:]
     exactly = f"<RequestedDateFrom>{moment}</RequestedDateFrom><RequestedDateTo>{moment}</RequestedDateTo>"

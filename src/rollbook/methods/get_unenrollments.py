@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollbook import store
@@ -29,13 +29,11 @@ STATUS = one_of(*UnenrollmentStatus)
 
 
 def _read_end(text: str) -> datetime:
-    """Read a day or a time as the first moment after it; errors: ValueError."""
+    """Read a day or a time as the first moment after it, or the last one of the calendar; errors: ValueError."""
     length = timedelta(milliseconds=1) if ":" in text else timedelta(days=1)
-    try:
-        end: datetime = TIME.read(text) + length
-    except OverflowError:
-        raise ValueError("beyond the calendar") from None
-    return end
+    last = datetime.max.replace(tzinfo=UTC)
+    start: datetime = TIME.read(text)
+    return start + length if start < last - length else last
 
 
 def _check_range(values: Values) -> None:

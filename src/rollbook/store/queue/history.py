@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -99,11 +99,15 @@ def _since(connection: sa.Connection, account_id: int, chosen: ItemFilter) -> It
     if chosen.finished_from is not None:
         mine = sa.and_(u.account_id == account_id, u.change.is_not(None))
         ended = sa.func.coalesce(u.restored_at, u.finished_at)
-        yield u.change >= find_first(connection, mine, u.change, ended, chosen.finished_from - MARGIN)
+        yield u.change >= find_first(connection, mine, u.change, ended, _before(chosen.finished_from))
     if chosen.requested_from is not None:
         b = batches.c
-        since = chosen.requested_from - MARGIN
+        since = _before(chosen.requested_from)
         yield u.batch_id >= find_first(connection, b.account_id == account_id, b.id, b.requested_at, since)
+
+
+def _before(moment: datetime) -> datetime:
+    return max(moment, datetime.min.replace(tzinfo=UTC) + MARGIN) - MARGIN
 
 
 def _conditions(connection: sa.Connection, chosen: ItemFilter) -> list[sa.ColumnElement[bool]]:
