@@ -149,7 +149,7 @@ class Settings(_Settings):
     calls_kept: int = Field(
         10_000, ge=0, description="How many of the last calls of an account are kept; 0 keeps none."
     )
-    calls_kept_days: float = Field(7, gt=0, description="How long the last calls of an account are kept.")
+    calls_kept_days: float = Field(7, gt=0, le=36_500, description="How long the last calls of an account are kept.")
     public_url: str = Field(
         "", description="The server's address for browsers, as https://HOST; empty: the address that serve prints."
     )

@@ -172,6 +172,7 @@ ENVIRONMENT = [
     ("CALL_SECONDS=inf", "account list", 2, "ROLLBOOK_CALL_SECONDS"),
     ("CALL_SECONDS=1e300", "account list", 2, "larger than 2147483647"),
     (f"DRAIN_STEP={10**30}", "worker", 2, "larger than 2147483647"),
+    ("CALLS_KEPT_DAYS=2147483647", "account list", 2, "less than or equal to 36500"),
     ("TRUSTED_PROXIES=foo", "serve", 2, "'foo'"),
     ("DATABASE_URL=mysql://host/x", "doctor", 1, ""),
     ("DATABASE_URL=mysql://host/x", "account list", 2, "neither sqlite:/// nor postgresql://"),
