@@ -183,6 +183,8 @@ def test_refused_calls_change_nothing(school: School) -> None:
     assert school.create(name="Two", more="<Tags2><Tag2><TagID>1</TagID></Tag2></Tags2>") == "CG:08"
     assert school.create(name="Two", more="<UserLimit><Enabled>true</Enabled></UserLimit>") == "CG:09"
     assert school.create(name="") == "CG:02"
+    lines = "<GroupID>a&#13;b</GroupID>", "<Tags2><Tag2><TagName>a\tb</TagName></Tag2></Tags2>"
+    assert {school.create(name="a\nb"), *(school.create(name="Two", more=more) for more in lines)} == {"SU:12"}
     assert school.update("G", f"<Users>{_user('ben', 'Add')}</Users>") == "UG:09"
     assert school.update("G", "<Name>North</Name>") == "UG:05"
     assert [school.count(table) for table in tables] == before

@@ -7,7 +7,7 @@ from rollbook import actions, store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.groups import MAX_TAGS, TEXT_LIST
 from rollbook.methods.method import USER_MANAGERS, MethodCall
-from rollbook.methods.user_values import SHORT
+from rollbook.methods.user_values import LINE, SHORT
 from rollbook.methods.users import EMAIL, EMPLOYEE_ID, STATUS
 from rollbook.model import Permission
 from rollbook.wire.identifiers import REFERENCE
@@ -116,7 +116,7 @@ def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...
     tag = record(
         "Tag2",
         optional("TagID", "tag_id", REFERENCE, help="the number of a tag of any group"),
-        optional("TagName", "tag_name", SHORT, help="the name of a known or new tag"),
+        optional("TagName", "tag_name", LINE, help="the name of a known or new tag"),
         optional("TagValues", "tag_values", TEXT_LIST),
         field="tags",
         least=0,
@@ -138,8 +138,8 @@ def values_of_group(codes: GroupCodes, *, is_update: bool) -> tuple[Element, ...
     )
     emails = optional("NotificationEmail", "emails", SHORT, most=MAX_TAGS, help="empty ones are ignored")
     return (
-        optional("Name", "name", SHORT, empty=codes.name_missing),
-        optional("GroupID", "group_id", SHORT, help="if empty, the number of the group"),
+        optional("Name", "name", LINE, empty=codes.name_missing),
+        optional("GroupID", "group_id", LINE, help="if empty, the number of the group"),
         Element("Status", "active", STATUS, least=least),
         Element("Description", "description", LONG, least=least),
         Element("HomeGroupMessage", "home_group_message", LONG, least=least),
