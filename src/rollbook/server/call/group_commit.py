@@ -6,7 +6,9 @@ No call waits for one of another account, and none for long for one of its own.
 import asyncio
 from collections.abc import Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass, field
 
 from rollbook.server.call.execute import execute_together
 from rollbook.server.call.preprocess import AuthenticatedCall, Preprocessor
@@ -17,8 +19,8 @@ from rollbook.wire.answer import Answer
 MAX_GROUP = 10
 # How long the next group of an account waits for the one before it.
 SLOW_SECONDS = 0.05
-# How long a group waits at most for calls that have arrived and are being parsed.
-GATHER_SECONDS = 0.003
+# How long a group waits for as many calls as were waiting or executed before: their callers send the next ones.
+GATHER_SECONDS = 0.01
 
 Waiting = tuple[AuthenticatedCall, Context, asyncio.Future[Answer | None]]
 
@@ -30,6 +32,32 @@ def can_share(call: AuthenticatedCall) -> bool:
     return call.method.run_all is not None and call.caller.administers and not alone
 
 
+@dataclass
+class Queue:
+    """The waiting calls of one account, and how many are expected."""
+
+    waiting: list[Waiting] = field(default_factory=list)
+    expected: int = 1
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, call: Waiting) -> None:
+        """Add a call, and begin the next group if it is complete."""
+        self.waiting.append(call)
+        if len(self.waiting) >= self.expected:
+            self.complete.set()
+
+    def take(self) -> list[Waiting]:
+        """Remove the calls of the next group."""
+        group, self.waiting = self.waiting[:MAX_GROUP], self.waiting[MAX_GROUP:]
+        return group
+
+    def expect(self, calls: int) -> None:
+        """Expect so many calls in the next group."""
+        self.expected = min(calls, MAX_GROUP)
+        if len(self.waiting) < self.expected:
+            self.complete.clear()
+
+
 class GroupCommit:
     """Executes the calls of a server process that can share transactions; used on the event loop's thread only."""
 
@@ -37,18 +65,18 @@ class GroupCommit:
         self._database = database
         self._preprocessor = preprocessor
         self._threads = threads
-        self._waiting: dict[Hashable, list[Waiting]] = {}
+        self._queues: dict[Hashable, Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self, call: AuthenticatedCall, context: Context) -> Answer | None:
         """Answer a call together with others; None when it has to be executed alone. Errors: those of `execute`."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         key = call.method.name, call.caller.account_id, call.caller.policies
-        if key in self._waiting:
-            self._waiting[key].append((call, context, future))
-        else:
-            self._waiting[key] = [(call, context, future)]
-            self._begin(self._run_groups(key))
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = Queue()
+            self._begin(self._run_groups(key, queue))
+        queue.add((call, context, future))
         return await future
 
     def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -57,12 +85,19 @@ class GroupCommit:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run_groups(self, key: Hashable) -> None:
-        while waiting := self._waiting[key]:
-            await self._preprocessor.wait_until_idle(GATHER_SECONDS)
-            group, self._waiting[key] = waiting[:MAX_GROUP], waiting[MAX_GROUP:]
+    async def _run_groups(self, key: Hashable, queue: Queue) -> None:
+        while group := await self._gather(queue):
             await asyncio.wait([self._begin(self._run_group(group))], timeout=SLOW_SECONDS)
-        del self._waiting[key]
+            queue.expect(len(group) + len(queue.waiting))
+        del self._queues[key]
+
+    async def _gather(self, queue: Queue) -> list[Waiting]:
+        """Return the next group, which is empty if no call comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await queue.complete.wait()
+                await self._preprocessor.wait_until_idle()
+        return queue.take()
 
     async def _run_group(self, group: list[Waiting]) -> None:
         loop, calls = asyncio.get_running_loop(), [(call, context) for call, context, _ in group]

@@ -90,10 +90,10 @@ class Preprocessor:
             self._task = asyncio.create_task(self._run_batches())
         return await future
 
-    async def wait_until_idle(self, seconds: float) -> None:
-        """Wait until no request waits for its outcome, but no longer than this."""
+    async def wait_until_idle(self) -> None:
+        """Wait until no request waits for its outcome."""
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=seconds)
+            await asyncio.wait([self._task])
 
     async def _run_batches(self) -> None:
         loop = asyncio.get_running_loop()
