@@ -211,15 +211,22 @@ def _people_values(campus: Campus) -> dict[str, object]:
 
 
 def _progress_values(campus: Campus) -> dict[str, object]:
-    """Make a completed enrollment of a learner who has an open one in the same course, and of another two completed."""
+    """Make a completed enrollment of two learners who have an open one in the course, and two completed of another."""
     place = {"group_id": campus.group_id, "course_id": campus.course_id, "enrolled_at": utc_now()}
-    ada, bo = (
-        campus.add(users, given_name=name, family_name="Again", role="learner", active=True) for name in ("Ada", "Bo")
-    )
-    done_before = campus.add(enrollments, user_id=ada, **place, status="Completed")
-    campus.add(enrollments, user_id=ada, **place, status="Enrolled")
-    once, twice = (campus.add(enrollments, user_id=bo, **place, status="Completed") for _ in range(2))
-    return {"done_before": done_before, "done_once": once, "done_twice": twice}
+    names = {
+        "done_before": ("Ada", "Completed"),
+        "open_now": ("Ada", "Enrolled"),
+        "done_once": ("Bo", "Completed"),
+        "done_twice": ("Bo", "Completed"),
+        "opening": ("Cy", "Completed"),
+        "closing": ("Cy", "Enrolled"),
+    }
+    again = {"family_name": "Again", "role": "learner", "active": True}
+    ids = {given: campus.add(users, given_name=given, **again) for given in ("Ada", "Bo", "Cy")}
+    return {
+        name: campus.add(enrollments, user_id=ids[given], **place, status=status)
+        for name, (given, status) in names.items()
+    }
 
 
 def _course_values(campus: Campus) -> dict[str, object]:

@@ -45,10 +45,13 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
     times = [name for name in store.progress.TIMES if name in names]
     rows = {id_: _merge(row, wanted[id_], times, now) for id_, row in held.items()}
     reopened = [id_ for id_, row in held.items() if _reopens(row, rows[id_])]
-    rivals = store.progress.find_rivals(connection, account_id, reopened) if reopened else set()
+    closed = [id_ for id_, row in held.items() if _reopens(rows[id_], row)]
+    rivals = store.progress.find_rivals(connection, account_id, reopened, closed) if reopened else set()
     changed = {id_: row for id_, row in rows.items() if row != held[id_] and id_ not in rivals}
-    if changed:
-        store.progress.write_progress(connection, account_id, changed, now)
+    # One that closes makes room for one that opens.
+    for ids in (changed.keys() - reopened, changed.keys() & reopened):
+        if ids:
+            store.progress.write_progress(connection, account_id, {id_: changed[id_] for id_ in ids}, now)
     unknown = {id_: RejectReason.UNKNOWN for id_ in wanted if id_ not in held}
     return Written(
         {id_: (held[id_], row) for id_, row in changed.items()},

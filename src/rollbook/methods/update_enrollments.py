@@ -30,8 +30,8 @@ UNKNOWN_ID = WireCode(
 ENROLLED_AGAIN = WireCode(
     "UEN:19",
     "Enrollment {block} - The user is already enrolled.",
-    "the enrollment was Completed and shall be so no more, and the user has another one that is open in the course; of "
-    "several that a call opens again, the one with the lowest number is opened",
+    "the enrollment was Completed and shall be so no more, and the user has another one that is and stays open in the "
+    "course; of several that a call opens again, the one with the lowest number is opened",
 )
 REASONS = {RejectReason.UNKNOWN: UNKNOWN_ID, RejectReason.ENROLLED_AGAIN: ENROLLED_AGAIN}
 

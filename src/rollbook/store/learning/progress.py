@@ -71,10 +71,11 @@ def find_progress(
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
-def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[int]) -> set[int]:
+def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[int], closed: Sequence[int]) -> set[int]:
     """Find the enrollments that cannot be open again: their learners have another open one in the same course.
 
-    Of several that would be open again for one learner in one course, only the one with the lowest id can.
+    Those to be `closed` do not count. Of several that would be open again for one learner in one course, only the one
+    with the lowest id can.
     """
     other = enrollments.alias()
     query = sa.select(enrollments.c.id).where(
@@ -86,7 +87,7 @@ def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[i
             other.c.unenrolled_at.is_(None),
             other.c.id != enrollments.c.id,
             sa.or_(
-                other.c.status != EnrollmentStatus.COMPLETED,
+                sa.and_(other.c.status != EnrollmentStatus.COMPLETED, other.c.id.not_in(closed)),
                 sa.and_(other.c.id.in_(reopened), other.c.id < enrollments.c.id),
             ),
         ),
