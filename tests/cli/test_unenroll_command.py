@@ -171,6 +171,8 @@ def test_a_column_is_taken_by_name_or_number_and_only_with_a_file(desk: Desk) ->
     desk.campus.enroll(5)
     (desk.folder / "list").write_text(f"7;{a}\n8;{b}\n")
     assert "2 ids from column 2" in desk.run("unenroll", "--file", "list", "--column", "2", "--yes").err
+    (desk.folder / "one").write_text("ID\n999999\n")
+    assert ": 1 id from column ID." in desk.run("unenroll", "--file", "one", "--dry-run", expect=1).err
     assert [*desk.campus.queue()] == ids
     (desk.folder / "list").write_text(f"UserID,Enrolment\n7,{a}\n8,{b}\n")
     assert "It has: UserID, Enrolment." in desk.run("remove", "--file", "list", "--column", "x", expect=2).err

@@ -54,7 +54,8 @@ def settle(found: IdList, file: Path | None, *, skip_bad_rows: bool, only: Only 
             )
         )
     if file is not None:
-        typer.echo(f"{name_of(file)}: {len(found.ids):,} ids from {found.column}.", err=True)
+        ids = "1 id" if len(found.ids) == 1 else f"{len(found.ids):,} ids"
+        typer.echo(f"{name_of(file)}: {ids} from {found.column}.", err=True)
     if found.bad:
         typer.echo("\n  ".join([f"{len(found.bad):,} {found.fault}, left out:", *found.complaints()]), err=True)
     if found.repeats:
