@@ -1,5 +1,6 @@
 """Types that several rooms share: roles, statuses, accounts, callers, and the outcomes of actions."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
+NOT_STARTED = "Not Started"
 # A worker stores a heartbeat every few seconds; without one for so long it counts as gone.
 SILENT_SECONDS = 5
 
@@ -253,6 +255,13 @@ def read_reason(text: str) -> str | None:
             kind = "a line break" if character.splitlines() == [""] else f"the character U+{ord(character):04X}"
             raise ValueError(f"a reason is text on one line, and character {place} of this one is {kind}")
     return reason or None
+
+
+def describe_progress(progress: str | None, started_at: datetime | None) -> str:
+    """Describe progress in the words of the queue (protocol §7): a number is a percentage, any other text is itself."""
+    if progress is None:
+        return NOT_STARTED if started_at is None else "0%"
+    return f"{progress}%" if re.fullmatch(r"[0-9]+([.,][0-9]+)?", progress) else progress
 
 
 def suggest(wanted: str, known: Iterable[str]) -> str:

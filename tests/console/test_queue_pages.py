@@ -170,17 +170,18 @@ def test_undo_preview_shows_what_is_restored_and_why_the_rest_is_not(
 
 def test_progress_is_shown_only_where_an_enrollment_has_some(campus: Campus, owner: Visitor) -> None:
     begun, idle = campus.enroll(2)
-    campus.import_progress("ID,Progress", f"{begun},20")
+    campus.import_progress("ID,Progress", f"{begun},Waiting for Grading")
     batches = {id_: _batch(campus, [id_]) for id_ in (begun, idle)}
     for path in ("/console/queue?batch={}", "/console/batches/{}", "/console/queue/remove?all=1&batch={}"):
         owner.open(path.format(batches[begun]))
         assert "Progress" in owner.text()
-        assert "20%" in owner.text()
+        assert "Waiting for Grading" in owner.text()
+        assert "Waiting for Grading%" not in owner.text()
         owner.open(path.format(batches[idle]))
         assert "Progress" not in owner.text()
         assert "Not Started" not in owner.text()
     campus.drain()
-    assert "20%" in owner.open(f"/console/batches/{batches[begun]}/undo").text
+    assert "Waiting for Grading<" in owner.open(f"/console/batches/{batches[begun]}/undo").text
     owner.open(f"/console/batches/{batches[idle]}/undo")
     assert "Not Started" not in owner.text()
 

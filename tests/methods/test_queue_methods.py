@@ -114,6 +114,14 @@ def test_item_has_all_its_values(office: Office) -> None:
     assert (item["Status"], item["Progress"], item["FinishedDate"] > "2000") == ("Complete", "40%", True)
 
 
+def test_progress_is_a_percentage_or_the_text_that_was_written(office: Office) -> None:
+    shown = {"7": "7%", "97.5": "97.5%", "80%": "80%", "Waiting for Grading": "Waiting for Grading", "1/3": "1/3"}
+    ids = office.campus.enroll(len(shown))
+    office.campus.import_progress("ID,Progress", *(f"{id_},{text}" for id_, text in zip(ids, shown, strict=True)))
+    office.unenroll(ids)
+    assert [item["Progress"] for item in office.items()] == [*shown.values()]
+
+
 def test_every_filter_selects_its_items(office: Office) -> None:
     ids = office.campus.enroll(6)
     first, second = office.unenroll(ids[:4]), office.unenroll(ids[4:])

@@ -10,10 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rollbook.methods.refusals import say_refusal
-from rollbook.model import UnenrollmentStatus
+from rollbook.model import NOT_STARTED, UnenrollmentStatus, describe_progress
 from rollbook.store.learning.retention import UndoTerm
 
-NOT_STARTED = "Not Started"
 # A status is told by a shape as well as by a color.
 MARKS = {"Pending": "○", "Complete": "●", "Removed": "\N{MINUS SIGN}", "Failed": "!", "Restored": "↺"}
 
@@ -45,11 +44,7 @@ def day(moment: datetime | None) -> Markup:
 
 def progress(item: Any) -> str:
     """Format a learner's progress in the words of the queue (protocol §7)."""
-    if item.purged_at is not None:
-        return "Deleted"
-    if item.progress is not None:
-        return f"{item.progress}%"
-    return NOT_STARTED if item.started_at is None else "0%"
+    return "Deleted" if item.purged_at is not None else describe_progress(item.progress, item.started_at)
 
 
 def has_progress(items: Sequence[Any]) -> bool:

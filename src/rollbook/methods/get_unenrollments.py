@@ -9,7 +9,7 @@ from rollbook import store
 from rollbook.errors import WireCode
 from rollbook.methods.get_unenrollment_batches import ROWS
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import UnenrollmentStatus
+from rollbook.model import UnenrollmentStatus, describe_progress
 from rollbook.wire.identifiers import IDENTIFIER, NUMBER, REFERENCE
 from rollbook.wire.messages import Element, Kind, Values, info, optional, parameters, record
 from rollbook.wire.paging import MAX_SIZE, PAGING, Pagination
@@ -73,7 +73,11 @@ ITEM = record(
     Element("SessionName", "session"),
     Element("EnrolledOrigin", "origin", help="the group"),
     Element("EnrolledDate", "enrolled_at", TIME),
-    Element("Progress", "shown_progress", help="`Not Started`, a percentage, or empty after retention"),
+    Element(
+        "Progress",
+        "shown_progress",
+        help="`Not Started`, a percentage, a text such as `Waiting for Grading`, or empty after retention",
+    ),
     Element("Notes", "notes"),
     Element("DueDate", "due_at", TIME),
     Element("FinishedDate", "finished_at", TIME),
@@ -115,16 +119,9 @@ def _filter(values: Values) -> "store.history.ItemFilter":
 
 def _item(row: Any) -> dict[str, Any]:
     learner = f"{row.given_name} {row.family_name}".strip()
-    return {**row._mapping, "learner": learner, "shown_progress": _progress(row)}
-
-
-def _progress(row: Any) -> str | None:
-    """Describe the learner's progress as the queue shows it (protocol §7); None once it is purged."""
-    if row.purged_at is not None:
-        return None
-    if row.progress is not None:
-        return f"{row.progress}%"
-    return "Not Started" if row.started_at is None else "0%"
+    kept = row.purged_at is None
+    shown = describe_progress(row.progress, row.started_at) if kept else None
+    return {**row._mapping, "learner": learner, "shown_progress": shown}
 
 
 GET_UNENROLLMENTS = Method(
