@@ -257,10 +257,13 @@ def read_reason(text: str) -> str | None:
     return reason or None
 
 
-def describe_progress(progress: str | None, started_at: datetime | None) -> str:
-    """Describe progress in the words of the queue (protocol §7): a number is a percentage, any other text is itself."""
+def describe_progress(progress: str | None, started_at: datetime | None, completed_at: datetime | None) -> str:
+    """Describe progress in the words of the queue (protocol §7): a number is a percentage, any other text is itself.
+
+    Without a progress it follows from the dates.
+    """
     if progress is None:
-        return NOT_STARTED if started_at is None else "0%"
+        return "100%" if completed_at else "0%" if started_at else NOT_STARTED
     return f"{progress}%" if re.fullmatch(r"[0-9]+([.,][0-9]+)?", progress) else progress
 
 

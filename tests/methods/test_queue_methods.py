@@ -122,6 +122,13 @@ def test_progress_is_a_percentage_or_the_text_that_was_written(office: Office) -
     assert [item["Progress"] for item in office.items()] == [*shown.values()]
 
 
+def test_progress_of_an_enrollment_without_one_follows_from_its_dates(office: Office) -> None:
+    _, begun, done = ids = office.campus.enroll(3)
+    office.campus.import_progress("ID,StartedDate,CompletedDate", f"{begun},2026-01-31,", f"{done},,2026-01-31")
+    office.unenroll(ids)
+    assert [item["Progress"] for item in office.items()] == ["Not Started", "0%", "100%"]
+
+
 def test_every_filter_selects_its_items(office: Office) -> None:
     ids = office.campus.enroll(6)
     first, second = office.unenroll(ids[:4]), office.unenroll(ids[4:])

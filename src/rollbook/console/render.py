@@ -44,7 +44,9 @@ def day(moment: datetime | None) -> Markup:
 
 def progress(item: Any) -> str:
     """Format a learner's progress in the words of the queue (protocol §7)."""
-    return "Deleted" if item.purged_at is not None else describe_progress(item.progress, item.started_at)
+    if item.purged_at is not None:
+        return "Deleted"
+    return describe_progress(item.progress, item.started_at, item.completed_at)
 
 
 def has_progress(items: Sequence[Any]) -> bool:

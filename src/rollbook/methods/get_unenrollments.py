@@ -120,7 +120,7 @@ def _filter(values: Values) -> "store.history.ItemFilter":
 def _item(row: Any) -> dict[str, Any]:
     learner = f"{row.given_name} {row.family_name}".strip()
     kept = row.purged_at is None
-    shown = describe_progress(row.progress, row.started_at) if kept else None
+    shown = describe_progress(row.progress, row.started_at, row.completed_at) if kept else None
     return {**row._mapping, "learner": learner, "shown_progress": shown}
 
 

@@ -190,7 +190,7 @@ def _items(picked: sa.Subquery, found: sa.ColumnElement[bool]) -> sa.Select[tupl
         *(u.requested_at, u.due_at, u.finished_at, u.restored_at),
         *(e.user_id, learner.c.given_name, learner.c.family_name, learner.c.email.label("learner_email")),
         *(courses.c.name.label("course"), sessions.c.name.label("session"), groups.c.name.label("origin")),
-        *(e.enrolled_at, e.started_at, e.progress, e.purged_at, batches.c.reason),
+        *(e.enrolled_at, e.started_at, e.completed_at, e.progress, e.purged_at, batches.c.reason),
         *(_name_of(caller).label("requested_by"), _name_of(remover).label("removed_by")),
         _name_of(restorer).label("restored_by"),
     ).select_from(joined)

@@ -53,7 +53,7 @@ def find_planned(connection: sa.Connection, account_id: int, ids: Sequence[int])
         unenrollments.c.status == "Pending",
     )
     columns = (
-        *(e.id, e.user_id, e.status, e.progress, e.started_at, e.purged_at, e.enrolled_at),
+        *(e.id, e.user_id, e.status, e.progress, e.started_at, e.completed_at, e.purged_at, e.enrolled_at),
         *(users.c.given_name, users.c.family_name, users.c.email.label("learner_email"), users.c.employee_id),
         *(courses.c.name.label("course"), home.c.name.label("origin")),
         *(pending.label("queued"), _auto_enrolled().label("auto_enrolled")),
