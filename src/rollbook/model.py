@@ -12,6 +12,8 @@ from typing import NamedTuple
 MAX_ID = 2**63 - 1  # D7
 MAX_REASON_LENGTH = 500  # D21
 NOT_STARTED = "Not Started"
+# A progress that is a percentage; any other is a text.
+PERCENTAGE = re.compile(r"[+-]?\d+([.,]\d+)?")
 # A worker stores a heartbeat every few seconds; without one for so long it counts as gone.
 SILENT_SECONDS = 5
 
@@ -264,7 +266,7 @@ def describe_progress(progress: str | None, started_at: datetime | None, complet
     """
     if progress is None:
         return "100%" if completed_at else "0%" if started_at else NOT_STARTED
-    return f"{progress}%" if re.fullmatch(r"[0-9]+([.,][0-9]+)?", progress) else progress
+    return f"{progress}%" if PERCENTAGE.fullmatch(progress) else progress
 
 
 def suggest(wanted: str, known: Iterable[str]) -> str:

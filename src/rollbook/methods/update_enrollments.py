@@ -3,7 +3,7 @@
 from rollbook import actions
 from rollbook.errors import WireCode
 from rollbook.methods.method import ADMINISTRATORS, Method, MethodCall, MethodResult
-from rollbook.model import RejectReason, utc_now
+from rollbook.model import PERCENTAGE, RejectReason, utc_now
 from rollbook.wire.answer import BLOCK, ErrorEntry
 from rollbook.wire.identifiers import IDENTIFIER, NUMBER
 from rollbook.wire.messages import Element, Kind, info, optional, parameters, record
@@ -19,7 +19,7 @@ WRONG_STATUS = WireCode(
 WRONG_VALUE = WireCode(
     "UEN:04",
     "Enrollment {block} - The progress provided is not valid.",
-    "Progress, Grade, GradePercentage or Points of more than 40 characters, or a Progress that is a number above 100",
+    "Progress, Grade, GradePercentage or Points of more than 40 characters, or a number not from 0 to 100 as Progress",
 )
 WRONG_DATE = WireCode("UEN:05", "Enrollment {block} - A date provided is not valid.", "no day and no time")
 UNKNOWN_ID = WireCode(
@@ -40,9 +40,10 @@ SHORT_TEXT = short_text(MAX_TEXT)
 
 
 def _read_progress(text: str) -> str:
-    if text.isascii() and text.lstrip("-").isdigit() and not 0 <= int(text[:MAX_TEXT]) <= 100:
+    progress = str(SHORT_TEXT.read(text))
+    if PERCENTAGE.fullmatch(progress) and not 0 <= float(progress.replace(",", ".")) <= 100:
         raise ValueError("not from 0 to 100")
-    return str(SHORT_TEXT.read(text))
+    return progress
 
 
 PROGRESS = Kind("number from 0 to 100, or text of at most 40 characters", "50", _read_progress)
