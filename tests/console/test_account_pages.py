@@ -144,6 +144,7 @@ def test_key_with_a_past_or_unreadable_expiry_is_refused(campus: Campus, owner: 
 
 
 def test_idor_administrator_cannot_manage_keys_of_others(campus: Campus, owner: Visitor, visitors: Visitors) -> None:
+    assert campus.administrator_key
     owner.open("/console/account/keys")
     numbers = [int(value) for value in owner.page().xpath("//input[@name='key']/@value")]
     administrator = _administrator(campus, visitors)

@@ -172,21 +172,22 @@ def test_inactive_user_is_signed_out_and_keys_stop_working(
     give_password(campus, "administrator@example.org")
     administrator = visitors()
     administrator.sign_in(campus, "administrator@example.org")
-    (id_,) = campus.enroll(1)
+    package = campus.package(campus.enroll(1), campus.administrator_key)
     page = _page(campus, "administrator@example.org")
     owner.open(page)
     owner.submit(f"{page}/state")
     assert "The user is inactive." in owner.text()
     assert administrator.open("/console/queue").status_code == 303
     assert administrator.sign_in(campus, "administrator@example.org").status_code == 403
-    assert read_outcomes(served.server.post(campus.package([id_], campus.administrator_key))) == ["SU:10"]
+    assert read_outcomes(served.server.post(package)) == ["SU:10"]
     owner.submit(f"{page}/state")
     assert "The user is active." in owner.text()
     assert administrator.sign_in(campus, "administrator@example.org").status_code == 200
-    assert read_outcomes(served.server.post(campus.package([id_], campus.administrator_key))) == ["accepted"]
+    assert read_outcomes(served.server.post(package)) == ["accepted"]
 
 
 def test_user_is_erased_after_a_preview(served: Served, campus: Campus, owner: Visitor) -> None:
+    assert campus.administrator_key
     page = _page(campus, "administrator@example.org")
     number = page.rpartition("/")[2]
     owner.open(f"{page}/erase")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from io import BytesIO
 
 import httpx
@@ -56,7 +57,7 @@ def forget_workers(database: Database) -> None:
 
 @dataclass
 class Campus:
-    """One account with an owner, an administrator and a learner who can call, and any number of enrollments."""
+    """One account with an owner, an administrator and a learner with keys, and any number of enrollments."""
 
     database: Database
     name: str = field(default_factory=lambda: f"Campus {next(_numbers)}")
@@ -67,13 +68,26 @@ class Campus:
             self.account: Account = find_account(connection, self.name)
             add_user(connection, self.account, "administrator@example.org", Role.ADMINISTRATOR, by=OPERATOR)
             add_user(connection, self.account, "learner@example.org", Role.LEARNER, by=OPERATOR)
-            self.administrator_key = new_key(connection, self.account, "administrator@example.org", by=OPERATOR)
-            self.learner_key = new_key(connection, self.account, "learner@example.org", by=OPERATOR)
             stamp = {"created_at": utc_now(), "modified_at": utc_now(), "account_id": self.account.id}
             group = {"name": "North", "active": True, **stamp}
             course = {"name": "Fire Safety", "status": "Active", **stamp}
             self.group_id = connection.execute(groups.insert().returning(groups.c.id), group).scalar_one()
             self.course_id = connection.execute(courses.insert().returning(courses.c.id), course).scalar_one()
+
+    # Most tests need none of these keys.
+    @cached_property
+    def administrator_key(self) -> str:
+        """The key of the administrator, made when it is first needed."""
+        return self._new_key("administrator@example.org")
+
+    @cached_property
+    def learner_key(self) -> str:
+        """The key of the learner, made when it is first needed."""
+        return self._new_key("learner@example.org")
+
+    def _new_key(self, email: str) -> str:
+        with self.database.write() as connection:
+            return new_key(connection, self.account, email, by=OPERATOR)
 
     def enroll(self, count: int, status: EnrollmentStatus = EnrollmentStatus.ENROLLED) -> list[int]:
         """Add learners, each enrolled in the one course, and return the ids of their enrollments."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -102,9 +102,13 @@ class ServerProcess:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
     def post(self, package: str | bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Post one package over a connection of its own, unless one is kept."""
-        with nullcontext(self._kept) if self._kept else self.client() as client:
+        """Post one package, with `connection`."""
+        with self.connection() as client:
             return client.post(self.url, data={"Package": package}, headers=headers)
+
+    def connection(self) -> AbstractContextManager[httpx.Client]:
+        """Return a client with a connection of its own, unless one is kept."""
+        return nullcontext(self._kept) if self._kept else self.client()
 
     @contextmanager
     def keep_connection(self) -> Iterator[None]:
