@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from campus import Campus, read_outcomes
 from conftest import Served
-from rollbook.store.database.tables import answers, metadata
+from rollbook.store.database.tables import answers, batches, metadata
 
 
 def _contents(served: Served, campus: Campus) -> dict[str, list[sa.Row[Any]]]:
@@ -144,3 +144,13 @@ def test_invalid_extension_header_is_422(served: Served, campus: Campus, headers
     answer = served.server.post(campus.package(campus.enroll(1)), headers=headers)
     assert answer.status_code == 422
     assert campus.queue() == {}
+
+
+@pytest.mark.parametrize("raw", ["Müller, 離職".encode(), b"M%C3%BCller, %E9%9B%A2%E8%81%B7"])
+def test_reason_is_utf_8_percent_encoded_or_not(served: Served, campus: Campus, raw: bytes) -> None:
+    package = {"Package": campus.package(campus.enroll(1))}
+    with served.server.client() as client:
+        client.post(served.server.url, data=package, headers=[(b"Rollbook-Reason", raw)])
+    with served.database.read() as connection:
+        kept = connection.execute(sa.select(batches.c.reason).where(batches.c.account_id == campus.account.id)).scalar()
+    assert kept == "Müller, 離職"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import unquote
 
 from rollbook.errors import TransportError
@@ -14,7 +15,7 @@ NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 def read_extensions(headers: Mapping[str, str]) -> Extensions:
     """Read the headers; errors: TransportError 422 for an invalid value.
 
-    A reason that is not ASCII is percent-encoded UTF-8, because headers hold ASCII only.
+    A reason that is not ASCII is UTF-8, percent-encoded or as it is.
     """
     key = headers.get("idempotency-key")
     if key is not None and not VISIBLE.fullmatch(key):
@@ -35,6 +36,9 @@ def _read_batch(value: str | None) -> int | None:
 
 
 def _read_reason(value: str) -> str | None:
+    # The server gives bytes as Latin-1, in which a reason that is not UTF-8 stays.
+    with suppress(UnicodeDecodeError):
+        value = value.encode("latin-1").decode("utf-8")
     try:
         return read_reason(unquote(value, errors="strict"))
     except UnicodeDecodeError:
