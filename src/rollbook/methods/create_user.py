@@ -32,11 +32,10 @@ def create_user(call: MethodCall) -> MethodResult:
     """Add the learner."""
     values, wrong, account_id = call.values["user"], call.wrong.get(1), call.caller.account_id
     email, employee_id = values.get("email"), values.get("employee_id")
-    if wrong is not CODES.wrong_email:
-        if not (email or employee_id):
-            raise CallError(wrong or NO_IDENTIFIER)
-        refuse_taken(call.connection, account_id, values, CODES)
-    elif wrong:
+    if not (email or employee_id):
+        raise CallError(wrong or NO_IDENTIFIER)
+    refuse_taken(call.connection, account_id, values, CODES)
+    if wrong is CODES.wrong_email:
         raise CallError(wrong)
     if not (values.get("given_name") and values.get("family_name")):
         raise CallError(wrong or NO_NAME)

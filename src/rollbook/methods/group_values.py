@@ -158,7 +158,7 @@ def read_changes(
 ) -> actions.GroupChanges:
     """Find the records that the values name, and check them in the order of the codes; `held` is the changed group."""
     connection, account_id, but = call.connection, call.caller.account_id, held.id if held else None
-    columns = _columns(values, codes)
+    columns = _columns(values)
     before = (held.name, held.active) if held else ("", False)
     name, active = columns.get("name", before[0]), columns.get("active", before[1])
     if active and (name, active) != before and store.group_changes.is_name_taken(connection, account_id, name, but):
@@ -168,10 +168,14 @@ def read_changes(
         raise CallError(codes.group_id_taken)
     joining, leaving = _read_users(call, values.get("users", ()), codes)
     courses, removed = _read_courses(call, values.get("courses", ()), codes)
+    tags = _read_tags(call, values, codes)
+    limit = values.get("user_limit")
+    if limit and limit["enabled"] and limit.get("amount") is None:
+        raise CallError(codes.wrong_limit)
     return actions.GroupChanges(
         columns,
         {element.name: values[element.name] for element in KEPT if element.name in values},
-        _read_tags(call, values, codes),
+        tags,
         joining,
         leaving,
         courses,
@@ -179,7 +183,7 @@ def read_changes(
     )
 
 
-def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
+def _columns(values: Values) -> dict[str, Any]:
     """Return the named columns; an empty text becomes None."""
     columns = {name: values[name] if name == "active" else values[name] or None for name in COLUMNS if name in values}
     if "group_id" in values:
@@ -187,9 +191,7 @@ def _columns(values: Values, codes: GroupCodes) -> dict[str, Any]:
     if "notifications" in values:
         columns["notification_emails"] = [*filter(None, values["notifications"].get("emails", ()))]
     if limit := values.get("user_limit"):
-        if limit["enabled"] and limit.get("amount") is None:
-            raise CallError(codes.wrong_limit)
-        columns["user_limit"] = limit["amount"] if limit["enabled"] else None
+        columns["user_limit"] = limit.get("amount") if limit["enabled"] else None
     return columns
 
 

@@ -68,9 +68,8 @@ def update_user(call: MethodCall) -> MethodResult:
     user = find_user(call, values["identifier"], UNKNOWN_USER, OUT_OF_REACH)
     if user.role != Role.LEARNER:
         raise CallError(NO_LEARNER)
-    if wrong is not CODES.wrong_email:
-        refuse_taken(call.connection, call.caller.account_id, values, CODES, user.id)
-    elif wrong:
+    refuse_taken(call.connection, call.caller.account_id, values, CODES, user.id)
+    if wrong is CODES.wrong_email:
         raise CallError(wrong)
     named = NamedGroups(call, values, CODES)
     left, joined = _change_groups(call, values, user, named)

@@ -16,6 +16,8 @@ from rollbook.wire.write import markup_of
 from rollbook.wire.xml import WHITE_SPACE, name_of, text_of
 
 Read = Callable[[etree._Element, dict[str, Any], "_Notes"], None]
+# Its code, block and element, and what is wrong.
+_Mistake = tuple[WireCode, int | None, etree._Element, str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class _Notes:
     """The mistakes of a call, in document order."""
 
     unexpected: list[etree._Element] = field(default_factory=list)
-    wrong: list[tuple[WireCode, int | None, etree._Element, str]] = field(default_factory=list)
+    wrong: list[_Mistake] = field(default_factory=list)
     block: int | None = None
 
     def refuse(self, code: WireCode, element: etree._Element, why: str) -> None:
@@ -50,13 +52,19 @@ def compile_reader(tree: Element) -> Callable[[etree._Element], Reading]:
             first = notes.unexpected[0]
             raise CallError(UNEXPECTED_ELEMENT, place_of(first), tag=name_of(first))
         wrong: dict[int, WireCode] = {}
-        for code, block, element, why in notes.wrong:
+        for code, block, element, why in sorted(notes.wrong, key=_order):
             if block is None or code is WRONG_STRUCTURE:
                 raise CallError(code, f"{place_of(element)}: {why}")
             wrong.setdefault(block, code)
         return Reading(values, wrong)
 
     return read
+
+
+def _order(mistake: _Mistake) -> tuple[bool, bool, str]:
+    """Order mistakes as they are checked: SU:12, those of the call, those of items, each by the number of its code."""
+    code, block, *_ = mistake
+    return code is not WRONG_STRUCTURE, block is not None, code.code
 
 
 def _compile(record: Element) -> Read:
