@@ -1,5 +1,7 @@
 """createUser: adds a learner to one or more groups (protocol-neighbours §10)."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 from rollbook import actions, store
 from rollbook.errors import CallError, WireCode
 from rollbook.methods.method import USER_MANAGERS, Method, MethodCall, MethodResult
@@ -32,13 +34,11 @@ def create_user(call: MethodCall) -> MethodResult:
     """Add the learner."""
     values, wrong, account_id = call.values["user"], call.wrong.get(1), call.caller.account_id
     email, employee_id = values.get("email"), values.get("employee_id")
-    if not (email or employee_id):
-        raise CallError(wrong or NO_IDENTIFIER)
+    _require(values, ("email", "employee_id"), any, NO_IDENTIFIER, wrong)
     refuse_taken(call.connection, account_id, values, CODES)
     if wrong is CODES.wrong_email:
         raise CallError(wrong)
-    if not (values.get("given_name") and values.get("family_name")):
-        raise CallError(wrong or NO_NAME)
+    _require(values, ("given_name", "family_name"), all, NO_NAME, wrong)
     named = NamedGroups(call, values, CODES)
     groups = _choose_groups(call, values, named)
     if wrong:
@@ -48,6 +48,19 @@ def create_user(call: MethodCall) -> MethodResult:
     actions.create_user(call.connection, call.by, account_id, given, kept, teams or (), groups, utc_now())
     named.refuse_overfull(call.connection, [membership.group_id for _, membership in groups])
     return MethodResult({"email": email, "employee_id": employee_id})
+
+
+def _require(
+    values: Values,
+    names: Sequence[str],
+    which: Callable[[Iterable[object]], bool],
+    missing: WireCode,
+    wrong: WireCode | None,
+) -> None:
+    """End the call when values are missing; one that is wrong is not missing, but has a code of its own."""
+    if not which(values.get(name) for name in names):
+        can_be_wrong = wrong in (CODES.wrong_email, CODES.wrong_value) and which(name in values for name in names)
+        raise CallError(wrong if wrong and can_be_wrong else missing)
 
 
 def _choose_groups(
