@@ -1,6 +1,6 @@
-"""Reads a OneRoster CSV archive, version 1.1 or 1.2: checks its manifest, headers and the values of every row.
+"""Reads a OneRoster CSV archive, version 1.1 or 1.2: checks its manifest and its files.
 
-References between rows are checked by store/roster.
+Rows are read by oneroster_rows; references between them are checked by store/roster.
 """
 
 import re
@@ -16,37 +16,23 @@ from typing import BinaryIO, cast
 
 from rollbook.errors import UserError
 from rollbook.importers.csv_file import Record, read_csv
-from rollbook.importers.oneroster_columns import COLUMNS, CONTROL, STATUS, USER_COLUMNS_1_1, CsvColumn, parse_name
+from rollbook.importers.oneroster_columns import COLUMNS, USER_COLUMNS_1_1
+from rollbook.importers.oneroster_rows import Layout, Row, lay_out, read_file
 
-Row = tuple[object, ...]
 Watch = Callable[[BinaryIO], BinaryIO]
 
 # Each after the files that it refers to.
 FILES = ("orgs", "academicSessions", "courses", "classes", "users", "roles", "enrollments")
 # Read only for a final grade.
 GRADEBOOK = ("categories", "lineItems", "results")
-TABLES = {"academicSessions": "terms", "lineItems": "line_items"}
 VERSION = re.compile(r"1\.[12](\.\d+)*", re.ASCII)
 MAX_MANIFEST = 1 << 20
-# Further bad rows of a file are counted, not listed.
-MAX_BAD_ROWS = 1000
 # The errors of zipfile and the decompressors for damaged or (RuntimeError) encrypted files: ValueError for a file name
 # that is not UTF-8, OSError for a damaged bz2 file, MemoryError for an LZMA file with a dictionary of gigabytes.
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, MemoryError),
 )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The places of the columns in the rows of a file, None for a missing column."""
-
-    width: int
-    columns: tuple[CsvColumn, ...]
-    places: list[int | None]
-    status: CsvColumn
-    status_place: int | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +83,7 @@ class Archive:
             raise UserError("\n".join(wrong))
         for file in self.modes:
             with self._open(file, watch) as (layout, records):
-                yield from _read_file(file, layout, records)
+                yield from read_file(file, layout, records)
 
     @contextmanager
     def _open(self, file: str, watch: Watch) -> Iterator[tuple[Layout, Iterator[tuple[int, Record]]]]:
@@ -107,7 +93,7 @@ class Archive:
         name = f"{file}.csv"
         with _damage_reported(self.name), self.content.open(name) as stream:
             header, records = read_csv(name, watch(cast("BinaryIO", stream)))
-            yield _lay_out(name, header, columns, self.modes[file] == "delta"), records
+            yield lay_out(name, header, columns, self.modes[file] == "delta"), records
 
 
 @contextmanager
@@ -171,95 +157,3 @@ def _damage_reported(name: str) -> Iterator[None]:
         yield
     except ARCHIVE_ERRORS as error:
         raise UserError(f"{name} is not a zip archive that can be read: {error}.") from None
-
-
-def _lay_out(name: str, header: list[str], columns: tuple[CsvColumn, ...], delta: bool) -> Layout:
-    status = CsvColumn("status", STATUS, required=delta)
-    needed = [column.name for column in (*columns, status) if column.required]
-    if missing := [column for column in needed if column not in header]:
-        raise UserError(f"{name} has no column {', '.join(missing)}. Its first row is: {', '.join(header)[:200]}")
-    if twice := [column.name for column in (*columns, status) if header.count(column.name) > 1]:
-        raise UserError(f"{name} has more than one column {', '.join(twice)}.")
-    status_place, *places = (
-        header.index(column.name) if column.name in header else None for column in (status, *columns)
-    )
-    return Layout(len(header), columns, places, status, status_place)
-
-
-def _read_file(file: str, layout: Layout, records: Iterator[tuple[int, Record]]) -> Iterator[tuple[str, Row]]:
-    bad = 0
-    for line, record in records:
-        problems: list[tuple[str, str]] = []
-        rows = list(_read_row(file, line, record, layout, problems))
-        bad += bool(problems)
-        if not problems or bad <= MAX_BAD_ROWS:
-            for column, reason in problems:
-                yield "problems", (file, line, column, reason, "bad", 1)
-            yield from rows
-    if bad > MAX_BAD_ROWS:
-        yield "problems", (file, 0, "", "", "bad", bad - MAX_BAD_ROWS)
-
-
-def _read_row(
-    file: str, line: int, record: Record, layout: Layout, problems: list[tuple[str, str]]
-) -> Iterator[tuple[str, Row]]:
-    """Yield the staged rows of a record, also of a bad one, so that references to it are not reported as missing."""
-    if isinstance(record, str):
-        problems.append(("", record))
-        return
-    columns, named, deleted = layout.columns, 1, False
-    while len(record) > layout.width and not record[-1].strip():
-        record.pop()  # padding by a spreadsheet
-    if len(record) != layout.width:
-        problems.append(("", f"the row has {len(record)} fields, the header has {layout.width}"))
-        record.extend([""] * layout.width)
-    else:
-        deleted = bool(_read_value(record, layout.status_place, layout.status, problems))
-        named = 1 if deleted else len(columns)  # a row that deletes needs only the sourcedId
-    pairs = zip(layout.places[:named], columns, strict=False)
-    values = [_read_value(record, place, column, problems) for place, column in pairs]
-    yield from _arrange(file, line, deleted, values + [None] * (len(columns) - named))
-
-
-def _read_value(row: list[str], place: int | None, column: CsvColumn, problems: list[tuple[str, str]]) -> object:
-    text = "" if place is None else row[place].strip()
-    if not text and not column.required:
-        return None
-    try:
-        if not text.isascii():
-            text.encode()
-        if not text.isprintable() and column.parse is not parse_name and CONTROL.search(text):
-            raise ValueError("the value has a line break or another control character")  # noqa: TRY301 joins the others
-        value = column.parse(text) if text else ""
-    except UnicodeEncodeError:
-        problems.append((column.name, "the value is not in UTF-8"))
-    except ValueError as error:
-        problems.append((column.name, str(error)))
-    else:
-        if value != "":
-            return value
-        if column.required:
-            problems.append((column.name, "the value is missing"))
-    return None
-
-
-def _arrange(file: str, line: int, deleted: bool, values: list[object]) -> Iterator[tuple[str, Row]]:
-    """Yield the row of the file's staging table, and one for each value of its list."""
-    source, *rest = values
-    if file == "roles":
-        yield "memberships", (file, line, source, deleted, *rest[:3])
-    elif file == "classes":
-        yield file, (line, source, deleted, *rest[:3])
-        for position, term in enumerate(_listed(rest[3])):
-            yield "class_terms", (line, position, term)
-    elif file == "users":
-        yield file, (line, source, deleted, *rest[:5])
-        orgs, role = rest[5:] or (None, None)
-        for org in _listed(orgs):
-            yield "memberships", (file, line, None, deleted, source, org, role)
-    else:
-        yield TABLES.get(file, file), (line, source, deleted, *rest)
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

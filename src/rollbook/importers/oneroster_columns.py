@@ -38,6 +38,10 @@ def parse_name(text: str) -> str:
     return _parse_text(text if text.isprintable() else CONTROL.sub(" ", text).strip())
 
 
+# They return a short, printable text as it is.
+PLAIN = (_parse_text, parse_name)
+
+
 @lru_cache(maxsize=1024)  # a roster has a few dates, many times
 def _parse_date(text: str) -> str:
     try:

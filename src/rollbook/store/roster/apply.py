@@ -51,9 +51,11 @@ _COUNT_LEFT_OUT = """
           GROUP BY line) AS lines
 """
 _FIND_ENDED = """
-    SELECT s.line, e.id FROM good_enrollments AS s CROSS JOIN enrollments AS e
-    WHERE e.account_id = :account_id AND e.external_id = s.sourced_id AND s.deleted AND e.unenrolled_at IS NULL
-    ORDER BY e.id
+    SELECT line, id FROM (
+        SELECT s.line, (SELECT e.id FROM enrollments AS e WHERE e.account_id = :account_id
+                        AND e.external_id = s.sourced_id AND e.unenrolled_at IS NULL) AS id
+        FROM good_enrollments AS s WHERE s.deleted) AS ended
+    WHERE id IS NOT NULL ORDER BY id
 """
 _ADD_REFUSED = """
     INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)

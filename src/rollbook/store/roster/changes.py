@@ -5,7 +5,6 @@ external id has `modified_at` of this import, and is updated too.
 """
 
 from rollbook.store.learning.auto_enroll import AUTO_ENROLL
-from rollbook.store.roster.checks import MET
 
 UPDATE_GROUPS = """
     UPDATE groups SET name = s.name, active = true, modified_at = :now_at FROM good_orgs AS s
@@ -75,9 +74,9 @@ ADD_USERS = """
     FROM good_users AS s WHERE s.user_id IS NULL AND NOT s.deleted ORDER BY s.line
 """
 
-TAKE_OVER_ENROLLMENTS = f"""
-    {MET}
-    UPDATE enrollments SET external_id = met.sourced_id, modified_at = :now_at FROM met WHERE enrollments.id = met.id
+TAKE_OVER_ENROLLMENTS = """
+    UPDATE enrollments SET external_id = met.sourced_id, modified_at = :now_at FROM good_met AS met
+    WHERE enrollments.id = met.id
 """
 UPDATE_ENROLLMENTS = """
     UPDATE enrollments SET group_id = g.id, enrolled_at = COALESCE(s.begins_at, enrollments.enrolled_at),
@@ -89,15 +88,18 @@ UPDATE_ENROLLMENTS = """
            OR (enrollments.group_id, enrollments.enrolled_at, enrollments.access_ends_at)
               IS DISTINCT FROM (g.id, COALESCE(s.begins_at, enrollments.enrolled_at), s.ends_at))
 """
+# Each record is looked up by itself: without statistics of a new account PostgreSQL would join every user with every
+# course before it reads a row of the roster.
 ADD_ENROLLMENTS = """
     INSERT INTO enrollments (account_id, external_id, user_id, group_id, course_id, status, enrolled_at, access_ends_at,
                              created_at, modified_at)
-    SELECT :account_id, s.sourced_id, u.id, g.id, c.id, 'Enrolled', COALESCE(s.begins_at, :now_at), s.ends_at,
-           :now_at, :now_at
-    FROM good_enrollments AS s CROSS JOIN users AS u CROSS JOIN groups AS g CROSS JOIN courses AS c
-    WHERE s.student AND NOT s.deleted AND u.account_id = :account_id AND u.external_id = s.user_ref
-      AND g.account_id = :account_id AND g.external_id = s.school_ref
-      AND c.account_id = :account_id AND c.external_id = s.class_ref
+    SELECT :account_id, s.sourced_id,
+           (SELECT u.id FROM users AS u WHERE u.account_id = (SELECT :account_id) AND u.external_id = s.user_ref),
+           (SELECT g.id FROM groups AS g WHERE g.account_id = (SELECT :account_id) AND g.external_id = s.school_ref),
+           (SELECT c.id FROM courses AS c WHERE c.account_id = (SELECT :account_id) AND c.external_id = s.class_ref),
+           'Enrolled', COALESCE(s.begins_at, :now_at), s.ends_at, :now_at, :now_at
+    FROM good_enrollments AS s
+    WHERE s.student AND NOT s.deleted
       AND NOT EXISTS (SELECT 1 FROM enrollments AS k
                       WHERE k.account_id = :account_id AND k.external_id = s.sourced_id)
     ORDER BY s.line

@@ -53,10 +53,10 @@ def _repeated_id(table: str) -> str:
     """Refuse every row but the first of those with the same sourcedId."""
     return f"""
         INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
-        SELECT {FILES[table]}, s.line, 'sourcedId', 'the same as in line ' || s.first_line, 'bad', 1
-        FROM (SELECT s.*, FIRST_VALUE(s.line) OVER (PARTITION BY s.sourced_id ORDER BY s.line) AS first_line
-              FROM staged_{table} AS s WHERE s.sourced_id IS NOT NULL) AS s
-        WHERE s.line > s.first_line
+        SELECT {FILES[table]}, s.line, 'sourcedId', 'the same as in line ' || r.first_line, 'bad', 1
+        FROM (SELECT sourced_id, MIN(line) AS first_line FROM staged_{table}
+              WHERE sourced_id IS NOT NULL GROUP BY sourced_id HAVING COUNT(*) > 1) AS r
+        CROSS JOIN staged_{table} AS s WHERE s.sourced_id = r.sourced_id AND s.line > r.first_line
     """
 
 
@@ -92,7 +92,8 @@ _OPENS = """
            AND (k.unenrolled_at IS NOT NULL OR k.status = 'Completed'))
 """
 # A learner who left and returned has several dated rows of one class. The current stay is imported, else the next one,
-# else the last one. The others are past or planned stays if they do not overlap it.
+# else the last one. The others are past or planned stays if they do not overlap it. Few learners have several rows, so
+# these are found first.
 _FIND_STAYS = f"""
     INSERT INTO staged_stays (line, first_line, apart)
     SELECT line, first_line, COALESCE(ends_at <= first_begin OR begins_at >= first_end
@@ -101,7 +102,10 @@ _FIND_STAYS = f"""
                  FIRST_VALUE(phase) OVER stays AS first_phase, FIRST_VALUE(begins_at) OVER stays AS first_begin,
                  FIRST_VALUE(ends_at) OVER stays AS first_end
           FROM (SELECT s.*, CASE WHEN s.ends_at <= :now_at THEN 2 WHEN s.begins_at > :now_at THEN 1 ELSE 0 END AS phase
-                FROM good_enrollments AS s WHERE {_OPENS}) AS s
+                FROM (SELECT user_ref, class_ref FROM staged_enrollments
+                      GROUP BY user_ref, class_ref HAVING COUNT(*) > 1) AS r
+                CROSS JOIN good_enrollments AS s
+                WHERE s.user_ref = r.user_ref AND s.class_ref = r.class_ref AND {_OPENS}) AS s
           WINDOW stays AS (PARTITION BY user_ref, class_ref ORDER BY phase, CASE phase WHEN 2 THEN ends_at END DESC,
                            CASE phase WHEN 1 THEN begins_at END, line)) AS s
     WHERE line <> first_line
@@ -122,23 +126,27 @@ _TELL_STAYS = """
     FROM staged_stays WHERE apart HAVING COUNT(*) > 0
 """
 
-# Open enrollments of the same learners and courses as the rows. Those that were made in Rollbook, or belong to a past
+# Open enrollments of the same learners and courses as new rows. Those that were made in Rollbook, or belong to a past
 # stay, are taken over: the learner keeps the id and the progress. Materialized, because without statistics both
 # databases would compare every row of the roster with every enrollment.
-MET = f"""
+_FIND_MET = """
+    INSERT INTO staged_met (line, sourced_id, begins_at, id, external_id, access_ends_at)
     WITH opened AS MATERIALIZED (
-        SELECT s.line, s.sourced_id, s.begins_at, u.id AS user_id, c.id AS course_id
-        FROM good_enrollments AS s CROSS JOIN users AS u CROSS JOIN courses AS c
-        WHERE u.account_id = :account_id AND u.external_id = s.user_ref
-          AND c.account_id = :account_id AND c.external_id = s.class_ref AND {_OPENS}),
-    met AS MATERIALIZED (
-        SELECT e.id, e.external_id, e.access_ends_at, o.line, o.sourced_id, o.begins_at
-        FROM opened AS o CROSS JOIN enrollments AS e
-        WHERE e.user_id = o.user_id AND e.course_id = o.course_id AND e.external_id IS DISTINCT FROM o.sourced_id
-          AND e.unenrolled_at IS NULL AND e.status <> 'Completed')
+        SELECT s.line, s.sourced_id, s.begins_at,
+               (SELECT u.id FROM users AS u WHERE u.account_id = (SELECT :account_id) AND u.external_id = s.user_ref)
+                   AS user_id,
+               (SELECT c.id FROM courses AS c WHERE c.account_id = (SELECT :account_id) AND c.external_id = s.class_ref)
+                   AS course_id
+        FROM good_enrollments AS s
+        WHERE EXISTS (SELECT 1 FROM enrollments WHERE account_id = :account_id) AND s.student
+          AND NOT EXISTS (SELECT 1 FROM enrollments AS k
+                          WHERE k.account_id = :account_id AND k.external_id = s.sourced_id))
+    SELECT o.line, o.sourced_id, o.begins_at, e.id, e.external_id, e.access_ends_at
+    FROM opened AS o CROSS JOIN enrollments AS e
+    WHERE e.user_id = o.user_id AND e.course_id = o.course_id AND e.unenrolled_at IS NULL AND e.status <> 'Completed'
 """
 _REFUSE_SECOND = f"""
-    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows) {MET}
+    INSERT INTO staged_problems (file, line, column_name, reason, kind, rows)
     SELECT 'enrollments', line, 'sourcedId',
            CASE WHEN queued THEN 'the learner''s enrollment ' || id || ' in that class is in the unenrollment queue'
                 ELSE 'the learner has that class already, by ''' || external_id || '''' END,
@@ -150,7 +158,7 @@ _REFUSE_SECOND = f"""
                             WHERE s.sourced_id = met.external_id AND (s.deleted OR NOT s.student))
                  OR (:enrollments_complete AND NOT EXISTS (
                          SELECT 1 FROM staged_enrollments AS s WHERE s.sourced_id = met.external_id)) AS ended
-          FROM met) AS beside
+          FROM staged_met AS met) AS beside
     WHERE queued OR NOT ended
 """
 
@@ -183,6 +191,7 @@ CHECKS: dict[str, tuple[tuple[str | None, str], ...]] = {
         (None, _REFUSE_OVERLAPPING),
         (None, _IGNORE_STAYS),
         (None, _TELL_STAYS),
+        (None, _FIND_MET),
         (None, _REFUSE_SECOND),
     ),
     "results": (

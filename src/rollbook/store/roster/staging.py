@@ -39,6 +39,7 @@ DERIVED = {
     "relatives": "sourced_id",  # people who are not imported
     "matches": "line user_id external_id persons",  # users who match new people
     "claims": "line active kept reason holder_id holder holder_line holder_active",  # values of other users
+    "met": "line sourced_id begins_at id external_id access_ends_at",  # enrollments of the same learners and classes
     "stays": "line first_line apart",  # the enrollments of learners who have several in a class
     "line_items": "final",
     # The graded final results, each with an enrollment of the learner in the class, of `rivals` such enrollments;
@@ -54,7 +55,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     **dict.fromkeys(
         ("deleted", "school", "active", "student", "kept", "holder_active", "apart", "final", "completed"), sa.Boolean()
     ),
-    **dict.fromkeys(("begins_at", "ends_at"), sa.DateTime(timezone=True)),
+    **dict.fromkeys(("begins_at", "ends_at", "access_ends_at"), sa.DateTime(timezone=True)),
     **dict.fromkeys(("id", "user_id", "holder_id", "enrollment_id"), sa.BigInteger()),
 }
 INDEXES = {
@@ -68,7 +69,8 @@ INDEXES = {
     "stays": ("line",),
     "grades": ("line", "enrollment_id"),
     "before": ("id",),
-    **dict.fromkeys(("orgs", "terms", "courses", "classes", "enrollments"), ("sourced_id, line",)),
+    "enrollments": ("sourced_id, line", "user_ref, class_ref"),
+    **dict.fromkeys(("orgs", "terms", "courses", "classes"), ("sourced_id, line",)),
     **dict.fromkeys(("categories", "line_items", "results"), ("sourced_id, line",)),
 }
 # The file of a staging table's rows; memberships come from two files and name theirs.
@@ -78,6 +80,7 @@ FILES = {table: f"'{table}'" for table in ("orgs", "courses", "classes", "users"
     "terms": "'academicSessions'",
     "class_terms": "'classes'",
     "memberships": "s.file",
+    "met": "'enrollments'",
 }
 STAGED = {
     name: sa.Table(
@@ -92,6 +95,9 @@ STAGED = {
     for name in COLUMNS | DERIVED
 }
 
+# Memory of the connection, which the defaults limit to 2 and 4 MB.
+_ON_SQLITE = "PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536; PRAGMA main.cache_size = -65536"
+_ON_POSTGRESQL = "SELECT set_config(name, '64MB', false) FROM (VALUES ('temp_buffers'), ('work_mem')) AS s (name)"
 _VIEW = """
     CREATE TEMPORARY VIEW good_{table} AS SELECT s.* FROM staged_{table} AS s
     WHERE NOT EXISTS (SELECT 1 FROM staged_problems AS p WHERE p.file = {file} AND p.line = s.line)
@@ -109,12 +115,14 @@ def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[obj
     """Load rows, each with the name of its table in COLUMNS, into temporary tables of the connection."""
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection):  # large rosters use disk instead of memory
-        raw.executescript("PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536")
+        raw.executescript(_ON_SQLITE)
+    else:
+        execute(connection, _ON_POSTGRESQL)
     with connection.begin():
         for table in STAGED.values():
             table.create(connection, checkfirst=False)
         remaining = iter(rows)
-        while chunk := list(islice(remaining, CHUNK)):
+        while chunk := [*islice(remaining, CHUNK)]:
             _load(connection, chunk)
         for name, indexes in INDEXES.items():
             for columns in indexes:
@@ -129,13 +137,15 @@ def stage_rows(connection: sa.Connection, rows: Iterable[tuple[str, Sequence[obj
 
 
 def _load(connection: sa.Connection, rows: list[tuple[str, Sequence[object]]]) -> None:
-    for name, columns in COLUMNS.items():
-        part = [row for table, row in rows if table == name]
-        names = columns.split()
+    parts: dict[str, list[Sequence[object]]] = {}
+    for name, row in rows:
+        parts.setdefault(name, []).append(row)
+    for name, part in parts.items():
+        names = COLUMNS[name].split()
         if name == "users":
-            part = [(*row, *_fold(dict(zip(names, row, strict=True)))) for row in part]
-            names += ["email_folded", "search_text", "search_from"]
-        if part:
+            folded = [(*row, *_fold(dict(zip(names, row, strict=True)))) for row in part]
+            load_rows(connection, STAGED[name], folded, [*names, "email_folded", "search_text", "search_from"])
+        else:
             load_rows(connection, STAGED[name], part, names)
 
 
