@@ -85,6 +85,17 @@ def test_columns_come_in_any_order_and_case_and_others_are_ignored_and_named(
     assert row["Progress"] == "50"
 
 
+def test_each_row_changes_its_own_columns_and_no_others(served: Served, campus: Campus, bring: Import) -> None:
+    first, second, third = campus.enroll(3)
+    with _client(served, campus) as client:
+        list(client.update_enrollments(Progress(id_, "In Progress", "10", "C") for id_ in (first, second, third)))
+        lines = (f"{first},In Progress,10,B", f"{second},Completed,,", f"{third},,20,C")
+        assert bring("\n".join(["ID,EnrollmentStatus,Progress,Grade", *lines, ""])).json == _counts(3, 3)
+        rows = client.learner_report(columns=["PROGRESS", "GRADE", "COMPLETED_DATE"])
+        held = {int(row["ID"]): (row["Progress"], row["Grade"], bool(row["CompletedDate"])) for row in rows}
+    assert held == {first: ("10", "B", False), second: ("10", "C", True), third: ("20", "C", False)}
+
+
 @pytest.mark.parametrize(
     ("header", "row"),
     [

@@ -116,6 +116,17 @@ def test_line_breaks_and_control_characters_in_names_become_blanks(campus: Campu
     assert rows_of(campus, tables.groups, "name")[0] == ("North School",)
 
 
+def test_a_row_of_long_values_is_read_as_a_short_one_is(campus: Campus, run: Import, tmp_path: Path) -> None:
+    longest = "N" * 255
+    rows = f"u1, true ,s1,student, {longest} ,{longest}, ,E1,", "u2, true ,s1,student, Bo ,Two, ,E2,"
+    code, _, lines = run(pack(tmp_path / "r.zip", changed("users", *rows)))
+    assert (code, lines) == (0, [])
+    assert rows_of(campus, tables.users, "given_name", "family_name", "email", "employee_id", "active")[:2] == [
+        (longest, longest, None, "E1", True),
+        ("Bo", "Two", None, "E2", True),
+    ]
+
+
 def test_a_learner_who_left_and_came_back_has_the_running_stay(campus: Campus, run: Import, tmp_path: Path) -> None:
     stays = [
         f"e1,c1,s1,u1,student,{day(-300)},{day(-200)}",

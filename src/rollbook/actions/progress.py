@@ -50,8 +50,10 @@ def write_progress(connection: "Connection", account_id: int, wanted: Wanted, no
     changed = {id_: row for id_, row in rows.items() if row != held[id_] and id_ not in rivals}
     # One that closes makes room for one that opens.
     for ids in (changed.keys() - reopened, changed.keys() & reopened):
-        if ids:
-            store.progress.write_progress(connection, account_id, {id_: changed[id_] for id_ in ids}, now)
+        differ = [name for name in names if any(changed[id_][name] != held[id_][name] for id_ in ids)]
+        if differ:
+            part = {id_: changed[id_] for id_ in ids}
+            store.progress.write_progress(connection, account_id, differ, part, now)
     unknown = {id_: RejectReason.UNKNOWN for id_ in wanted if id_ not in held}
     return Written(
         {id_: (held[id_], row) for id_, row in changed.items()},
@@ -64,7 +66,8 @@ def _merge(held: Row, wanted: Row, times: Sequence[str], now: datetime) -> Row:
     if new != held:
         for name in times:
             # A time of the wire has milliseconds.
-            if (time := held[name]) and new[name] == time.replace(microsecond=time.microsecond // 1000 * 1000):
+            time, given = held[name], new[name]
+            if time and given != time and given == time.replace(microsecond=time.microsecond // 1000 * 1000):
                 new[name] = time
     if wanted.get("status") is EnrollmentStatus.COMPLETED and not new["completed_at"]:
         new["completed_at"] = now

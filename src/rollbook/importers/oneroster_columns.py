@@ -81,13 +81,15 @@ def _parse_list(text: str) -> list[str]:
     return values
 
 
-def _one_of(words: str, wanted: str = "") -> Callable[[str], bool]:
-    """Accept one of the words, and return whether it is the wanted one."""
-    known = words.split()
+def _one_of(words: str, wanted: str = "") -> Callable[[str], int]:
+    """Accept one of the words, and return 1 for the wanted one, else 0: sqlite3 is slow at binding True and False."""
+    known = {word: int(word == wanted) for word in words.split()}
 
-    def parse(text: str) -> bool:
-        if text in known or ("ext:" in known and text.startswith("ext:")):
-            return text == wanted
+    def parse(text: str) -> int:
+        if text in known:
+            return known[text]
+        if "ext:" in known and text.startswith("ext:"):
+            return 0
         raise ValueError(f"'{text[:60]}' is none of {', '.join(known)}")
 
     return parse

@@ -46,7 +46,7 @@ def read_file(file: str, layout: Layout, records: Iterator[tuple[int, Record]]) 
     bad, read_plain = 0, _plain_reader(layout)
     for line, record in records:
         if (values := read_plain(record)) is not None:
-            yield from _arrange(file, line, False, values)
+            yield from _arrange(file, line, 0, values)
             continue
         problems: list[tuple[str, str]] = []
         rows = list(_read_row(file, line, record, layout, problems))
@@ -99,14 +99,14 @@ def _read_row(
     if isinstance(record, str):
         problems.append(("", record))
         return
-    columns, named, deleted = layout.columns, 1, False
+    columns, named, deleted = layout.columns, 1, 0
     while len(record) > layout.width and not record[-1].strip():
         record.pop()  # padding by a spreadsheet
     if len(record) != layout.width:
         problems.append(("", f"the row has {len(record)} fields, the header has {layout.width}"))
         record.extend([""] * layout.width)
     else:
-        deleted = bool(_read_value(record, layout.status_place, layout.status, problems))
+        deleted = int(bool(_read_value(record, layout.status_place, layout.status, problems)))
         named = 1 if deleted else len(columns)  # a row that deletes needs only the sourcedId
     pairs = zip(layout.places[:named], columns, strict=False)
     values = [_read_value(record, place, column, problems) for place, column in pairs]
@@ -135,7 +135,7 @@ def _read_value(row: list[str], place: int | None, column: CsvColumn, problems: 
     return None
 
 
-def _arrange(file: str, line: int, deleted: bool, values: list[object]) -> Iterator[tuple[str, Row]]:
+def _arrange(file: str, line: int, deleted: int, values: list[object]) -> Iterator[tuple[str, Row]]:
     """Yield the row of the file's staging table, and one for each value of its list."""
     source, *rest = values
     if file == "roles":

@@ -47,7 +47,11 @@ class ProgressFile:
         if needs_course and not self._course_column:
             raise UserError(f"{self.name} names learners and no course. Add a column CourseName or LearningModuleID.")
         used = {*VALUES, self._key_column, self._course_column}
-        self._values = [(place, VALUES[name]) for place, name in enumerate(names) if name in VALUES]
+        self._values = [
+            (place, VALUES[name].field, VALUES[name].kind.read, VALUES[name])
+            for place, name in enumerate(names)
+            if name in VALUES
+        ]
         if not self._values:
             raise UserError(
                 f"{self.name} has no progress. Its columns can be {', '.join(e.name for e in VALUES.values())}."
@@ -64,19 +68,19 @@ class ProgressFile:
                 yield Remark(self.name, line, "", record)
             elif len(record) != len(self._header):
                 yield Remark(self.name, line, "", f"{len(record)} fields, where the header has {len(self._header)}")
-            elif _unstorable("".join(record)):
+            elif _unstorable(whole := "".join(record)):
                 bad = next(place for place, cell in enumerate(record) if _unstorable(cell))
                 yield Remark(self.name, line, self._header[bad], _unstorable(record[bad]))
             else:
-                yield self._read(line, [*map(read_cell, record)])
+                yield self._read(line, [*map(read_cell, record)] if "'" in whole else record)
 
     def _read(self, line: int, cells: Sequence[str]) -> ProgressRow | Remark:
         values: dict[str, Any] = {}
-        for place, element in self._values:
+        for place, field, read, element in self._values:
             # An empty cell leaves the value as it is.
             if text := cells[place].strip():
                 try:
-                    values[element.field] = element.kind.read(text)
+                    values[field] = read(text)
                 except ValueError:
                     return Remark(self.name, line, element.name, f"{_shown(text)} is no {element.kind.name}")
         named = self._name(cells)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 
 # English in every locale, unlike strptime's.
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -36,6 +37,7 @@ def read_slashed_date(text: str) -> date:
     return read_date(text)
 
 
+@lru_cache(maxsize=4096)  # many records of a file share their times
 def read_time(text: str) -> datetime:
     """Read a time as `write_time` writes it, with or without its fraction, or a date: the first moment of that day.
 

@@ -95,10 +95,10 @@ def find_rivals(connection: sa.Connection, account_id: int, reopened: Sequence[i
     return set(connection.execute(query).scalars())
 
 
-def write_progress(connection: sa.Connection, account_id: int, rows: Rows, now: datetime) -> None:
-    """Write the same columns of the progress of enrollments, by their ids."""
-    given = [{"id": id_, **row} for id_, row in rows.items()]
-    values = ", ".join(_VALUES[name] for name in next(iter(rows.values())))
+def write_progress(connection: sa.Connection, account_id: int, names: Sequence[str], rows: Rows, now: datetime) -> None:
+    """Write columns of the progress of enrollments, by their ids; SQLite writes the index of a column that is named."""
+    given = [{"id": id_, **{name: row[name] for name in names}} for id_, row in rows.items()]
+    values = ", ".join(_VALUES[name] for name in sorted(names))
     execute(connection, _WRITE.format(values=values), {"account_id": account_id, "rows": given, "now_at": now})
 
 
