@@ -5,7 +5,7 @@ export PYTHONDONTWRITEBYTECODE :=
 OSV := https://api.osv.dev/v1/query
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve browser images docs audit test bench fuzz soak package release lint types lock
+.PHONY: help setup demo serve browser images docs audit test pytest bench fuzz soak package release lint types lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ images: browser ## take the screenshots of docs/images again
 	ROLLBOOK_WRITE_IMAGES=1 $(BIN)/python -m pytest --numprocesses 0 tests/console/test_browser_pages.py
 
 test: setup ## run every check and test, on SQLite and on a real PostgreSQL
-	@$(MAKE) --no-print-directory --jobs 2 types lint browser audit
+	@$(MAKE) --no-print-directory lint browser
+	@$(MAKE) --no-print-directory --jobs 3 types audit pytest # tests wait, and types are checked meanwhile
+
+pytest: setup
 	$(BIN)/python -m pytest
 
 bench: setup ## measure every row beside its limit (20 min); ROWS=accept-sqlite,drain for some, ROUNDS=5
