@@ -137,8 +137,8 @@ def test_invitation_accepted_twice_at_once_sets_one_password(
 @pytest.mark.parametrize(
     ("path", "fields", "change"),
     [
-        ("/console/account", {"hold_seconds": "7"}, "UPDATE accounts SET name = name"),
-        ("/console/account/users/{}", {"role": "owner"}, "UPDATE users SET title = title"),
+        ("/console/account", {"hold_seconds": "7"}, "UPDATE accounts SET name = name WHERE id = {}"),
+        ("/console/account/users/{}", {"role": "owner"}, "UPDATE users SET title = title WHERE account_id = {}"),
     ],
 )
 def test_page_repeats_a_change_after_a_deadlock(
@@ -146,7 +146,7 @@ def test_page_repeats_a_change_after_a_deadlock(
 ) -> None:
     path = path.format(campus.user_id("administrator@example.org"))
     owner.open(path)
-    with deadlock(served.database, change):
+    with deadlock(served.database, change.format(campus.account.id)):
         owner.submit(f"{path}/role" if "role" in fields else path, **fields)
     assert owner.answer.status_code == 200
     assert "Saved." in owner.text()
