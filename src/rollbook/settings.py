@@ -211,6 +211,12 @@ class Settings(_Settings):
         return value.rstrip("/")
 
     @property
+    def origin(self) -> str:
+        """The address of links for browsers, by default the one that the server listens on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"https://{host}:{self.port}"
+
+    @property
     def database(self) -> str:
         """The address of the database, with the default."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rollbook.db'}"

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from campus import OPERATOR, Campus
@@ -11,6 +12,7 @@ from rollbook.model import Permission, utc_now
 from rollbook.store.database.database import Database
 from rollbook.store.database.tables import audit, calls, enrollments, login_sessions, metadata, user_teams, users
 from rollbook.store.people.api_keys import find_caller, new_key
+from rollbook.store.people.invitations import find_invitation
 from rollbook.store.people.login_sessions import begin_login_session
 from rollbook.store.people.memberships import Membership, join_groups
 from rollbook.store.people.second_factors import begin_factor, find_factor
@@ -56,6 +58,37 @@ def test_inactive_user_has_no_keys_and_no_sessions_until_activated(rollbook: Run
         assert refused.code == 2
         assert "owner@example.org is the last owner of the account" in refused.err
     assert _works(campus, campus.owner_key)
+
+
+def test_operator_invites_an_administrator_by_a_link_that_the_latest_replaces(
+    rollbook: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campus = Campus(database)
+    id_ = campus.user_id("administrator@example.org")
+    monkeypatch.setenv("ROLLBOOK_HOST", "::1")
+    first = rollbook("user", "invite", "Administrator@example.org")
+    assert (first.code, first.out.partition("=")[0]) == (0, "https://[::1]:8443/console/invitation?key")
+    assert "shown only this once" in first.err
+    monkeypatch.setenv("ROLLBOOK_PUBLIC_URL", "https://lms.example.org/")
+    second = rollbook("user", "invite", str(id_), "--format", "json")
+    link, key = second.json["link"], second.json["link"].partition("?key=")[2]
+    assert (second.json, link) == (
+        {"user": str(id_), "link": link},
+        f"https://lms.example.org/console/invitation?key={key}",
+    )
+    with database.read() as connection:
+        assert find_invitation(connection, first.out.strip().partition("=")[2], utc_now()) is None
+        invited = find_invitation(connection, key, utc_now())
+    assert invited is not None
+    assert (invited.user_id, invited.account.name) == (id_, campus.name)
+    assert [(line["action"], line["subject"]) for line in campus.audit()[:1]] == [
+        ("invite-user", "administrator@example.org")
+    ]
+    refused = rollbook("user", "invite", "learner@example.org")
+    assert (refused.code, refused.out) == (2, "")
+    assert "Only an active administrator or owner with an e-mail can be invited." in refused.err
+    added = rollbook("user", "add", "new@example.org", "--role", "owner")
+    assert "To invite to the console: rollbook user invite new@example.org" in added.out
 
 
 def test_operator_resets_a_second_factor(rollbook: Run, database: Database) -> None:

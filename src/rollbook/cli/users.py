@@ -12,10 +12,12 @@ from rollbook.cli.local_database import change_account, open_database, operator
 from rollbook.cli.output import Format, FormatOption, print_answer, print_rows
 from rollbook.cli.prompts import confirm
 from rollbook.errors import UserError
-from rollbook.model import Account, Role
+from rollbook.model import Account, Role, utc_now
+from rollbook.settings import load_settings
 from rollbook.store.people.accounts import find_account
 from rollbook.store.people.erasure import Erasure, erase_user
-from rollbook.store.people.passwords import generate_password, set_password
+from rollbook.store.people.invitations import VALID, invite
+from rollbook.store.people.passwords import ADMINISTERING, generate_password, set_password
 from rollbook.store.people.second_factors import reset_factor
 from rollbook.store.people.users import add_user, list_users, rename_user, set_active, set_role
 
@@ -47,7 +49,8 @@ def add(
     number = change_account(
         account, lambda connection, owner: add_user(connection, owner, email, role, by=operator(), **details)
     )
-    sentence = f"Added {email} as {role}. For a key: rollbook key new --user {email}"
+    then = f" To invite to the console: rollbook user invite {email}" if role in ADMINISTERING else ""
+    sentence = f"Added {email} as {role}. For a key: rollbook key new --user {email}{then and '.'}{then}"
     print_answer(form, sentence, user=number, email=email, role=role)
 
 
@@ -154,6 +157,19 @@ def grant(
     )
     changed = {name: value for name, value in permissions.items() if value is not None}
     print_answer(form, f"Changed what {email} may do in {group}.", user=email, group=group, **changed)
+
+
+@app.command("invite")
+def create_invitation(user: UserArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
+    """Invite an administrator or owner to the console by a link, shown only once, to choose a password with.
+
+    A newer link replaces an earlier one. It has the address ROLLBOOK_PUBLIC_URL.
+    """
+    origin = load_settings().origin
+    key = change_account(account, lambda link, owner: invite(link, owner, user, utc_now(), by=operator()))
+    address = f"{origin}/console/invitation?key={key}"
+    print_answer(form, address, user=user, link=address)
+    typer.echo(f"Send it to the user now: it is shown only this once and works once, for {VALID.days} days.", err=True)
 
 
 @app.command()
