@@ -73,6 +73,7 @@ def test_importing_the_same_archive_again_changes_nothing(
     before = everything_in(campus)
     assert run(archive) == (0, UNCHANGED, [])
     assert everything_in(campus) == before
+    assert [line["action"] for line in campus.audit()].count("import") == 1
 
 
 @pytest.mark.parametrize(

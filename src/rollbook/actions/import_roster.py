@@ -25,6 +25,9 @@ from rollbook.model import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+# The counts of what an import has changed.
+CHANGES = ("added", "updated", "ended", "queued")
+
 
 def import_roster(
     connection: "Connection",
@@ -63,7 +66,7 @@ def apply_roster(
     """
     if options.final:
         store.grades.choose_final(connection, options.final.name)
-    counts, enrolled = store.apply.import_tables(connection, account.id, options, now)
+    counts, joined, enrolled = store.apply.import_tables(connection, account.id, options, now)
     if options.final:
         counts["results"] = _import_grades(connection, account.id, now, completes=options.final.completes)
     counts["enrollments"]["queued"], batch_id = _unenroll_ended(connection, by, account, reason, codes, now)
@@ -73,7 +76,8 @@ def apply_roster(
         note = Remark("enrollments.csv", 0, "", told)
         outcome = replace(outcome, notes=[*outcome.notes, note])
     record_auto_enrolled(connection, by, account.id, enrolled)
-    store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
+    if joined or any(count[change] for count in counts.values() for change in CHANGES):
+        store.audit.record_change(connection, account.id, by, Change(Action.IMPORT, reason, counts))
     return outcome
 
 

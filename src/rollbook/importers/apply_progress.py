@@ -66,9 +66,10 @@ def apply_progress(connection: Connection, account_id: int, file: ProgressFile, 
     for part in _parts(file.read_rows()):
         _import_part(connection, account_id, file, part, outcome)
     outcome.problems.sort(key=lambda remark: remark.line)
-    counts = {name: getattr(outcome, name) for name in ("rows", "changed", "unchanged", "refused")}
-    named = {"enrollments": outcome.enrollments} if len(outcome.enrollments) <= MAX_NAMED else {}
-    record_change(connection, account_id, by, Change(Action.IMPORT, f"Progress import {file.name}", counts | named))
+    if outcome.changed:
+        counts = {name: getattr(outcome, name) for name in ("rows", "changed", "unchanged", "refused")}
+        named = {"enrollments": outcome.enrollments} if len(outcome.enrollments) <= MAX_NAMED else {}
+        record_change(connection, account_id, by, Change(Action.IMPORT, f"Progress import {file.name}", counts | named))
     return outcome
 
 

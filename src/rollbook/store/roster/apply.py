@@ -127,19 +127,19 @@ def begin_import(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
 
 def import_tables(
     connection: sa.Connection, account_id: int, options: Options, now: datetime
-) -> tuple[Counts, list[int]]:
+) -> tuple[Counts, int, list[int]]:
     """Check the staged rows against the account and write them, except for enrollments that end.
 
-    Every changed row has `now` as its time of change. Returns the counts of the changes, and the enrollments of new
-    members in auto-enroll courses.
+    Every changed row has `now` as its time of change. Returns the counts of the changes, how many members groups have
+    got, and the enrollments of these in auto-enroll courses.
     """
     given: Given = {"account_id": account_id, "now_at": now}
     given |= {f"{file}_complete": file in options.complete for file in ("users", "enrollments")}
     counts = {table: _import_table(connection, table, given, options) for table in SOURCES}
     [(may_enroll,)] = execute(connection, HAS_AUTO_ENROLL, given)
     enrolled = execute(connection, ENROLL_NEW_MEMBERS, given) if may_enroll else []
-    execute(connection, ADD_MEMBERSHIPS, given)
-    return counts, sorted(id_ for (id_,) in enrolled)
+    joined = execute_count(connection, ADD_MEMBERSHIPS, given)
+    return counts, joined, sorted(id_ for (id_,) in enrolled)
 
 
 def find_ended(connection: sa.Connection, account_id: int) -> Sequence[tuple[int, int]]:
