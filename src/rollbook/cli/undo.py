@@ -45,49 +45,43 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would h
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def remove(
-    ids: IdsArgument = None,
-    file: FileOption = None,
-    column: ColumnOption = None,
-    sheet: SheetOption = None,
-    skip_bad_rows: SkipOption = False,
-    batch: BatchesOption = None,
-    since: SinceOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    form: FormatOption = Format.TABLE,
-    profile: ProfileOption = None,
-) -> None:
-    """Take pending items out of the queue; their enrollments do not change."""
-    listed = _read_selection(ids, file, column, sheet, skip_bad_rows, batch, since)
-    with open_client(profile) as client:
-        numbers = _find_batches(client, batch, since, ("Pending",))
-        _Change(client, client.remove, listed, numbers, reason, form).carry_out(file, dry_run=dry_run, yes=yes)
+def _make_command(undo: Callable[..., Iterable[Outcome]], statuses: Sequence[str], about: str) -> Callable[..., None]:
+    """Return a command that does `undo` with listed enrollments, or with batches that have items in the statuses."""
+
+    def command(
+        ids: IdsArgument = None,
+        file: FileOption = None,
+        column: ColumnOption = None,
+        sheet: SheetOption = None,
+        skip_bad_rows: SkipOption = False,
+        batch: BatchesOption = None,
+        since: SinceOption = None,
+        reason: ReasonOption = None,
+        dry_run: DryRunOption = False,
+        yes: YesOption = False,
+        form: FormatOption = Format.TABLE,
+        profile: ProfileOption = None,
+    ) -> None:
+        listed = _read_selection(ids, file, column, sheet, skip_bad_rows, batch, since)
+        with open_client(profile) as client:
+            numbers = _find_batches(client, batch, since, statuses)
+            _Change(client, undo, listed, numbers, reason, form).carry_out(file, dry_run=dry_run, yes=yes)
+
+    command.__doc__ = about
+    return command
 
 
-def restore(
-    ids: IdsArgument = None,
-    file: FileOption = None,
-    column: ColumnOption = None,
-    sheet: SheetOption = None,
-    skip_bad_rows: SkipOption = False,
-    batch: BatchesOption = None,
-    since: SinceOption = None,
-    reason: ReasonOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    form: FormatOption = Format.TABLE,
-    profile: ProfileOption = None,
-) -> None:
+remove = _make_command(
+    Client.remove, ("Pending",), "Take pending items out of the queue; their enrollments do not change."
+)
+restore = _make_command(
+    Client.restore,
+    ("Pending", "Complete"),
     """Undo unenrollments: restore enrollments with their progress; pending items are removed from the queue instead.
 
     From the --output file of `rollbook unenroll`, given as --file, it undoes what was accepted in that run.
-    """
-    listed = _read_selection(ids, file, column, sheet, skip_bad_rows, batch, since)
-    with open_client(profile) as client:
-        numbers = _find_batches(client, batch, since, ("Pending", "Complete"))
-        _Change(client, client.restore, listed, numbers, reason, form).carry_out(file, dry_run=dry_run, yes=yes)
+    """,
+)
 
 
 def _read_selection(
@@ -156,9 +150,9 @@ class _Change:
 
     def _go(self, *, dry_run: bool) -> Iterator[Outcome]:
         if self.listed:
-            yield from self.undo(self.listed, reason=self.reason, dry_run=dry_run)
+            yield from self.undo(self.client, self.listed, reason=self.reason, dry_run=dry_run)
         for number in self.batches:
-            yield from self.undo(batch_id=number, reason=self.reason, dry_run=dry_run)
+            yield from self.undo(self.client, batch_id=number, reason=self.reason, dry_run=dry_run)
 
     def _count(self, outcomes: Sequence[Outcome], would_be: str) -> None:
         refused = self._explain([each for each in outcomes if not each.accepted])

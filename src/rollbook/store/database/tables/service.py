@@ -4,6 +4,21 @@ import sqlalchemy as sa
 
 from rollbook.store.database.tables.columns import account_id, metadata, own_id, time_column
 
+
+def _secrets(name: str, *more: sa.schema.SchemaItem) -> sa.Table:
+    """Return a table of secrets that users have, of which only digests are kept."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        account_id(),
+        sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+        time_column("created_at"),
+        sa.Index(f"ix_{name}_user", "user_id"),
+        *more,
+    )
+
+
 # The answers of calls that carried an Idempotency-Key, byte for byte, for a day (D21).
 answers = sa.Table(
     "answers",
@@ -71,19 +86,13 @@ throttles = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Login sessions of the console. Only a digest of the cookie is stored; `notice` is what the next page shows once,
-# sealed with the cookie. `verified_at` is when the second factor was shown.
-login_sessions = sa.Table(
+# Login sessions of the console, by their cookies. `notice` is what the next page shows once, sealed with the cookie.
+# `verified_at` is when the second factor was shown.
+login_sessions = _secrets(
     "sign_ins",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
     time_column("seen_at"),
     sa.Column("notice", sa.LargeBinary),
     time_column("verified_at", nullable=True),
-    sa.Index("ix_sign_ins_user", "user_id"),
     sa.Index("ix_sign_ins_seen_at", "seen_at"),
 )
 
@@ -103,29 +112,11 @@ second_factors = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# The recovery codes that are left. Only digests are kept.
-recovery_codes = sa.Table(
-    "recovery_codes",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
-    sa.Index("ix_recovery_codes_user", "user_id"),
-)
+# The recovery codes that are left.
+recovery_codes = _secrets("recovery_codes")
 
-# Users who have shown their password and not yet their second factor: no sessions, also for older releases. Only
-# digests of their cookies are kept.
-pending_sign_ins = sa.Table(
-    "pending_sign_ins",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
-    sa.Index("ix_pending_sign_ins_user", "user_id"),
-    sa.Index("ix_pending_sign_ins_created_at", "created_at"),
-)
+# Users who have shown their password and not yet their second factor: no sessions, also for older releases.
+pending_sign_ins = _secrets("pending_sign_ins", sa.Index("ix_pending_sign_ins_created_at", "created_at"))
 
 # Workers and their last heartbeats.
 workers = sa.Table(
@@ -135,40 +126,18 @@ workers = sa.Table(
     time_column("seen_at"),
 )
 
-# Keys that requestExternalAuthorization has given out: valid once, for a minute. Only digests are kept.
-external_authorizations = sa.Table(
-    "external_authorizations",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
-    sa.Index("ix_external_authorizations_user", "user_id"),
-    sa.Index("ix_external_authorizations_created_at", "created_at"),
+# Keys that requestExternalAuthorization has given out: valid once, for a minute.
+external_authorizations = _secrets(
+    "external_authorizations", sa.Index("ix_external_authorizations_created_at", "created_at")
 )
 
-# Learners who look at their own page. Only a digest of the cookie is kept.
-learner_sessions = sa.Table(
-    "learner_sessions",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
-    sa.Index("ix_learner_sessions_user", "user_id"),
-    sa.Index("ix_learner_sessions_created_at", "created_at"),
-)
+# Learners who look at their own page, by their cookies.
+learner_sessions = _secrets("learner_sessions", sa.Index("ix_learner_sessions_created_at", "created_at"))
 
-# Links with which users choose a password for the console: valid once. Only digests are kept.
-invitations = sa.Table(
+# Links with which users choose a password for the console: valid once.
+invitations = _secrets(
     "invitations",
-    metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    account_id(),
-    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
-    time_column("created_at"),
     time_column("expires_at"),
-    sa.Index("ix_invitations_user", "user_id"),
     sa.Index("ix_invitations_expires_at", "expires_at"),
 )
 
