@@ -165,6 +165,25 @@ def redirect(path: str) -> Response:
 
 
 def _read_day(text: str) -> datetime | None:
+def say(error: UserError) -> str:
+    """Return the sentence of a mistake without the command that it recommends: the page itself does the same."""
+    return str(error).split(" See: ", maxsplit=1)[0]
+
+
+def change(
+    request: ConsoleRequest,
+    path: str,
+    work: Callable[[sa.Connection], object],
+    show: Callable[[ConsoleRequest, str], Response],
+) -> Response:
+    """Do the work in a transaction and redirect to a path, or `show` the page with what was wrong."""
+    try:
+        request.database.transact(work)
+    except UserError as error:
+        return show(request, say(error))
+    return redirect(path)
+
+
     try:
         return datetime.combine(read_date(text), time.min, UTC) if text else None
     except ValueError:

@@ -1,6 +1,6 @@
 """Group pages: the list of groups; the members and the courses of one, to which users and courses are added."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from rollbook import actions
 from rollbook.console.downloads import CHUNK, in_chunks, send_csv
 from rollbook.console.render import count, person
-from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.request import ConsoleRequest, PageError, change
 from rollbook.console.views.learners import describe_state
 from rollbook.errors import UserError
 from rollbook.model import utc_now
@@ -167,21 +167,7 @@ def change_members(request: ConsoleRequest) -> Response:
             said = "Added to the group." if joined else "The user is in the group already."
         request.notify(connection, path, said)
 
-    return _change(request, path, work, show_members)
-
-
-def _change(
-    request: ConsoleRequest,
-    path: str,
-    work: Callable[[sa.Connection], None],
-    show: Callable[[ConsoleRequest, str], Response],
-) -> Response:
-    """Do the work in a transaction, and lead to the page, which `show`s with a mistake when there is one."""
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show(request, str(error))
-    return redirect(path)
+    return change(request, path, work, show_members)
 
 
 def _find_user(request: ConsoleRequest, connection: sa.Connection) -> int:
@@ -218,7 +204,7 @@ def change_courses(request: ConsoleRequest) -> Response:
         actions.update_group(connection, request.actor, account_id, group, changes, utc_now())
         request.notify(connection, path, said)
 
-    return _change(request, path, work, show_courses)
+    return change(request, path, work, show_courses)
 
 
 def _find_course(request: ConsoleRequest, connection: sa.Connection) -> Any:

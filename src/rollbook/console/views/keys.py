@@ -6,12 +6,14 @@ from datetime import UTC, date, datetime, time
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.downloads import send_csv
+from rollbook.console.request import ConsoleRequest, PageError, change, redirect
 from rollbook.console.views.account import account_of
 from rollbook.errors import UserError
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 from rollbook.store.people.users import find_user
 
+COLUMNS = ("Key", "Name", "Belongs to", "Created", "Last use", "Expires", "State", "Revoked")
 KEEP = "Copy it now: it is shown only once, and only a digest of it is stored."
 
 
@@ -20,24 +22,27 @@ def show_keys(request: ConsoleRequest, error: str | None = None) -> Response:
     return request.render("keys.html", code=422 if error else 200, error=error, keys=_keys(request))
 
 
+def download_keys(request: ConsoleRequest) -> Response:
+    """Send the keys of the page as CSV, without the keys themselves, which are not stored."""
+    names = ("id", "name", "user", "created_at", "last_used_at", "expires_at", "state", "revoked_at")
+    rows = (key | {"user": key["user"] or f"the {key['kind']}"} for key in _keys(request))
+    return send_csv("keys", COLUMNS, [[[row[name] for name in names] for row in rows]])
+
+
 def create_key(request: ConsoleRequest) -> Response:
     """Create a key of the account, of the user or, for owners, of another user; show it once."""
     email = request.text("email") or None
     if email is None:
         request.require_owner()
-    try:
+
+    def work(connection: sa.Connection) -> None:
+        if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
+            request.require_owner()
         name, expires_at = request.text("name"), _read_expiry(request.text("expires"))
+        key = new_key(connection, account_of(request), email, by=request.actor, name=name, expires_at=expires_at)
+        request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
 
-        def work(connection: sa.Connection) -> None:
-            if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
-                request.require_owner()
-            key = new_key(connection, account_of(request), email, by=request.actor, name=name, expires_at=expires_at)
-            request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
-
-        request.database.transact(work)
-    except UserError as error:
-        return show_keys(request, str(error).split(" See: ", maxsplit=1)[0])
-    return redirect("/account/keys")
+    return change(request, "/account/keys", work, show_keys)
 
 
 def revoke(request: ConsoleRequest) -> Response:

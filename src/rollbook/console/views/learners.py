@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from rollbook.console.downloads import CHUNK, Rows, send_csv
 from rollbook.console.render import person
-from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.request import ConsoleRequest, PageError, change
 from rollbook.console.views.account import account_of
 from rollbook.console.views.unenroll import keep_choice, read_ticked
 from rollbook.errors import UserError
@@ -109,11 +109,7 @@ def change_state(request: ConsoleRequest) -> Response:
         name = set_active(connection, account_of(request), str(number), active=active, by=request.actor)
         request.notify(connection, f"/learners/{number}", f"{name} is {'active' if active else 'inactive'}.")
 
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show_learner(request, str(error).split(" See: ", maxsplit=1)[0])
-    return redirect(f"/learners/{number}")
+    return change(request, f"/learners/{number}", work, show_learner)
 
 
 def _find(request: ConsoleRequest, connection: sa.Connection) -> Any:

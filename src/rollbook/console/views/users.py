@@ -1,12 +1,16 @@
 """The pages of users for owners: administrators and owners, adding users, and what can be changed of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from rollbook.console.request import ConsoleRequest, PageError, redirect
+from rollbook.console.downloads import CHUNK, in_chunks, send_csv
+from rollbook.console.render import person
+from rollbook.console.request import ConsoleRequest, PageError, change, redirect, say
 from rollbook.console.views.account import account_of
+from rollbook.console.views.learners import describe_state
 from rollbook.errors import UserError
 from rollbook.model import Role, utc_now
 from rollbook.store.people.erasure import erase_user
@@ -17,7 +21,8 @@ from rollbook.store.people.second_factors import reset_factor
 from rollbook.store.people.users import add_user, find_named, set_active, set_role
 
 PATH = "/account/users"
-STAFF_SHOWN = 200
+PER_PAGE = 80
+COLUMNS = ("User", "E-mail", "Name", "Role", "State", "Password", "Second factor since", "Invited until")
 HAND_OVER = "Hand it over now: it is shown only once. The user can change it after signing in."
 SEND = "Send it to the user now: it is shown only once. The user chooses a password with it, once, within 7 days."
 OWN = "You cannot lock yourself out: another owner can do this. Your own password is under Policies and password."
@@ -25,9 +30,24 @@ OWN = "You cannot lock yourself out: another owner can do this. Your own passwor
 
 def show_users(request: ConsoleRequest, error: str | None = None) -> Response:
     """List administrators and owners."""
+    page = request.page()
     with request.database.read() as connection:
-        staff = find_staff(connection, request.caller.account_id, STAFF_SHOWN)
-    return request.render("users.html", code=422 if error else 200, error=error, staff=staff, roles=[*Role])
+        found = find_staff(connection, request.caller.account_id, PER_PAGE + 1, (page - 1) * PER_PAGE)
+    shown = {"staff": found[:PER_PAGE], "page": page, "more": len(found) > PER_PAGE, "roles": [*Role]}
+    return request.render("users.html", code=422 if error else 200, error=error, **shown)
+
+
+def download_users(request: ConsoleRequest) -> Response:
+    """Send the administrators and owners as CSV."""
+    account_id, now = request.caller.account_id, utc_now()
+
+    def cells(user: Any) -> Sequence[object]:
+        password, until = "set" if user.has_password else "none", user.invited_until
+        named = (user.id, user.email, person(user), user.role, describe_state(user), password, user.factor_since)
+        return (*named, until if until and until > now else None)
+
+    chunks = in_chunks(request, lambda connection, offset: find_staff(connection, account_id, CHUNK, offset))
+    return send_csv("users", COLUMNS, (map(cells, rows) for rows in chunks))
 
 
 def find(request: ConsoleRequest) -> Response:
@@ -37,7 +57,7 @@ def find(request: ConsoleRequest) -> Response:
         with request.database.read() as connection:
             number = find_named(connection, account_of(request), request.text("user")).id
     except UserError as error:
-        return show_users(request, _plain(error))
+        return show_users(request, say(error))
     return redirect(f"{PATH}/{number}")
 
 
@@ -58,7 +78,7 @@ def add(request: ConsoleRequest) -> Response:
     try:
         return redirect(f"{PATH}/{request.database.transact(work)}")
     except UserError as error:
-        return show_users(request, _plain(error))
+        return show_users(request, say(error))
 
 
 def show_user(request: ConsoleRequest, error: str | None = None) -> Response:
@@ -150,11 +170,7 @@ def _change(
     request.require_owner()
     if request.numbers["user"] == request.caller.user_id and not own:
         return show_user(request, OWN)
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show_user(request, _plain(error))
-    return redirect(then or f"{PATH}/{request.numbers['user']}")
+    return change(request, then or f"{PATH}/{request.numbers['user']}", work, show_user)
 
 
 def _invite(request: ConsoleRequest, connection: sa.Connection, number: int) -> None:
@@ -168,8 +184,3 @@ def _role(request: ConsoleRequest) -> Role:
         return Role(request.text("role"))
     except ValueError:
         raise UserError(f"The role must be one of {', '.join(Role)}.") from None
-
-
-def _plain(error: UserError) -> str:
-    """Leave out the command that the sentence recommends: the page itself does the same."""
-    return str(error).split(" See: ", maxsplit=1)[0]

@@ -6,11 +6,15 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from rollbook.actions import webhooks as actions
-from rollbook.console.request import ConsoleRequest, redirect
+from rollbook.console.downloads import send_csv
+from rollbook.console.request import ConsoleRequest, change
 from rollbook.console.views.account import account_of
-from rollbook.errors import UserError
 from rollbook.store.operations.webhooks import MAX_WAITING, list_webhooks
 
+COLUMNS = (
+    *("Webhook", "URL", "Events", "State", "Waiting", "Last delivery", "Last failure", "Failure"),
+    *("Tested", "Test failure"),
+)
 PATH = "/account/webhooks"
 KEEP = "Give it to the receiver now: it is shown only once. The receiver checks the signature of every event with it."
 
@@ -21,6 +25,16 @@ def show_webhooks(request: ConsoleRequest, error: str | None = None) -> Response
         rows = list_webhooks(connection, request.caller.account_id)
     code = 422 if error else 200
     return request.render("webhooks.html", code=code, error=error, webhooks=rows, most=MAX_WAITING)
+
+
+def download_webhooks(request: ConsoleRequest) -> Response:
+    """Send the webhooks as CSV, without their secrets."""
+    with request.database.read() as connection:
+        rows = list_webhooks(connection, request.caller.account_id)
+    names = ("state", "waiting", "delivered_at", "failed_at", "failure", "tested_at", "test_failure")
+    kinds = {True: "items and progress", False: "batches"}
+    cells = ((row["id"], row["url"], kinds[row["items"]], *(row[name] for name in names)) for row in rows)
+    return send_csv("webhooks", COLUMNS, [cells])
 
 
 def add(request: ConsoleRequest) -> Response:
@@ -37,11 +51,7 @@ def add(request: ConsoleRequest) -> Response:
         )
         request.notify(connection, PATH, KEEP, f"Secret of webhook {number}", secret)
 
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show_webhooks(request, str(error))
-    return redirect(PATH)
+    return change(request, PATH, work, show_webhooks)
 
 
 def enable(request: ConsoleRequest) -> Response:
@@ -71,15 +81,11 @@ def remove(request: ConsoleRequest) -> Response:
     )
 
 
-def _change(request: ConsoleRequest, change: Callable[[sa.Connection, int], None], sentence: str) -> Response:
+def _change(request: ConsoleRequest, act: Callable[[sa.Connection, int], None], sentence: str) -> Response:
     number = request.number("webhook") or 0
 
     def work(connection: sa.Connection) -> None:
-        change(connection, number)
+        act(connection, number)
         request.notify(connection, PATH, sentence)
 
-    try:
-        request.database.transact(work)
-    except UserError as error:
-        return show_webhooks(request, str(error).split(" See: ", maxsplit=1)[0])
-    return redirect(PATH)
+    return change(request, PATH, work, show_webhooks)

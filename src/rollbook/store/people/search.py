@@ -108,11 +108,11 @@ def _read_people(connection: sa.Connection, ids: Sequence[int]) -> Sequence[Row]
     return [rows[id_] for id_ in ids]
 
 
-def find_staff(connection: sa.Connection, account_id: int, limit: int) -> Sequence[Row]:
+def find_staff(connection: sa.Connection, account_id: int, limit: int, offset: int = 0) -> Sequence[Row]:
     """List administrators and owners, and whether each has a password or an invitation, and so can sign in."""
     # The predicate of the index.
     staff = sa.and_(users.c.account_id == account_id, users.c.role != sa.literal_column(f"'{Role.LEARNER}'"))
-    return connection.execute(_WITH_ACCESS.where(staff).order_by(users.c.id).limit(limit)).all()
+    return connection.execute(_WITH_ACCESS.where(staff).order_by(users.c.id).limit(limit).offset(offset)).all()
 
 
 _WITH_ACCESS = sa.select(
