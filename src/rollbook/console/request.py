@@ -134,10 +134,11 @@ class ConsoleRequest:
 
     def sort(self, columns: Collection[str], default: str) -> tuple[str, bool]:
         """Return the column by which a list is sorted, and whether it descends; errors: UserError."""
-        name = (self.text("sort") or default).removeprefix("-")
+        given = self.text("sort") or default
+        name = given.removeprefix("-")
         if name not in columns:
             raise UserError(f"“{name[:20]}” is no column by which this list is sorted.")
-        return name, self.text("sort").startswith("-")
+        return name, given.startswith("-")
 
     def days(self) -> tuple[datetime | None, datetime | None]:
         """Return the first moment of the day `from`, and that after the day `to`; errors: UserError.
@@ -164,7 +165,6 @@ def redirect(path: str) -> Response:
     return RedirectResponse(f"{BASE}{path}", 303)
 
 
-def _read_day(text: str) -> datetime | None:
 def say(error: UserError) -> str:
     """Return the sentence of a mistake without the command that it recommends: the page itself does the same."""
     return str(error).split(" See: ", maxsplit=1)[0]
@@ -184,6 +184,7 @@ def change(
     return redirect(path)
 
 
+def _read_day(text: str) -> datetime | None:
     try:
         return datetime.combine(read_date(text), time.min, UTC) if text else None
     except ValueError:

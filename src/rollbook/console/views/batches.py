@@ -34,16 +34,22 @@ COLUMNS = (
 
 
 def show_batches(request: ConsoleRequest) -> Response:
-    """List the batches that match a search, latest first, each with the end of its undo."""
+    """List the batches that match a search, by default latest first, each with the end of its undo."""
     account_id, page, search = request.caller.account_id, request.page(), request.search_people("search")
+    days, (_, latest) = request.days(), request.sort(("batch",), "-batch")
     with request.database.read() as connection:
         offset = (page - 1) * BATCHES_PER_PAGE
-        found = find_batches(connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search, request.days())
+        found = find_batches(
+            connection, account_id, None, BATCHES_PER_PAGE + 1, offset, search, days, latest_first=latest
+        )
         batches = found[:BATCHES_PER_PAGE]
         terms = find_undo_terms(connection, account_id, [batch.id for batch in batches], utc_now())
     more = len(found) > len(batches)
     filters = {name: request.text(name)[:255] for name in FILTERS}
-    return request.render("batches.html", batches=batches, terms=terms, filters=filters, page=page, more=more)
+    sort = "-batch" if latest else "batch"
+    return request.render(
+        "batches.html", batches=batches, terms=terms, filters=filters, sort=sort, page=page, more=more
+    )
 
 
 def download_batches(request: ConsoleRequest) -> Response:

@@ -30,7 +30,8 @@ def show_queue(request: ConsoleRequest) -> Response:
     account_id, page, now = request.caller.account_id, request.page(), utc_now()
     status = request.text("status") or UnenrollmentStatus.PENDING
     request.search_people("learner")
-    latest_first, items, problem = status != UnenrollmentStatus.PENDING, [], None
+    _, latest_first = request.sort(("batch",), "batch" if status == UnenrollmentStatus.PENDING else "-batch")
+    items, problem = [], None
     with request.database.read() as connection:
         latest = find_latest_batch(connection, account_id)
         state = read_queue(connection, account_id)
@@ -53,6 +54,7 @@ def show_queue(request: ConsoleRequest) -> Response:
         latest=latest,
         silent=is_silent(state.worker_seen_at, now),
         status=status,
+        sort="-batch" if latest_first else "batch",
         statuses=[*UnenrollmentStatus],
         filters=filters,
         filtered=any(filters.values()),

@@ -204,8 +204,10 @@ def find_batches(
     offset: int,
     search: str = "",
     days: Days = (None, None),
+    *,
+    latest_first: bool = True,
 ) -> Sequence[Item]:
-    """Read batches, latest first, with the numbers of their items by status and of their refusals.
+    """Read batches with the numbers of their items by status and of their refusals.
 
     `search` is words of the reason, or of the name or e-mail of who requested them; `days` are the first moment of the
     requests and the one after the last. `first_ended_at` is when the first of the complete items was finished.
@@ -220,7 +222,8 @@ def find_batches(
         people = sa.select(users.c.id).where(named(account_id, search))
         of_reason = sa.and_(*(contains(batches.c.reason, word) for word in search.split()))
         chosen = chosen.where(of_reason | batches.c.requested_by.in_(people))
-    page = chosen.order_by(batches.c.id.desc()).limit(limit).offset(offset).subquery("page")
+    by_id = sa.desc if latest_first else sa.asc
+    page = chosen.order_by(by_id(batches.c.id)).limit(limit).offset(offset).subquery("page")
     u = unenrollments.c
     by_status = [sa.func.count().filter(u.status == status).label(status.lower()) for status in UnenrollmentStatus]
     ended = sa.func.min(u.finished_at).filter(u.status == UnenrollmentStatus.COMPLETE).label("first_ended_at")
@@ -234,7 +237,7 @@ def find_batches(
     counts = [sa.func.coalesce(items.c[status.lower()], 0).label(status.lower()) for status in UnenrollmentStatus]
     read = sa.select(page, _name_of(users).label("requested_by_email"), *counts, refused, items.c.first_ended_at)
     joined = page.outerjoin(users, users.c.id == page.c.requested_by).outerjoin(items, items.c.batch_id == page.c.id)
-    return connection.execute(read.select_from(joined).order_by(page.c.id.desc())).all()
+    return connection.execute(read.select_from(joined).order_by(by_id(page.c.id))).all()
 
 
 def find_latest_batch(connection: sa.Connection, account_id: int) -> Item | None:
