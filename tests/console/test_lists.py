@@ -57,8 +57,9 @@ def test_queue_and_batches_are_read_from_either_end(campus: Campus, owner: Visit
         assert found[0] != found[1]
         owner.open(owner.page().xpath("//a[@rel='next']/@href")[0])
         assert len(owner.page().xpath("//th[@aria-sort]")) == 1
-        owner.open("/console/queue/remove", all="1")
-        owner.submit("/console/queue/remove")
+        if not latest:
+            owner.open("/console/queue/remove", all="1")
+            owner.submit("/console/queue/remove")
 
 
 def _batches(owner: Visitor, name: str, **query: str) -> list[int]:

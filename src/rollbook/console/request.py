@@ -140,12 +140,20 @@ class ConsoleRequest:
             raise UserError(f"“{name[:20]}” is no column by which this list is sorted.")
         return name, given.startswith("-")
 
+    def day(self, name: str) -> datetime | None:
+        """Return the first moment of the day of a field; errors: UserError."""
+        text = self.text(name)
+        try:
+            return datetime.combine(read_date(text), time.min, UTC) if text else None
+        except ValueError:
+            raise UserError(f"“{text[:20]}” is not a day like 2026-01-31.") from None
+
     def days(self) -> tuple[datetime | None, datetime | None]:
         """Return the first moment of the day `from`, and that after the day `to`; errors: UserError.
 
         Nothing comes after the last day of the calendar.
         """
-        first, last = (_read_day(self.text(name)) for name in ("from", "to"))
+        first, last = (self.day(name) for name in ("from", "to"))
         if first and last and first > last:
             raise UserError("The first day is after the last one.")
         return first, last + timedelta(days=1) if last and last.date() < date.max else None
@@ -182,13 +190,6 @@ def change(
     except UserError as error:
         return show(request, say(error))
     return redirect(path)
-
-
-def _read_day(text: str) -> datetime | None:
-    try:
-        return datetime.combine(read_date(text), time.min, UTC) if text else None
-    except ValueError:
-        raise UserError(f"“{text[:20]}” is not a day like 2026-01-31.") from None
 
 
 def _read_number(text: str) -> int:

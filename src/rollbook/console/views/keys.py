@@ -1,7 +1,6 @@
 """The page of API keys. Owners manage all keys, administrators their own; a new key is shown once."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -9,7 +8,6 @@ from starlette.responses import Response
 from rollbook.console.downloads import send_csv
 from rollbook.console.request import ConsoleRequest, PageError, change, redirect
 from rollbook.console.views.account import account_of
-from rollbook.errors import UserError
 from rollbook.store.people.api_keys import list_keys, new_key, revoke_key
 from rollbook.store.people.users import find_user
 
@@ -38,7 +36,7 @@ def create_key(request: ConsoleRequest) -> Response:
     def work(connection: sa.Connection) -> None:
         if email is not None and find_user(connection, account_of(request), email).id != request.caller.user_id:
             request.require_owner()
-        name, expires_at = request.text("name"), _read_expiry(request.text("expires"))
+        name, expires_at = request.text("name"), request.day("expires")
         key = new_key(connection, account_of(request), email, by=request.actor, name=name, expires_at=expires_at)
         request.notify(connection, "/account/keys", KEEP, f"New key of {email or 'the account'}", key)
 
@@ -57,13 +55,6 @@ def revoke(request: ConsoleRequest) -> Response:
 
     request.database.transact(work)
     return redirect("/account/keys")
-
-
-def _read_expiry(text: str) -> datetime | None:
-    try:
-        return datetime.combine(date.fromisoformat(text), time.min, UTC) if text else None
-    except ValueError:
-        raise UserError(f"“{text[:20]}” is not a day like 2027-01-31.") from None
 
 
 def _keys(request: ConsoleRequest) -> Sequence[dict[str, object]]:

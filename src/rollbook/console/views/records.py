@@ -16,20 +16,8 @@ from rollbook.store.operations.call_log import SPAN, CallFilter, Outcome, find_c
 
 LINES_PER_PAGE = 100
 CALL_COLUMNS = (
-    *(
-        "answered_at",
-        "method",
-        "user",
-        "key_id",
-        "result",
-        "status",
-        "errors",
-        "detail",
-        "batch_id",
-        "milliseconds",
-        "address",
-    ),
-    "request_id",
+    *("answered_at", "method", "user", "key_id", "result", "status", "errors", "detail", "batch_id"),
+    *("milliseconds", "address", "request_id"),
 )
 AUDIT_FILTERS = ("actor", "action", "from", "to")
 AUDIT_COLUMNS = ("happened_at", "actor", "action", "subject", "details", "address", "request_id")
