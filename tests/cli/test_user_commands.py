@@ -88,7 +88,7 @@ def test_operator_invites_an_administrator_by_a_link_that_the_latest_replaces(
     assert (refused.code, refused.out) == (2, "")
     assert "Only an active administrator or owner with an e-mail can be invited." in refused.err
     added = rollbook("user", "add", "new@example.org", "--role", "owner")
-    assert "To invite to the console: rollbook user invite new@example.org" in added.out
+    assert "--user new@example.org; for the console: rollbook user invite new@example.org" in added.out
 
 
 def test_operator_resets_a_second_factor(rollbook: Run, database: Database) -> None:

@@ -49,8 +49,8 @@ def add(
     number = change_account(
         account, lambda connection, owner: add_user(connection, owner, email, role, by=operator(), **details)
     )
-    then = f" To invite to the console: rollbook user invite {email}" if role in ADMINISTERING else ""
-    sentence = f"Added {email} as {role}. For a key: rollbook key new --user {email}{then and '.'}{then}"
+    then = f"; for the console: rollbook user invite {email}" if role in ADMINISTERING else ""
+    sentence = f"Added {email} as {role}. For a key: rollbook key new --user {email}{then}"
     print_answer(form, sentence, user=number, email=email, role=role)
 
 
