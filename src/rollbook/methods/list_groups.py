@@ -15,6 +15,7 @@ FILTERS = record(
     matching("GroupName", "name"),
     optional("GroupStatus", "active", STATUSES, help="`All` unless given"),
     record("Tags2", tag_filter("Tag2", "tags"), least=0),
+    least=0,
 )
 GROUP = record(
     "Group",
