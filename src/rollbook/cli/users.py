@@ -202,7 +202,7 @@ def password(
 
 @app.command("reset-second-factor")
 def reset_second_factor(user: UserArgument, account: AccountOption = None, form: FormatOption = Format.TABLE) -> None:
-    """Remove the second factor of a user who has lost the device, and end the login sessions."""
+    """Remove the second factor of a user whose device is lost, and end the login sessions."""
     name = change_account(account, lambda link, owner: reset_factor(link, owner, user, by=operator()))
     sentence = f"{name} has no second factor any more and signs in with the password."
     print_answer(form, sentence, user=name, second_factor=False)

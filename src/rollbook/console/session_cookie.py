@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 # With this prefix a browser accepts the cookie over HTTPS only, for this host only, and from no other site.
 COOKIE = "__Host-rollbook"
-# Of a user who has shown the password and not yet the second factor: it opens no page but the one for the code.
+# Of a user with the right password, before the second factor: it opens no page but the one for the code.
 PENDING_COOKIE = "__Host-rollbook-code"
 LEARNER_COOKIE = "__Host-rollbook-learner"
 COOKIE_RULES = "Path=/; Secure; HttpOnly; SameSite=Lax"

@@ -121,7 +121,7 @@ def create_password(request: ConsoleRequest) -> Response:
 
 
 def reset_second_factor(request: ConsoleRequest) -> Response:
-    """Remove the second factor of a user who has lost the device, and end their sessions."""
+    """Remove the second factor of a user whose device is lost, and end their sessions."""
     number = request.numbers["user"]
 
     def work(connection: sa.Connection) -> None:

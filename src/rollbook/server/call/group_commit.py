@@ -22,7 +22,7 @@ SLOW_SECONDS = 0.05
 # How long a group waits for as many calls as were waiting or executed before: their callers send the next ones.
 GATHER_SECONDS = 0.01
 
-Waiting = tuple[AuthenticatedCall, Context, asyncio.Future[Answer | None]]
+WaitingCall = tuple[AuthenticatedCall, Context, asyncio.Future[Answer | None]]
 
 
 def can_share(call: AuthenticatedCall) -> bool:
@@ -33,28 +33,28 @@ def can_share(call: AuthenticatedCall) -> bool:
 
 
 @dataclass
-class Queue:
+class WaitingCalls:
     """The waiting calls of one account, and how many are expected."""
 
-    waiting: list[Waiting] = field(default_factory=list)
+    calls: list[WaitingCall] = field(default_factory=list)
     expected: int = 1
     complete: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, call: Waiting) -> None:
+    def add(self, call: WaitingCall) -> None:
         """Add a call, and begin the next group if it is complete."""
-        self.waiting.append(call)
-        if len(self.waiting) >= self.expected:
+        self.calls.append(call)
+        if len(self.calls) >= self.expected:
             self.complete.set()
 
-    def take(self) -> list[Waiting]:
+    def take(self) -> list[WaitingCall]:
         """Remove the calls of the next group."""
-        group, self.waiting = self.waiting[:MAX_GROUP], self.waiting[MAX_GROUP:]
+        group, self.calls = self.calls[:MAX_GROUP], self.calls[MAX_GROUP:]
         return group
 
-    def expect(self, calls: int) -> None:
+    def expect(self, number: int) -> None:
         """Expect so many calls in the next group."""
-        self.expected = min(calls, MAX_GROUP)
-        if len(self.waiting) < self.expected:
+        self.expected = min(number, MAX_GROUP)
+        if len(self.calls) < self.expected:
             self.complete.clear()
 
 
@@ -65,18 +65,18 @@ class GroupCommit:
         self._database = database
         self._preprocessor = preprocessor
         self._threads = threads
-        self._queues: dict[Hashable, Queue] = {}
+        self._waiting: dict[Hashable, WaitingCalls] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def execute(self, call: AuthenticatedCall, context: Context) -> Answer | None:
         """Answer a call together with others; None when it has to be executed alone. Errors: those of `execute`."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         key = call.method.name, call.caller.account_id, call.caller.policies
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = Queue()
-            self._begin(self._run_groups(key, queue))
-        queue.add((call, context, future))
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = WaitingCalls()
+            self._begin(self._run_groups(key, waiting))
+        waiting.add((call, context, future))
         return await future
 
     def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -85,21 +85,21 @@ class GroupCommit:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run_groups(self, key: Hashable, queue: Queue) -> None:
-        while group := await self._gather(queue):
+    async def _run_groups(self, key: Hashable, waiting: WaitingCalls) -> None:
+        while group := await self._gather(waiting):
             await asyncio.wait([self._begin(self._run_group(group))], timeout=SLOW_SECONDS)
-            queue.expect(len(group) + len(queue.waiting))
-        del self._queues[key]
+            waiting.expect(len(group) + len(waiting.calls))
+        del self._waiting[key]
 
-    async def _gather(self, queue: Queue) -> list[Waiting]:
+    async def _gather(self, waiting: WaitingCalls) -> list[WaitingCall]:
         """Return the next group, which is empty if no call comes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_SECONDS):
-                await queue.complete.wait()
+                await waiting.complete.wait()
                 await self._preprocessor.wait_until_idle()
-        return queue.take()
+        return waiting.take()
 
-    async def _run_group(self, group: list[Waiting]) -> None:
+    async def _run_group(self, group: list[WaitingCall]) -> None:
         loop, calls = asyncio.get_running_loop(), [(call, context) for call, context, _ in group]
         outcomes: list[Answer | Exception | None]
         try:
